@@ -1,0 +1,43 @@
+/*
+ * Configuration in OpenSSL's conf syntax (config(5ssl)), read with NCONF. Every key that a file may hold is declared in a
+ * table; a key or section outside it is an error that names file, section and key.
+ */
+#ifndef TPM2CLOUD_CONF_H
+#define TPM2CLOUD_CONF_H
+
+#include "tpm2cloud/error.h"
+#include "tpm2cloud/own.h"
+#include <openssl/conf.h>
+
+T2C_DEFINE_FREEP(t2c_conf_freep, CONF, NCONF_free)
+
+struct t2c_conf_key {
+    const char *section; /* NULL: the keys before any section header */
+    const char *name;
+};
+
+/*
+ * Reads PATH and refuses what KEYS does not list. Takes: nothing. Gives: *out, to be freed with NCONF_free.
+ * Errors: NOT_FOUND, AUTH, IO; INVALID for syntax (with the line) and for unknown sections and keys.
+ */
+bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out,
+    struct t2c_error *err);
+
+/* Gives the value or NULL. SECTION as in struct t2c_conf_key. */
+const char *t2c_conf_get(const CONF *conf, const char *section, const char *name);
+
+/*
+ * The settings of a machine: /etc/tpm2cloud/tpm2cloud.conf, or the file that $TPM2CLOUD_CONF names. Without the default
+ * file the built-in values hold; a file that is named but missing is an error.
+ */
+struct t2c_settings {
+    char *tcti; /* NULL: not configured */
+    char *keys_dir;
+    char *certs_dir;
+};
+
+/* Gives: *out, released by t2c_settings_fini. */
+bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err);
+void t2c_settings_fini(struct t2c_settings *settings);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * Small files: read whole, replaced atomically.
+ */
+#ifndef TPM2CLOUD_FILE_H
+#define TPM2CLOUD_FILE_H
+
+#include "tpm2cloud/bytes.h"
+#include <sys/types.h>
+
+/* Appends the content of PATH. Errors: NOT_FOUND, AUTH (permission), IO, INVALID when it is longer than MAX_LEN bytes. */
+bool t2c_file_read(const char *path, size_t max_len, struct t2c_bytes *out, struct t2c_error *err);
+
+/* Who owns a written file; (uid_t)-1 and (gid_t)-1 leave what the process gives. */
+struct t2c_file_owner {
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+};
+
+/*
+ * Replaces PATH by DATA: temporary file in the same directory, fsync, rename, fsync of the directory. A reader sees the
+ * old content or the new one, whole; on failure the old file stays and the temporary one is gone.
+ * Errors: NOT_FOUND when the directory is missing, AUTH, IO (a full disk among them).
+ */
+bool t2c_file_replace(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
+    struct t2c_error *err);
+
+/* Makes PATH and its missing parents as directories of MODE. An existing directory is success. */
+bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * The well-known identities of a device and where TCG's documents put them in a TPM. Knows neither files nor networks.
+ */
+#ifndef TPM2CLOUD_IDENTITY_H
+#define TPM2CLOUD_IDENTITY_H
+
+#include "tpm2cloud/key.h"
+
+enum t2c_role { T2C_ROLE_EK, T2C_ROLE_SRK, T2C_ROLE_IDEVID, T2C_ROLE_IAK, T2C_ROLE_LEAF };
+
+/* Where a key of an identity may sit. A device has the first one that is there. */
+struct t2c_identity_slot {
+    enum t2c_alg alg; /* what may be made here; T2C_ALG_OTHER: any that the role knows */
+    uint32_t handle;  /* persistent */
+    uint32_t nv;      /* of its certificate, 0: none */
+};
+
+struct t2c_identity {
+    const char *name;
+    const char *what;
+    enum t2c_role role;
+    enum t2c_alg default_alg;
+    uint32_t nv_fallback; /* read when the slot's own index is not there, 0: none */
+    struct t2c_identity_slot slots[4];
+};
+
+/* NULL when NAME is no well-known identity, or I is beyond the last one. */
+const struct t2c_identity *t2c_identity_find(const char *name);
+const struct t2c_identity *t2c_identity_at(size_t i);
+
+/* Opens the key of the first slot that is occupied. Errors: NOT_FOUND with the command that makes one. */
+bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out, struct t2c_error *err);
+
+/*
+ * Makes the identity's key, with ALG or (T2C_ALG_OTHER) the default. A key that sits there already and fits is success with
+ * *made false. Errors: EXISTS when what sits there is something else, and it says what.
+ */
+bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_error *err);
+
+/* Appends the DER content of the first certificate index that is there, and tells which in *nv. */
+bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv,
+    struct t2c_error *err);
+
+/* The persistent handles (0x81......) or NV indices (0x01......) that the TPM holds, sorted; at most MAX of them. */
+bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err);
+
+#endif

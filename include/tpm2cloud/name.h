@@ -1,0 +1,51 @@
+/*
+ * What a `tpm2cloud:` URI stands for: a key and its certificate. A well-known identity lives in the TPM; any other NAME is a
+ * TSS2 PRIVATE KEY file in the key directory. Certificates lie in NV indices or as DIR/NAME.pem in the certificate directory.
+ */
+#ifndef TPM2CLOUD_NAME_H
+#define TPM2CLOUD_NAME_H
+
+#include "tpm2cloud/cert.h"
+#include "tpm2cloud/key.h"
+#include "tpm2cloud/uri.h"
+
+/* Errors: NOT_FOUND with the command that makes it. */
+bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err);
+
+/* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
+bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err);
+
+/*
+ * Fails (NOT_FOUND) when neither a key file nor a certificate of that name exists; for well-known identities it is always
+ * true. Sends no TPM command.
+ */
+bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err);
+
+/* Makes the key NAME. ALG: T2C_ALG_OTHER is the default one. See t2c_identity_create. */
+bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err);
+
+/*
+ * Stores CHAIN (leaf first) as the certificate of NAME, after checking that it fits the key; *where then says where.
+ * idevid and iak: into the TPM. Errors: INVALID when it does not fit the key, EXISTS when the TPM holds another.
+ */
+bool t2c_name_write_certs(const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len,
+    struct t2c_error *err);
+
+/* One NAME that exists here. */
+struct t2c_name_entry {
+    char name[T2C_NAME_MAX];
+    uint32_t handle; /* 0: none */
+    bool has_key;
+    bool has_cert;
+};
+
+struct t2c_name_list {
+    struct t2c_name_entry *entries;
+    size_t n;
+};
+void t2c_name_list_fini(struct t2c_name_list *list);
+
+/* Lists identities that are in the TPM, then the names of the key and certificate directories, sorted. Two TPM commands. */
+bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * NV indices that hold a certificate or any other opaque bytes. Knows no X.509.
+ */
+#ifndef TPM2CLOUD_NV_H
+#define TPM2CLOUD_NV_H
+
+#include "tpm2cloud/bytes.h"
+
+/* Appends the whole content of INDEX, read in chunks of what the TPM can. Errors: NOT_FOUND when there is no such index. */
+bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
+
+/*
+ * Defines INDEX and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
+ * where the platform's is not ours (a PC's firmware keeps it), with the owner's: *cleared_with_owner then becomes true.
+ * Everyone may read it, with the index's own empty auth. On failure the index is removed again.
+ * Errors: EXISTS when the index is defined.
+ */
+bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * The connection to the TPM, as far as programs see it: one a process, made at first use.
+ */
+#ifndef TPM2CLOUD_TPM_H
+#define TPM2CLOUD_TPM_H
+
+#include "tpm2cloud/error.h"
+
+/* Silences tpm2-tss's own stderr lines unless TSS2_LOG is set: our errors say it. Call before threads start. */
+void t2c_tpm_quiet(void);
+
+/* Closes the connection, if this process has one. Sends no TPM command. The next use opens it again. */
+void t2c_tpm_close(void);
+
+struct t2c_tpm_info {
+    char tcti[128];
+    char manufacturer[5]; /* TCG vendor id, e.g. "IFX" */
+    uint32_t firmware[2];
+    uint32_t revision; /* of the specification, times 100, e.g. 138 */
+    bool in_lockout;
+    uint32_t lockout_recovery_s;
+};
+
+/* Blocks: one TPM command for each of two property groups. Errors: IO when no TPM answers. */
+bool t2c_tpm_info(struct t2c_tpm_info *out, struct t2c_error *err);
+
+#endif

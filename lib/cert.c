@@ -1,0 +1,388 @@
+/*
+ * X.509 as this project needs it: chains in and out, validity without time_t, verification against explicit anchors, and
+ * requests. Parsers take whole inputs and refuse what is behind them.
+ */
+#include "tpm2cloud/cert.h"
+
+#include "tpm2cloud/file.h"
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs7.h>
+#include <string.h>
+
+#define FILE_MAX (256 * 1024)
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free_all(*bio);
+}
+
+static void pkcs7_freep(PKCS7 **p7)
+{
+    PKCS7_free(*p7);
+}
+
+static void asn1_time_freep(ASN1_TIME **t)
+{
+    ASN1_TIME_free(*t);
+}
+
+static void store_freep(X509_STORE **store)
+{
+    X509_STORE_free(*store);
+}
+
+static void store_ctx_freep(X509_STORE_CTX **ctx)
+{
+    X509_STORE_CTX_free(*ctx);
+}
+
+static void extensions_freep(STACK_OF(X509_EXTENSION) **extensions)
+{
+    sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
+}
+
+/* Takes CERT. */
+static bool push(STACK_OF(X509) *chain, X509 *cert, struct t2c_error *err)
+{
+    if (cert != NULL && sk_X509_push(chain, cert) > 0)
+        return true;
+    X509_free(cert);
+    return t2c_fail_nomem(err);
+}
+
+/* Appends another reference to CERT. */
+static bool push_ref(STACK_OF(X509) *chain, X509 *cert, struct t2c_error *err)
+{
+    X509_up_ref(cert);
+    return push(chain, cert, err);
+}
+
+bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(text, (int)text_len);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (bio == NULL || chain == NULL)
+        return t2c_fail_nomem(err);
+    ERR_clear_error();
+    for (X509 *cert; (cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL;)
+        if (!push(chain, cert, err))
+            return false;
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return t2c_fail_openssl(err, T2C_INVALID, "certificate %d of the PEM text is damaged", sk_X509_num(chain) + 1);
+    ERR_clear_error();
+    if (sk_X509_num(chain) == 0)
+        return t2c_fail(err, T2C_INVALID, "no PEM certificate in it");
+    *out = T2C_STEAL(chain);
+    return true;
+}
+
+static bool only_padding(const uint8_t *data, size_t data_len)
+{
+    for (size_t i = 0; i < data_len; i++)
+        if (data[i] != 0x00 && data[i] != 0xFF)
+            return false;
+    return true;
+}
+
+bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    const uint8_t *at = der, *end = at + der_len;
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL)
+        return t2c_fail_nomem(err);
+    while (at < end && !only_padding(at, (size_t)(end - at))) {
+        X509 *cert = d2i_X509(NULL, &at, (long)(end - at));
+        if (cert == NULL)
+            return t2c_fail_openssl(err, T2C_INVALID, "not a DER certificate at byte %zu",
+                (size_t)(at - (const uint8_t *)der));
+        if (!push(chain, cert, err))
+            return false;
+    }
+    if (sk_X509_num(chain) == 0)
+        return t2c_fail(err, T2C_INVALID, "no certificate in it");
+    *out = T2C_STEAL(chain);
+    return true;
+}
+
+bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
+    if (!t2c_file_read(path, FILE_MAX, &bytes, err))
+        return false;
+    bool der = bytes.len > 0 && bytes.data[0] == 0x30;
+    if (der ? t2c_cert_parse_der(bytes.data, bytes.len, out, err) : t2c_cert_parse_pem(bytes.data, bytes.len, out, err))
+        return true;
+    return t2c_fail_context(err, "%s", path);
+}
+
+bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (bio == NULL)
+        return t2c_fail_nomem(err);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        if (PEM_write_bio_X509(bio, sk_X509_value(chain, i)) != 1)
+            return t2c_fail_openssl(err, T2C_INVALID, "cannot encode a certificate");
+    char *text = NULL;
+    long len = BIO_get_mem_data(bio, &text);
+    return t2c_bytes_append(out, text, (size_t)len, err);
+}
+
+bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    const unsigned char *at = der;
+    T2C_CLEANUP(pkcs7_freep) PKCS7 *p7 = d2i_PKCS7(NULL, &at, (long)der_len);
+    if (p7 == NULL)
+        return t2c_fail_openssl(err, T2C_PROTO, "not a PKCS#7 structure");
+    if (at != (const unsigned char *)der + der_len)
+        return t2c_fail(err, T2C_PROTO, "trailing bytes behind the PKCS#7 structure");
+    if (!PKCS7_type_is_signed(p7))
+        return t2c_fail(err, T2C_PROTO, "a PKCS#7 structure that is not SignedData");
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL)
+        return t2c_fail_nomem(err);
+    /* A SignedData without content is legal DER, and OpenSSL then leaves sign at NULL. */
+    STACK_OF(X509) *certs = p7->d.sign != NULL ? p7->d.sign->cert : NULL;
+    for (int i = 0; i < sk_X509_num(certs); i++)
+        if (!push_ref(chain, sk_X509_value(certs, i), err))
+            return false;
+    *out = T2C_STEAL(chain);
+    return true;
+}
+
+static bool seconds_since_epoch(const ASN1_TIME *t, int64_t *out)
+{
+    T2C_CLEANUP(asn1_time_freep) ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    if (epoch == NULL || ASN1_TIME_diff(&days, &seconds, epoch, t) != 1)
+        return false;
+    *out = (int64_t)days * 86400 + seconds;
+    return true;
+}
+
+bool t2c_cert_validity(const X509 *cert, int64_t *not_before_s, int64_t *not_after_s, struct t2c_error *err)
+{
+    int64_t before = 0, after = 0;
+    if (!seconds_since_epoch(X509_get0_notBefore(cert), &before) ||
+        !seconds_since_epoch(X509_get0_notAfter(cert), &after))
+        return t2c_fail_openssl(err, T2C_INVALID, "the certificate's validity cannot be read");
+    *not_before_s = before;
+    *not_after_s = after;
+    return true;
+}
+
+bool t2c_cert_fits_key(const X509 *cert, EVP_PKEY *key)
+{
+    EVP_PKEY *certified = X509_get0_pubkey(cert);
+    bool fits = certified != NULL && EVP_PKEY_eq(certified, key) == 1;
+    ERR_clear_error();
+    return fits;
+}
+
+void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len)
+{
+    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    long len = 0;
+    if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+        len = BIO_get_mem_data(bio, &text);
+    if ((size_t)len >= out_len)
+        len = (long)out_len - 1;
+    if (len > 0)
+        memcpy(out, text, (size_t)len);
+    out[len] = '\0';
+}
+
+static bool check_times(const STACK_OF(X509) *chain, int64_t now_s, struct t2c_error *err)
+{
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const X509 *cert = sk_X509_value(chain, i);
+        int64_t before = 0, after = 0;
+        char subject[128];
+        t2c_cert_name_text(X509_get_subject_name(cert), subject, sizeof(subject));
+        if (!t2c_cert_validity(cert, &before, &after, err))
+            return false;
+        if (now_s > after)
+            return t2c_fail(err, T2C_PROTO, "the certificate of \"%s\" expired %lld s ago", subject,
+                (long long)(now_s - after));
+        if (now_s < before)
+            return t2c_fail(err, T2C_PROTO, "the certificate of \"%s\" is not valid for another %lld s; check the clock",
+                subject, (long long)(before - now_s));
+    }
+    return true;
+}
+
+static bool is_root(X509 *cert)
+{
+    return (X509_get_extension_flags(cert) & EXFLAG_SS) != 0;
+}
+
+/* Fills STORE with the roots among CERTS, and OTHERS with the rest. */
+static bool sort_anchors(const STACK_OF(X509) *certs, X509_STORE *store, STACK_OF(X509) *others, struct t2c_error *err)
+{
+    for (int i = 0; i < sk_X509_num(certs); i++) {
+        X509 *cert = sk_X509_value(certs, i);
+        if (!is_root(cert)) {
+            if (!push_ref(others, cert, err))
+                return false;
+        } else if (X509_STORE_add_cert(store, cert) != 1)
+            return t2c_fail_nomem(err);
+    }
+    return true;
+}
+
+static bool copy_without_root(const STACK_OF(X509) *chain, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *copy = sk_X509_new_null();
+    if (copy == NULL)
+        return t2c_fail_nomem(err);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *cert = sk_X509_value(chain, i);
+        if ((i == 0 || !is_root(cert)) && !push_ref(copy, cert, err))
+            return false;
+    }
+    *out = T2C_STEAL(copy);
+    return true;
+}
+
+/* Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. */
+bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    STACK_OF(X509) **chain, struct t2c_error *err)
+{
+    T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
+    T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *others = sk_X509_new_null();
+    if (store == NULL || ctx == NULL || others == NULL)
+        return t2c_fail_nomem(err);
+    if (!sort_anchors(anchors, store, others, err))
+        return false;
+    for (int i = 0; i < sk_X509_num(untrusted); i++)
+        if (!push_ref(others, sk_X509_value(untrusted, i), err))
+            return false;
+    X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
+    if (X509_STORE_CTX_init(ctx, store, leaf, others) != 1)
+        return t2c_fail_nomem(err);
+    if (X509_verify_cert(ctx) != 1) {
+        ERR_clear_error();
+        char subject[128];
+        t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
+        return t2c_fail(err, T2C_PROTO, "the certificate of \"%s\" does not verify: %s", subject,
+            X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+    }
+    const STACK_OF(X509) *verified = X509_STORE_CTX_get0_chain(ctx);
+    return check_times(verified, now_s, err) && (chain == NULL || copy_without_root(verified, chain, err));
+}
+
+/* One "type=value" of a subject, cut out of a writable copy of the text. */
+static bool add_rdn(X509_NAME *name, char *part, bool joined, struct t2c_error *err)
+{
+    char *equals = strchr(part, '=');
+    if (equals == NULL || equals == part || equals[1] == '\0')
+        return t2c_fail(err, T2C_INVALID, "subject: \"%s\" is not TYPE=VALUE; write it as /CN=device-1/O=Example", part);
+    *equals = '\0';
+    if (X509_NAME_add_entry_by_txt(name, part, MBSTRING_UTF8, (const unsigned char *)equals + 1, -1, -1,
+            joined ? -1 : 0) == 1)
+        return true;
+    return t2c_fail_openssl(err, T2C_INVALID, "subject: cannot take %s=%s", part, equals + 1);
+}
+
+bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = X509_NAME_new();
+    T2C_CLEANUP(t2c_freep) char *part = malloc(strlen(text) + 1);
+    if (name == NULL || part == NULL)
+        return t2c_fail_nomem(err);
+    if (text[0] != '/' || text[1] == '\0')
+        return t2c_fail(err, T2C_INVALID, "subject \"%s\" must begin with /, as in /CN=device-1/O=Example", text);
+    bool joined = false;
+    for (const char *at = text + 1;;) {
+        size_t len = 0;
+        for (; *at != '\0' && *at != '/' && *at != '+'; at++) {
+            if (*at == '\\' && at[1] != '\0')
+                at++;
+            part[len++] = *at;
+        }
+        part[len] = '\0';
+        if (!add_rdn(name, part, joined, err))
+            return false;
+        if (*at == '\0')
+            break;
+        joined = *at++ == '+';
+    }
+    *out = T2C_STEAL(name);
+    return true;
+}
+
+/* Takes nothing; appends the extension NID with a value in x509v3_config(5ssl) form. */
+static bool add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
+{
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    if (extension == NULL)
+        return t2c_fail_openssl(err, T2C_INVALID, "cannot make the extension %s from \"%s\"", OBJ_nid2sn(nid), value);
+    if (sk_X509_EXTENSION_push(extensions, extension) > 0)
+        return true;
+    X509_EXTENSION_free(extension);
+    return t2c_fail_nomem(err);
+}
+
+static bool copy_san(STACK_OF(X509_EXTENSION) *extensions, const X509 *like, struct t2c_error *err)
+{
+    int at = X509_get_ext_by_NID(like, NID_subject_alt_name, -1);
+    if (at < 0)
+        return true;
+    X509_EXTENSION *san = X509_EXTENSION_dup(X509_get_ext(like, at));
+    if (san != NULL && sk_X509_EXTENSION_push(extensions, san) > 0)
+        return true;
+    X509_EXTENSION_free(san);
+    return t2c_fail_nomem(err);
+}
+
+static bool add_extensions(X509_REQ *req, const struct t2c_csr_spec *spec, struct t2c_error *err)
+{
+    T2C_CLEANUP(extensions_freep) STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
+    if (extensions == NULL)
+        return t2c_fail_nomem(err);
+    if (spec->like != NULL && !copy_san(extensions, spec->like, err))
+        return false;
+    if (spec->like == NULL && spec->san != NULL && !add_extension(extensions, NID_subject_alt_name, spec->san, err))
+        return false;
+    if (spec->eku != NULL && !add_extension(extensions, NID_ext_key_usage, spec->eku, err))
+        return false;
+    if (sk_X509_EXTENSION_num(extensions) > 0 && X509_REQ_add_extensions(req, extensions) != 1)
+        return t2c_fail_nomem(err);
+    return true;
+}
+
+static bool set_subject(X509_REQ *req, const struct t2c_csr_spec *spec, struct t2c_error *err)
+{
+    if (spec->like != NULL)
+        return X509_REQ_set_subject_name(req, X509_get_subject_name(spec->like)) == 1 || t2c_fail_nomem(err);
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    return t2c_cert_parse_subject(spec->subject, &name, err) &&
+        (X509_REQ_set_subject_name(req, name) == 1 || t2c_fail_nomem(err));
+}
+
+bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = X509_REQ_new();
+    if (req == NULL)
+        return t2c_fail_nomem(err);
+    if (!set_subject(req, spec, err) || !add_extensions(req, spec, err))
+        return false;
+    if (X509_REQ_set_pubkey(req, key) != 1)
+        return t2c_fail_openssl(err, T2C_INVALID, "cannot put the public key into the request");
+    char digest[64] = "SHA256";
+    int nid = 0;
+    if (EVP_PKEY_get_default_digest_name(key, digest, sizeof(digest)) <= 0 &&
+        EVP_PKEY_get_default_digest_nid(key, &nid) > 0)
+        OPENSSL_strlcpy(digest, OBJ_nid2sn(nid), sizeof(digest));
+    if (strcmp(digest, "UNDEF") == 0)
+        digest[0] = '\0';
+    ERR_clear_error();
+    const EVP_MD *md = digest[0] != '\0' ? EVP_get_digestbyname(digest) : NULL;
+    if (X509_REQ_sign(req, key, md) <= 0)
+        return t2c_fail_openssl(err, T2C_TPM, "cannot sign the request");
+    *out = T2C_STEAL(req);
+    return true;
+}

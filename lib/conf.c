@@ -1,0 +1,129 @@
+/*
+ * Configuration: NCONF reads, a table of known keys judges.
+ */
+#include "tpm2cloud/conf.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_CONF "/etc/tpm2cloud/tpm2cloud.conf"
+
+/* NCONF's name for the keys in front of the first section header. */
+#define TOP "default"
+
+static const char *section_text(const char *section)
+{
+    return strcmp(section, TOP) == 0 ? "the top of the file" : section;
+}
+
+static bool check_key(const char *path, const char *section, const char *name, const struct t2c_conf_key *keys,
+    size_t keys_n, struct t2c_error *err)
+{
+    bool section_known = false;
+    for (size_t i = 0; i < keys_n; i++) {
+        if (strcmp(keys[i].section != NULL ? keys[i].section : TOP, section) != 0)
+            continue;
+        section_known = true;
+        if (strcmp(keys[i].name, name) == 0)
+            return true;
+    }
+    if (!section_known && strcmp(section, TOP) != 0)
+        return t2c_fail(err, T2C_INVALID, "%s: unknown section [%s]", path, section);
+    return t2c_fail(err, T2C_INVALID, "%s: unknown key \"%s\" in %s%s%s", path, name,
+        strcmp(section, TOP) == 0 ? "" : "section [", section_text(section), strcmp(section, TOP) == 0 ? "" : "]");
+}
+
+static bool check(const CONF *conf, const char *path, const struct t2c_conf_key *keys, size_t keys_n,
+    struct t2c_error *err)
+{
+    STACK_OF(OPENSSL_CSTRING) *sections = NCONF_get_section_names(conf);
+    bool ok = true;
+    for (int i = 0; ok && i < sk_OPENSSL_CSTRING_num(sections); i++) {
+        const char *section = sk_OPENSSL_CSTRING_value(sections, i);
+        const STACK_OF(CONF_VALUE) *values = NCONF_get_section(conf, section);
+        for (int k = 0; ok && k < sk_CONF_VALUE_num(values); k++)
+            ok = check_key(path, section, sk_CONF_VALUE_value(values, k)->name, keys, keys_n, err);
+    }
+    sk_OPENSSL_CSTRING_free(sections);
+    return ok;
+}
+
+bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out,
+    struct t2c_error *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return t2c_fail_errno(err, errno, "cannot open the configuration %s", path);
+    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NCONF_new(NULL);
+    long line = -1;
+    ERR_clear_error();
+    bool read_ok = conf != NULL && NCONF_load_fp(conf, file, &line) > 0;
+    fclose(file);
+    if (!read_ok && line > 0)
+        return t2c_fail_openssl(err, T2C_INVALID, "%s: line %ld", path, line);
+    if (!read_ok)
+        return t2c_fail_openssl(err, T2C_INVALID, "%s: cannot be read", path);
+    if (!check(conf, path, keys, keys_n, err))
+        return false;
+    *out = T2C_STEAL(conf);
+    return true;
+}
+
+const char *t2c_conf_get(const CONF *conf, const char *section, const char *name)
+{
+    /* NCONF falls back from a section to the top of the file; a key belongs to its section alone. */
+    const STACK_OF(CONF_VALUE) *values = NCONF_get_section(conf, section != NULL ? section : TOP);
+    const char *found = NULL;
+    for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+        const CONF_VALUE *value = sk_CONF_VALUE_value(values, i);
+        if (strcmp(value->name, name) == 0)
+            found = value->value;
+    }
+    return found;
+}
+
+static bool set(char **field, const CONF *conf, const char *name, const char *fallback, struct t2c_error *err)
+{
+    const char *value = conf != NULL ? t2c_conf_get(conf, NULL, name) : NULL;
+    if (value == NULL)
+        value = fallback;
+    if (value == NULL)
+        return true;
+    *field = strdup(value);
+    return *field != NULL || t2c_fail_nomem(err);
+}
+
+bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
+{
+    static const struct t2c_conf_key keys[] = {
+        {NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"}, {NULL, "certs_dir"}};
+    const char *named = secure_getenv("TPM2CLOUD_CONF");
+    const char *path = named != NULL ? named : DEFAULT_CONF;
+    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
+    if ((named != NULL || access(path, F_OK) == 0) &&
+        !t2c_conf_load(path, keys, sizeof(keys) / sizeof(keys[0]), &conf, err))
+        return false;
+    const char *profile = conf != NULL ? t2c_conf_get(conf, NULL, "profile") : NULL;
+    if (profile != NULL && strcmp(profile, "tcg") != 0)
+        return t2c_fail(err, T2C_INVALID, "%s: profile = %s is not known; this version knows: tcg", path, profile);
+
+    struct t2c_settings settings = {0};
+    if (!set(&settings.tcti, conf, "tcti", NULL, err) ||
+        !set(&settings.keys_dir, conf, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
+        !set(&settings.certs_dir, conf, "certs_dir", "/var/lib/tpm2cloud/certs", err)) {
+        t2c_settings_fini(&settings);
+        return false;
+    }
+    *out = settings;
+    return true;
+}
+
+void t2c_settings_fini(struct t2c_settings *settings)
+{
+    free(settings->tcti);
+    free(settings->keys_dir);
+    free(settings->certs_dir);
+    *settings = (struct t2c_settings){0};
+}

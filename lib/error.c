@@ -1,0 +1,132 @@
+/*
+ * Errors are values: a code for the caller's decision and a text for a human, built in place without allocation.
+ */
+#include "tpm2cloud/error.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void append(struct t2c_error *err, const char *text)
+{
+    size_t len = strlen(err->text);
+    snprintf(err->text + len, sizeof(err->text) - len, "%s", text);
+}
+
+static void fill(struct t2c_error *err, enum t2c_code code, uint32_t detail, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+static void fill(struct t2c_error *err, enum t2c_code code, uint32_t detail, const char *format, va_list args)
+{
+    err->code = code;
+    err->detail = detail;
+    vsnprintf(err->text, sizeof(err->text), format, args);
+}
+
+static enum t2c_code code_of_errno(int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+    case ENOTDIR:
+        return T2C_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return T2C_AUTH;
+    case ENOMEM:
+        return T2C_NOMEM;
+    case EINVAL:
+    case ENAMETOOLONG:
+    case EISDIR:
+    case ELOOP:
+        return T2C_INVALID;
+    default:
+        return T2C_IO;
+    }
+}
+
+bool t2c_fail(struct t2c_error *err, enum t2c_code code, const char *format, ...)
+{
+    if (err == NULL)
+        return false;
+    va_list args;
+    va_start(args, format);
+    fill(err, code, 0, format, args);
+    va_end(args);
+    return false;
+}
+
+bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...)
+{
+    if (err == NULL)
+        return false;
+    va_list args;
+    va_start(args, format);
+    fill(err, code_of_errno(errnum), (uint32_t)errnum, format, args);
+    va_end(args);
+    append(err, ": ");
+    append(err, strerror(errnum));
+    return false;
+}
+
+bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)
+{
+    const char *data = NULL;
+    int flags = 0;
+    unsigned long newest = ERR_peek_last_error_data(&data, &flags);
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        fill(err, code, 0, format, args);
+        va_end(args);
+        const char *reason = newest != 0 ? ERR_reason_error_string(newest) : NULL;
+        if (reason != NULL) {
+            append(err, ": ");
+            append(err, reason);
+        }
+        if (newest != 0 && (flags & ERR_TXT_STRING) != 0 && data != NULL && data[0] != '\0') {
+            append(err, ": ");
+            append(err, data);
+        }
+    }
+    ERR_clear_error();
+    return false;
+}
+
+bool t2c_fail_context(struct t2c_error *err, const char *format, ...)
+{
+    if (err == NULL)
+        return false;
+    char old[sizeof(err->text)];
+    memcpy(old, err->text, sizeof(old));
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof(err->text), format, args);
+    va_end(args);
+    append(err, ": ");
+    append(err, old);
+    return false;
+}
+
+bool t2c_fail_nomem(struct t2c_error *err)
+{
+    return t2c_fail(err, T2C_NOMEM, "out of memory");
+}
+
+const char *t2c_code_name(enum t2c_code code)
+{
+    static const char *const names[] = {[T2C_OK] = "ok",
+        [T2C_INVALID] = "invalid",
+        [T2C_NOT_FOUND] = "not-found",
+        [T2C_EXISTS] = "exists",
+        [T2C_AUTH] = "auth",
+        [T2C_LOCKOUT] = "lockout",
+        [T2C_RETRY] = "retry",
+        [T2C_IO] = "io",
+        [T2C_PROTO] = "protocol",
+        [T2C_TPM] = "tpm",
+        [T2C_NOMEM] = "out-of-memory"};
+    return (size_t)code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";
+}

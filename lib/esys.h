@@ -1,0 +1,46 @@
+/*
+ * Inside lib's TPM half: the locked connection, TSS errors, and what the rooms of that half share.
+ */
+#ifndef TPM2CLOUD_LIB_ESYS_H
+#define TPM2CLOUD_LIB_ESYS_H
+
+#include "tpm2cloud/error.h"
+#include "tpm2cloud/own.h"
+#include <tss2/tss2_esys.h>
+
+/* ESYS memory goes back through Esys_Free. */
+static inline void t2c_esys_freep(void *pointer)
+{
+    Esys_Free(*(void **)pointer);
+    *(void **)pointer = NULL;
+}
+
+/*
+ * The right to talk to the TPM: the process-wide lock and the open connection. Objects made under another generation are
+ * gone (new connection, or a child process after fork).
+ *
+ *     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+ *     if (!t2c_tpm_begin(&use, err))
+ *         return false;
+ */
+struct t2c_tpm_use {
+    ESYS_CONTEXT *esys;
+    uint64_t generation;
+};
+bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err);
+void t2c_tpm_end(struct t2c_tpm_use *use);
+
+/* Begins only if the connection of GENERATION is still the open one; never opens another. */
+bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation);
+
+/* Fails for a TSS2_RC, which is decoded into the text, with what to do about it where that is known. */
+bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* A transient object that is flushed when the variable goes out of scope. */
+struct t2c_transient {
+    ESYS_CONTEXT *esys;
+    ESYS_TR tr; /* 0: none */
+};
+void t2c_transient_fini(struct t2c_transient *transient);
+
+#endif

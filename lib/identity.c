@@ -1,0 +1,169 @@
+/*
+ * Handles and indices: TCG Registry of Reserved TPM 2.0 Handles and Localities; EK Credential Profile; TPM 2.0 Keys for
+ * Device Identity and Attestation. 0x81000002 is this project's choice for the LDevID, like 0x01C90000 as a place where
+ * older scripts put the IDevID certificate.
+ */
+#include "tpm2cloud/identity.h"
+
+#include "esys.h"
+#include "key.h"
+#include "tpm2cloud/nv.h"
+#include <string.h>
+
+static const struct t2c_identity identities[] = {
+    {"ek", "endorsement key", T2C_ROLE_EK, T2C_ALG_RSA_2048, 0,
+        {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002},
+            {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
+            {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}}},
+    {"srk", "storage root key", T2C_ROLE_SRK, T2C_ALG_RSA_2048, 0, {{T2C_ALG_OTHER, 0x81000001, 0}}},
+    {"idevid", "factory identity", T2C_ROLE_IDEVID, T2C_ALG_EC_P256, 0x01C90000,
+        {{T2C_ALG_OTHER, 0x81020000, 0x01C90200}}},
+    {"iak", "factory attestation key", T2C_ROLE_IAK, T2C_ALG_EC_P256, 0, {{T2C_ALG_OTHER, 0x81020001, 0x01C90100}}},
+    {"ldevid", "owner identity", T2C_ROLE_LEAF, T2C_ALG_EC_P256, 0, {{T2C_ALG_OTHER, 0x81000002, 0}}},
+};
+
+#define SLOTS (sizeof(identities[0].slots) / sizeof(identities[0].slots[0]))
+
+const struct t2c_identity *t2c_identity_at(size_t i)
+{
+    return i < sizeof(identities) / sizeof(identities[0]) ? &identities[i] : NULL;
+}
+
+const struct t2c_identity *t2c_identity_find(const char *name)
+{
+    const struct t2c_identity *identity;
+    for (size_t i = 0; (identity = t2c_identity_at(i)) != NULL; i++)
+        if (strcmp(identity->name, name) == 0)
+            return identity;
+    return NULL;
+}
+
+bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    for (size_t i = 0; i < SLOTS && identity->slots[i].handle != 0; i++) {
+        if (t2c_key_open_handle(identity->slots[i].handle, identity->name, out, &why))
+            return true;
+        if (why.code != T2C_NOT_FOUND) {
+            if (err != NULL)
+                *err = why;
+            return t2c_fail_context(err, "%s", identity->name);
+        }
+    }
+    return t2c_fail(err, T2C_NOT_FOUND, "this TPM has no %s (nothing at handle 0x%08x); create it with: tpm2cloud key create %s",
+        identity->name, identity->slots[0].handle, identity->name);
+}
+
+static const struct t2c_identity_slot *slot_for(const struct t2c_identity *identity, enum t2c_alg alg)
+{
+    for (size_t i = 0; i < SLOTS && identity->slots[i].handle != 0; i++)
+        if (identity->slots[i].alg == alg || identity->slots[i].alg == T2C_ALG_OTHER)
+            return &identity->slots[i];
+    return &identity->slots[0];
+}
+
+/* Any restricted decryption key serves as a storage root: what sits at the handle differs from tool to tool. */
+static bool is_storage_root(const struct t2c_key *key)
+{
+    const TPMA_OBJECT needed = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM;
+    return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
+}
+
+/* ALG is T2C_ALG_OTHER when the caller takes any. */
+static bool fits(const struct t2c_identity *identity, enum t2c_alg alg, const struct t2c_key *key)
+{
+    TPM2B_PUBLIC template = {0};
+    if (alg != T2C_ALG_OTHER && alg != t2c_key_alg(key))
+        return false;
+    if (identity->role == T2C_ROLE_SRK)
+        return is_storage_root(key);
+    if (identity->role == T2C_ROLE_EK && t2c_key_alg(key) == T2C_ALG_EC_P384)
+        return is_storage_root(key); /* high-range EKs are made by the maker of the TPM, under the H templates */
+    return t2c_template_fill(identity->role, t2c_key_alg(key), &template, NULL) &&
+        t2c_template_fits(&template, t2c_key_public(key));
+}
+
+static bool fail_occupied(const struct t2c_identity *identity, enum t2c_alg alg, const struct t2c_key *key,
+    struct t2c_error *err)
+{
+    char attributes[256];
+    t2c_key_attributes(key, attributes, sizeof(attributes));
+    return t2c_fail(err, T2C_EXISTS,
+        "handle 0x%08x is occupied by another key (%s, %s) that is no %s%s%s; if nothing needs it, remove it with: "
+        "tpm2_evictcontrol -C o -c 0x%08x",
+        t2c_key_handle(key), t2c_alg_name(t2c_key_alg(key)), attributes, alg != T2C_ALG_OTHER ? t2c_alg_name(alg) : "",
+        alg != T2C_ALG_OTHER ? " " : "", identity->name, t2c_key_handle(key));
+}
+
+static bool make(const struct t2c_identity *identity, enum t2c_alg alg, uint32_t handle, struct t2c_error *err)
+{
+    bool unused = false;
+    if (identity->role != T2C_ROLE_LEAF)
+        return t2c_key_make_primary_at(identity->role, alg, handle, err);
+    const struct t2c_identity *srk = t2c_identity_find("srk");
+    return t2c_identity_create(srk, T2C_ALG_OTHER, &unused, err) &&
+        t2c_key_make_child_at(srk->slots[0].handle, alg, handle, err);
+}
+
+bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    struct t2c_error why = {0};
+    enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : identity->default_alg;
+    uint32_t handle = slot_for(identity, wanted)->handle;
+    bool found = alg == T2C_ALG_OTHER ? t2c_identity_open(identity, &key, &why)
+                                      : t2c_key_open_handle(handle, identity->name, &key, &why);
+    if (!found && why.code != T2C_NOT_FOUND) {
+        if (err != NULL)
+            *err = why;
+        return t2c_fail_context(err, "%s", identity->name);
+    }
+    if (found && !fits(identity, alg, key))
+        return fail_occupied(identity, alg, key, err);
+    if (!found && !make(identity, wanted, handle, err))
+        return t2c_fail_context(err, "%s", identity->name);
+    *made = !found;
+    return true;
+}
+
+bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv,
+    struct t2c_error *err)
+{
+    uint32_t candidates[SLOTS + 1] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < SLOTS && identity->slots[i].nv != 0; i++)
+        candidates[n++] = identity->slots[i].nv;
+    if (identity->nv_fallback != 0)
+        candidates[n++] = identity->nv_fallback;
+    struct t2c_error why = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (t2c_nv_read(candidates[i], der, &why)) {
+            *nv = candidates[i];
+            return true;
+        }
+        if (why.code != T2C_NOT_FOUND) {
+            if (err != NULL)
+                *err = why;
+            return false;
+        }
+    }
+    return t2c_fail(err, T2C_NOT_FOUND, "this TPM holds no certificate of %s (NV index 0x%08x)", identity->name,
+        identity->slots[0].nv);
+}
+
+bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
+    TPMI_YES_NO more = 0;
+    if (!t2c_tpm_begin(&use, err))
+        return false;
+    TSS2_RC rc = Esys_GetCapability(use.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first,
+        TPM2_MAX_CAP_HANDLES, &more, &data);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot list the TPM's handles");
+    size_t n = data->data.handles.count < max ? data->data.handles.count : max;
+    memcpy(out, data->data.handles.handle, n * sizeof(*out));
+    *out_n = n;
+    return true;
+}

@@ -1,0 +1,22 @@
+/*
+ * Inside lib's TPM half: the `TSS2 PRIVATE KEY` PEM file (draft-bottomley-tpm2-keys), as tpm2-openssl and tpm2-tools write
+ * and read it. Knows the ASN.1, not the TPM structures within.
+ */
+#ifndef TPM2CLOUD_LIB_KEYFILE_H
+#define TPM2CLOUD_LIB_KEYFILE_H
+
+#include "tpm2cloud/bytes.h"
+
+/* pub: TPM2B_PUBLIC, priv: TPM2B_PRIVATE, both marshalled with their sizes in front. */
+struct t2c_keyfile {
+    uint32_t parent; /* persistent handle, or 0x4000000x: the hierarchy's primary key */
+    bool empty_auth;
+    struct t2c_bytes pub;
+    struct t2c_bytes priv;
+};
+void t2c_keyfile_fini(struct t2c_keyfile *file);
+
+bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out, struct t2c_error *err);
+bool t2c_keyfile_append(const struct t2c_keyfile *file, struct t2c_bytes *out, struct t2c_error *err);
+
+#endif

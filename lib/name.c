@@ -1,0 +1,358 @@
+/*
+ * Names resolve here and nowhere else, so that provider, command line and daemon mean the same by one name.
+ */
+#include "tpm2cloud/name.h"
+
+#include "key.h"
+#include "tpm2cloud/conf.h"
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/identity.h"
+#include "tpm2cloud/nv.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SRK_HANDLE 0x81000001
+#define SUFFIX ".pem"
+
+/* DIR/NAME.pem of the key or the certificate directory. */
+static bool path_of(const char *name, bool key, char *out, size_t out_len, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
+    if (!t2c_settings_load(&settings, err))
+        return false;
+    const char *dir = key ? settings.keys_dir : settings.certs_dir;
+    if (snprintf(out, out_len, "%s/%s" SUFFIX, dir, name) >= (int)out_len)
+        return t2c_fail(err, T2C_INVALID, "the path of %s in %s is too long", name, dir);
+    return true;
+}
+
+static bool check_auth(const struct t2c_uri *uri, struct t2c_error *err)
+{
+    return uri->auth_source[0] == '\0' ||
+        t2c_fail(err, T2C_INVALID, "auth-source: this version uses keys with empty authorization only");
+}
+
+bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err)
+{
+    char label[T2C_NAME_MAX];
+    char path[PATH_MAX];
+    if (!check_auth(uri, err))
+        return false;
+    if (uri->handle != 0) {
+        snprintf(label, sizeof(label), "handle 0x%08x", uri->handle);
+        return t2c_key_open_handle(uri->handle, label, out, err);
+    }
+    if (uri->file[0] != '\0')
+        return t2c_key_open_file(uri->file, uri->file, out, err);
+    const struct t2c_identity *identity = t2c_identity_find(uri->name);
+    if (identity != NULL)
+        return t2c_identity_open(identity, out, err);
+    if (uri->name[0] == '\0' || !path_of(uri->name, true, path, sizeof(path), err))
+        return uri->name[0] != '\0' ? false : t2c_fail(err, T2C_INVALID, "the URI names no key");
+    struct t2c_error why = {0};
+    if (t2c_key_open_file(path, uri->name, out, &why))
+        return true;
+    if (why.code == T2C_NOT_FOUND)
+        return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", uri->name,
+            path, uri->name);
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+static bool read_nv(uint32_t index, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    if (!t2c_nv_read(index, &der, err))
+        return false;
+    return t2c_cert_parse_der(der.data, der.len, out, err) || t2c_fail_context(err, "NV index 0x%08x", index);
+}
+
+static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    uint32_t nv = 0;
+    if (!t2c_identity_read_cert(identity, &content, &nv, err))
+        return false;
+    /* The scripts that used the fallback index stored PEM. */
+    bool pem = content.len > 0 && content.data[0] == '-';
+    return (pem ? t2c_cert_parse_pem(content.data, content.len, out, err)
+                : t2c_cert_parse_der(content.data, content.len, out, err)) ||
+        t2c_fail_context(err, "NV index 0x%08x", nv);
+}
+
+bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    if (uri->nv != 0)
+        return read_nv(uri->nv, out, err);
+    if (uri->name[0] == '\0')
+        return t2c_fail(err, T2C_NOT_FOUND, "the URI names no certificate; give a name, or nv=");
+    const struct t2c_identity *identity = t2c_identity_find(uri->name);
+    if (identity != NULL && identity->slots[0].nv != 0)
+        return read_identity(identity, out, err);
+    if (!path_of(uri->name, false, path, sizeof(path), err))
+        return false;
+    if (t2c_cert_read_file(path, out, err))
+        return true;
+    if (err != NULL && err->code == T2C_NOT_FOUND)
+        t2c_fail(err, T2C_NOT_FOUND, "there is no certificate of %s (no %s); import one with: tpm2cloud cert import %s FILE",
+            uri->name, path, uri->name);
+    return false;
+}
+
+bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err)
+{
+    char key_path[PATH_MAX], cert_path[PATH_MAX];
+    if (!check_auth(uri, err))
+        return false;
+    if (uri->name[0] == '\0' || t2c_identity_find(uri->name) != NULL)
+        return true;
+    if (!path_of(uri->name, true, key_path, sizeof(key_path), err) ||
+        !path_of(uri->name, false, cert_path, sizeof(cert_path), err))
+        return false;
+    if (access(key_path, F_OK) == 0 || access(cert_path, F_OK) == 0)
+        return true;
+    return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", uri->name,
+        key_path, uri->name);
+}
+
+/* A key file that exists and fits is success; one that exists is never overwritten. */
+static bool create_file(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    if (!path_of(name, true, path, sizeof(path), err))
+        return false;
+    struct t2c_error why = {0};
+    if (t2c_key_open_file(path, name, &key, &why)) {
+        *made = false;
+        if (alg == T2C_ALG_OTHER || alg == t2c_key_alg(key))
+            return true;
+        return t2c_fail(err, T2C_EXISTS, "%s holds a %s key, not %s; if nothing needs it, remove the file", path,
+            t2c_alg_name(t2c_key_alg(key)), t2c_alg_name(alg));
+    }
+    if (why.code != T2C_NOT_FOUND) {
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
+    bool unused = false;
+    const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    bool ready = t2c_file_mkdirs(path, 0750, err);
+    *slash = '/';
+    *made = true;
+    return ready && t2c_identity_create(t2c_identity_find("srk"), T2C_ALG_OTHER, &unused, err) &&
+        t2c_key_make_file(SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
+        t2c_file_replace(path, pem.data, pem.len, &owner, err);
+}
+
+bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err)
+{
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    return identity != NULL ? t2c_identity_create(identity, alg, made, err) : create_file(name, alg, made, err);
+}
+
+/* Checks that the first certificate of CHAIN certifies the numbers of KEY. */
+static bool check_fits(const char *name, const STACK_OF(X509) *chain, struct t2c_error *err)
+{
+    struct t2c_uri uri = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *pkey = NULL;
+    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    if (!t2c_name_open_key(&uri, &key, err) || !t2c_key_to_pkey(key, &pkey, err))
+        return false;
+    if (t2c_cert_fits_key(sk_X509_value(chain, 0), pkey))
+        return true;
+    char subject[160];
+    t2c_cert_name_text(X509_get_subject_name(sk_X509_value(chain, 0)), subject, sizeof(subject));
+    return t2c_fail(err, T2C_INVALID, "the certificate of \"%s\" is for another key than %s; the leaf must come first",
+        subject, name);
+}
+
+static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
+{
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        unsigned char *der = NULL;
+        int len = i2d_X509(sk_X509_value(chain, i), &der);
+        bool ok = len > 0 ? t2c_bytes_append(out, der, (size_t)len, err) : t2c_fail_nomem(err);
+        OPENSSL_free(der);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) *chain, char *where, size_t where_len,
+    struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, old = {0};
+    struct t2c_error why = {0};
+    bool cleared_with_owner = false;
+    if (!append_der(chain, &der, err))
+        return false;
+    snprintf(where, where_len, "NV index 0x%08x", index);
+    if (t2c_nv_read(index, &old, &why)) {
+        if (old.len == der.len && memcmp(old.data, der.data, der.len) == 0)
+            return true;
+        return t2c_fail(err, T2C_EXISTS,
+            "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and remove it "
+            "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
+            index, name, name, index);
+    }
+    if (why.code != T2C_NOT_FOUND) {
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
+    if (!t2c_nv_write(index, der.data, der.len, &cleared_with_owner, err))
+        return false;
+    if (cleared_with_owner)
+        snprintf(where, where_len, "NV index 0x%08x, made by the owner since the platform hierarchy is closed: TPM2_Clear removes it",
+            index);
+    return true;
+}
+
+bool t2c_name_write_certs(const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len,
+    struct t2c_error *err)
+{
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    char path[PATH_MAX];
+    if (!check_fits(name, chain, err))
+        return false;
+    if (identity != NULL && (identity->role == T2C_ROLE_IDEVID || identity->role == T2C_ROLE_IAK))
+        return write_nv(name, identity->slots[0].nv, chain, where, where_len, err);
+    if (identity != NULL && identity->role != T2C_ROLE_LEAF)
+        return t2c_fail(err, T2C_INVALID, "the certificate of %s is the TPM maker's and cannot be replaced", name);
+    if (!path_of(name, false, path, sizeof(path), err) || !t2c_cert_append_pem(chain, &pem, err))
+        return false;
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    bool ready = t2c_file_mkdirs(path, 0755, err);
+    *slash = '/';
+    snprintf(where, where_len, "%s", path);
+    return ready && t2c_file_replace(path, pem.data, pem.len, &owner, err);
+}
+
+void t2c_name_list_fini(struct t2c_name_list *list)
+{
+    free(list->entries);
+    *list = (struct t2c_name_list){0};
+}
+
+static struct t2c_name_entry *entry_of(struct t2c_name_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->entries[i].name, name) == 0)
+            return &list->entries[i];
+    struct t2c_name_entry *grown = realloc(list->entries, (list->n + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return NULL;
+    list->entries = grown;
+    struct t2c_name_entry *entry = &grown[list->n++];
+    *entry = (struct t2c_name_entry){0};
+    snprintf(entry->name, sizeof(entry->name), "%s", name);
+    return entry;
+}
+
+static bool contains(const uint32_t *handles, size_t n, uint32_t handle)
+{
+    for (size_t i = 0; i < n; i++)
+        if (handles[i] == handle)
+            return true;
+    return false;
+}
+
+struct held {
+    uint32_t handles[TPM2_MAX_CAP_HANDLES];
+    size_t n;
+};
+
+static bool list_identity(struct t2c_name_list *list, const struct t2c_identity *identity, const struct held *objects,
+    const struct held *indices)
+{
+    uint32_t handle = 0;
+    bool cert = identity->nv_fallback != 0 && contains(indices->handles, indices->n, identity->nv_fallback);
+    for (size_t i = 0; i < sizeof(identity->slots) / sizeof(identity->slots[0]); i++) {
+        const struct t2c_identity_slot *slot = &identity->slots[i];
+        if (handle == 0 && slot->handle != 0 && contains(objects->handles, objects->n, slot->handle))
+            handle = slot->handle;
+        cert = cert || (slot->nv != 0 && contains(indices->handles, indices->n, slot->nv));
+    }
+    if (handle == 0 && !cert)
+        return true;
+    struct t2c_name_entry *entry = entry_of(list, identity->name);
+    if (entry == NULL)
+        return false;
+    entry->handle = handle;
+    entry->has_key = handle != 0;
+    entry->has_cert = cert;
+    return true;
+}
+
+static bool list_tpm(struct t2c_name_list *list, struct t2c_error *err)
+{
+    struct held objects = {0}, indices = {0};
+    if (!t2c_identity_handles(0x81000000, objects.handles, TPM2_MAX_CAP_HANDLES, &objects.n, err) ||
+        !t2c_identity_handles(0x01000000, indices.handles, TPM2_MAX_CAP_HANDLES, &indices.n, err))
+        return false;
+    const struct t2c_identity *identity;
+    for (size_t i = 0; (identity = t2c_identity_at(i)) != NULL; i++)
+        if (!list_identity(list, identity, &objects, &indices))
+            return t2c_fail_nomem(err);
+    return true;
+}
+
+static int is_pem(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    const size_t suffix_len = strlen(SUFFIX);
+    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, SUFFIX) == 0 &&
+        t2c_uri_name_valid(entry->d_name, len - suffix_len);
+}
+
+static bool list_dir(struct t2c_name_list *list, const char *dir, bool keys, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(dir, &found, is_pem, alphasort);
+    if (n < 0)
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        char name[T2C_NAME_MAX];
+        snprintf(name, sizeof(name), "%.*s", (int)(strlen(found[i]->d_name) - strlen(SUFFIX)), found[i]->d_name);
+        const struct t2c_identity *identity = t2c_identity_find(name);
+        free(found[i]);
+        if (identity != NULL && (keys || identity->slots[0].nv != 0))
+            continue; /* a well-known name is in the TPM, whatever lies here */
+        struct t2c_name_entry *entry = entry_of(list, name);
+        ok = ok && entry != NULL;
+        if (entry != NULL && keys)
+            entry->has_key = true;
+        else if (entry != NULL)
+            entry->has_cert = true;
+    }
+    free(found);
+    return ok || t2c_fail_nomem(err);
+}
+
+bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
+    T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
+    if (!t2c_settings_load(&settings, err) || !list_tpm(&list, err) || !list_dir(&list, settings.keys_dir, true, err) ||
+        !list_dir(&list, settings.certs_dir, false, err))
+        return false;
+    *out = list;
+    list = (struct t2c_name_list){0};
+    return true;
+}

@@ -1,0 +1,123 @@
+/*
+ * NV certificates as TCG's EK Credential Profile keeps them: readable by anyone with the index's empty auth, no dictionary
+ * attack protection. Content is moved in chunks, because a certificate is often longer than the TPM's NV buffer.
+ */
+#include "tpm2cloud/nv.h"
+
+#include "esys.h"
+#include <string.h>
+
+#define DATA_MAX 16384
+
+/* What an index is created under. */
+static const struct {
+    ESYS_TR hierarchy;
+    TPMA_NV attributes;
+} owners[] = {
+    {ESYS_TR_RH_PLATFORM,
+        TPMA_NV_PPWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE},
+    {ESYS_TR_RH_OWNER, TPMA_NV_OWNERWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA},
+};
+
+static uint16_t chunk_len(ESYS_CONTEXT *esys)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
+    TPMI_YES_NO more = 0;
+    const uint16_t smallest = 512; /* PC Client Platform TPM Profile */
+    if (Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
+            TPM2_PT_NV_BUFFER_MAX, 1, &more, &data) != TSS2_RC_SUCCESS ||
+        data->data.tpmProperties.count != 1 || data->data.tpmProperties.tpmProperty[0].property != TPM2_PT_NV_BUFFER_MAX)
+        return smallest;
+    uint32_t max = data->data.tpmProperties.tpmProperty[0].value;
+    return max < smallest ? (uint16_t)max : max > TPM2_MAX_NV_BUFFER_SIZE ? TPM2_MAX_NV_BUFFER_SIZE : (uint16_t)max;
+}
+
+static bool open_index(ESYS_CONTEXT *esys, uint32_t index, ESYS_TR *tr, struct t2c_error *err)
+{
+    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, tr);
+    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "no NV index 0x%08x", index);
+}
+
+static bool read_chunks(ESYS_CONTEXT *esys, ESYS_TR tr, size_t len, struct t2c_bytes *out, struct t2c_error *err)
+{
+    uint16_t step = chunk_len(esys);
+    for (size_t at = 0; at < len;) {
+        T2C_CLEANUP(t2c_esys_freep) TPM2B_MAX_NV_BUFFER *chunk = NULL;
+        uint16_t n = len - at < step ? (uint16_t)(len - at) : step;
+        TSS2_RC rc = Esys_NV_Read(esys, tr, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, n, (UINT16)at, &chunk);
+        if (rc != TSS2_RC_SUCCESS)
+            return t2c_fail_tss(err, rc, "cannot read byte %zu", at);
+        if (chunk->size != n)
+            return t2c_fail(err, T2C_TPM, "the TPM gave %u of %u bytes", chunk->size, n);
+        if (!t2c_bytes_append(out, chunk->buffer, n, err))
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_NV_PUBLIC *pub = NULL;
+    ESYS_TR tr = ESYS_TR_NONE;
+    if (!t2c_tpm_begin(&use, err) || !open_index(use.esys, index, &tr, err))
+        return false;
+    TSS2_RC rc = Esys_NV_ReadPublic(use.esys, tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &pub, NULL);
+    bool ok = rc == TSS2_RC_SUCCESS ? read_chunks(use.esys, tr, pub->nvPublic.dataSize, out, err)
+                                    : t2c_fail_tss(err, rc, "cannot read its public area");
+    Esys_TR_Close(use.esys, &tr);
+    return ok || t2c_fail_context(err, "NV index 0x%08x", index);
+}
+
+static bool write_chunks(ESYS_CONTEXT *esys, ESYS_TR hierarchy, ESYS_TR tr, const uint8_t *data, size_t data_len,
+    struct t2c_error *err)
+{
+    uint16_t step = chunk_len(esys);
+    for (size_t at = 0; at < data_len;) {
+        TPM2B_MAX_NV_BUFFER chunk = {.size = data_len - at < step ? (uint16_t)(data_len - at) : step};
+        memcpy(chunk.buffer, data + at, chunk.size);
+        TSS2_RC rc =
+            Esys_NV_Write(esys, hierarchy, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &chunk, (UINT16)at);
+        if (rc != TSS2_RC_SUCCESS)
+            return t2c_fail_tss(err, rc, "cannot write byte %zu", at);
+        at += chunk.size;
+    }
+    return true;
+}
+
+static TSS2_RC define(ESYS_CONTEXT *esys, size_t owner, uint32_t index, size_t len, ESYS_TR *tr)
+{
+    const TPM2B_AUTH empty_auth = {0};
+    const TPM2B_NV_PUBLIC public = {.nvPublic = {.nvIndex = index,
+                                        .nameAlg = TPM2_ALG_SHA256,
+                                        .attributes = owners[owner].attributes,
+                                        .dataSize = (UINT16)len}};
+    return Esys_NV_DefineSpace(esys, owners[owner].hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth,
+        &public, tr);
+}
+
+bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err)
+{
+    if (data_len == 0 || data_len > DATA_MAX)
+        return t2c_fail(err, T2C_INVALID, "%zu bytes do not fit an NV index", data_len);
+    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    if (!t2c_tpm_begin(&use, err))
+        return false;
+    ESYS_TR tr = ESYS_TR_NONE;
+    size_t owner = 0;
+    TSS2_RC rc = define(use.esys, owner, index, data_len, &tr);
+    if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_NV_DEFINED && rc != TPM2_RC_NV_SPACE)
+        rc = define(use.esys, ++owner, index, data_len, &tr);
+    if (rc == TPM2_RC_NV_DEFINED)
+        return t2c_fail(err, T2C_EXISTS, "NV index 0x%08x is already defined", index);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot define NV index 0x%08x for %zu bytes", index, data_len);
+    if (!write_chunks(use.esys, owners[owner].hierarchy, tr, data, data_len, err)) {
+        Esys_NV_UndefineSpace(use.esys, owners[owner].hierarchy, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
+        return t2c_fail_context(err, "NV index 0x%08x (removed again)", index);
+    }
+    Esys_TR_Close(use.esys, &tr);
+    *cleared_with_owner = owners[owner].hierarchy == ESYS_TR_RH_OWNER;
+    return true;
+}

@@ -1,0 +1,436 @@
+#!/bin/sh
+# Proves estca with curl and the openssl command line alone, in a fresh directory. TAP on stdout.
+# Needs: ESTCA, the path of the binary.
+set -eu
+
+: "${ESTCA:?set ESTCA to the path of the estca binary}"
+case $ESTCA in */*) ESTCA=$(cd "$(dirname "$ESTCA")" && pwd)/$(basename "$ESTCA") ;; esac
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/estca.XXXXXX")
+cd "$TMP"
+PIDS=
+COUNT=0
+FAILED=0
+unset OPENSSL_CONF SSLKEYLOGFILE CURL_HOME https_proxy HTTPS_PROXY ALL_PROXY all_proxy 2>/dev/null || :
+
+stop_all() {
+	for pid in $PIDS; do kill "$pid" 2>/dev/null || :; done
+	for pid in $PIDS; do wait "$pid" 2>/dev/null || :; done
+	PIDS=
+}
+trap 'stop_all; cd /; rm -rf "$TMP"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ok WHAT COMMAND...: one TAP line, by the command's exit code; on failure also what it said.
+ok() {
+	what=$1
+	shift
+	COUNT=$((COUNT + 1))
+	if "$@" >said 2>&1; then
+		echo "ok $COUNT - $what"
+	else
+		FAILED=$((FAILED + 1))
+		echo "not ok $COUNT - $what"
+		echo "# failed: $*"
+		sed 's/^/# /' said
+	fi
+}
+
+fails() { if "$@"; then return 1; fi; }
+exits() { want=$1; shift; got=0; "$@" || got=$?; [ "$got" -eq "$want" ]; }
+same() { [ "$1" = "$2" ] || { echo "is \"$1\", should be \"$2\""; return 1; }; }
+has() { grep -q -e "$2" "$1" || { echo "no \"$2\" in $1:"; cat "$1"; return 1; }; }
+
+# serve OPTIONS...: a fresh server of ./ca; sets PORT, PID, URL and empties log.
+serve() {
+	rm -f port log
+	"$ESTCA" serve ca --port-file port --log log "$@" >out 2>err &
+	PID=$!
+	PIDS="$PIDS $PID"
+	tries=0
+	while [ ! -s port ]; do
+		tries=$((tries + 1))
+		if [ "$tries" -gt 200 ] || ! kill -0 "$PID" 2>/dev/null; then
+			echo "# the server did not start: $*"
+			sed 's/^/# /' err
+			echo "Bail out! no server"
+			exit 1
+		fi
+		sleep 0.05
+	done
+	PORT=$(cat port)
+	URL=https://localhost:$PORT/.well-known/est
+}
+
+# stop: end the last server; its exit code is the result.
+stop() {
+	kill "$PID"
+	code=0
+	wait "$PID" || code=$?
+	PIDS=$(echo " $PIDS " | sed "s/ $PID / /")
+	if [ -s err ]; then cat err; return 1; fi
+	return "$code"
+}
+
+get() { curl -sS --max-time 20 --cacert ca/root.pem "$@"; }
+
+# post OP CSR CURL-OPTIONS...: prints the status; the body is in body, its header in head.
+post() {
+	op=$1
+	csr=$2
+	shift 2
+	rm -f body head
+	get -o body -D head -w '%{http_code}\n' -H 'Content-Type: application/pkcs10' --data-binary "@$csr" "$@" "$URL/$op"
+}
+
+# status WANT OP CSR CURL-OPTIONS...
+status() {
+	want=$1
+	shift
+	got=$(post "$@" || :)
+	[ "$got" = "$want" ] || { echo "status $got, should be $want"; cat body; return 1; }
+}
+
+# curl_ends CODE OP CSR...: curl's exit code
+curl_ends() {
+	want=$1
+	shift
+	got=0
+	post "$@" || got=$?
+	same "$got" "$want"
+}
+
+# unwrap COUNT: body (base64 PKCS#7) -> new.pem; fails unless it holds COUNT certificates.
+unwrap() {
+	openssl base64 -d -in body -out body.der &&
+		openssl pkcs7 -inform DER -in body.der -print_certs -out new.pem &&
+		same "$(grep -c BEGIN new.pem || :)" "$1"
+}
+
+enrolled() { status 200 simpleenroll "$@" && unwrap 1; }
+
+# resumes New|Reused: what a second TLS connection is that offers the session of the first.
+resumes() {
+	rm -f session
+	client="openssl s_client -connect localhost:$PORT -CAfile ca/root.pem -ign_eof"
+	printf 'GET / HTTP/1.0\r\n\r\n' | $client -sess_out session >first 2>&1 || :
+	[ -s session ] || { echo "New, no session"; same "$1" New; return; }
+	printf 'GET / HTTP/1.0\r\n\r\n' | $client -sess_in session >second 2>&1 || :
+	has second "^$1,"
+}
+
+# make_csr NAME SUBJECT OPENSSL-OPTIONS...: NAME.key, NAME.csr (PEM), NAME.b64 (as EST sends it)
+make_csr() {
+	name=$1
+	subject=$2
+	shift 2
+	[ -f "$name.key" ] || openssl ecparam -genkey -name prime256v1 -noout -out "$name.key"
+	openssl req -new -key "$name.key" -subj "$subject" "$@" -out "$name.csr"
+	openssl req -in "$name.csr" -outform DER -out "$name.der"
+	openssl base64 -in "$name.der" -out "$name.b64"
+}
+
+field() { openssl x509 -in "$1" -noout -nameopt RFC2253 "$2" | sed 's/^[A-Za-z]*=//'; }
+seconds() { date -u -d "$1" +%s; }
+life() { echo $(($(seconds "$(field "$1" -enddate)") - $(seconds "$(field "$1" -startdate)"))); }
+key_of() { openssl x509 -in "$1" -noout -pubkey; }
+public() { openssl pkey -in "$1" -pubout; }
+text_has() { openssl x509 -in "$1" -noout -text >text && has text "$2"; }
+chains() { openssl verify -CAfile ca/root.pem -untrusted ca/ca.pem "$@"; }
+
+# --- init and sign ---
+
+ok "init makes a PKI" "$ESTCA" init ca
+ok "server certificate chains to the root" chains -purpose sslserver -verify_hostname localhost ca/server.pem
+ok "server certificate is for 127.0.0.1 too" chains -verify_ip 127.0.0.1 ca/server.pem
+ok "server.pem holds two certificates" same "$(grep -c BEGIN ca/server.pem)" 2
+ok "chain.pem is ca.pem and root.pem" same "$(cat ca/chain.pem)" "$(cat ca/ca.pem ca/root.pem)"
+ok "issuing CA has pathlen 0" text_has ca/ca.pem "CA:TRUE, pathlen:0"
+ok "keys have mode 0600" same "$(stat -c %a ca/root.key ca/ca.key ca/server.key | tr '\n' ' ')" "600 600 600 "
+before=$(cat ca/*.pem ca/*.key)
+ok "init again succeeds" "$ESTCA" init ca
+ok "init again keeps every file" same "$(cat ca/*.pem ca/*.key)" "$before"
+ok "init takes a name, a server name and days" "$ESTCA" init other --name Acme --server-name wrong.example --server-days=-1
+ok "the name is in the CAs" same "$(field other/root.pem -subject) $(field other/ca.pem -subject)" \
+	"CN=Acme root CN=Acme issuing CA"
+ok "the server name is the only one" text_has other/server.pem "DNS:wrong.example$"
+ok "the server certificate is expired" fails openssl x509 -in other/server.pem -noout -checkend 0
+rm other/server.pem
+ok "init makes a missing certificate again" "$ESTCA" init other
+rm other/root.key
+ok "init refuses a certificate without its key" exits 1 "$ESTCA" init other
+
+make_csr dev "/O=Test/CN=dev-1" -addext "subjectAltName=DNS:dev-1.example" -addext "extendedKeyUsage=clientAuth" \
+	-addext "keyUsage=critical,digitalSignature"
+ok "sign a PEM CSR until 9999" "$ESTCA" sign ca --csr dev.csr --out dev.pem --not-after 99991231235959Z
+ok "it ends on Dec 31 23:59:59 9999" same "$(field dev.pem -enddate)" "Dec 31 23:59:59 9999 GMT"
+ok "the end is a GeneralizedTime" sh -c 'openssl asn1parse -in dev.pem | grep -q "GENERALIZEDTIME *:99991231235959Z"'
+ok "leaf and intermediate come out" same "$(grep -c BEGIN dev.pem)" 2
+ok "the subject is the CSR's" same "$(field dev.pem -subject)" "CN=dev-1,O=Test"
+ok "SAN is copied" text_has dev.pem "DNS:dev-1.example"
+ok "EKU is copied" text_has dev.pem "TLS Web Client Authentication"
+ok "basicConstraints is CA:FALSE" text_has dev.pem "CA:FALSE"
+ok "the serial number has 16 octets" sh -c 'openssl x509 -in dev.pem -noout -serial | grep -Eq "^serial=[4-7][0-9A-F]{31}$"'
+ok "the leaf chains as a TLS client" chains -purpose sslclient dev.pem
+"$ESTCA" sign ca --csr dev.der >dev2.pem
+ok "sign a DER CSR to stdout, 365 days" same "$(life dev2.pem)" 31536000
+"$ESTCA" sign ca --csr dev.csr --out old.pem --not-before -7200 --lifetime 3600
+ok "sign an expired certificate" sh -c '! openssl x509 -in old.pem -noout -checkend 0'
+make_csr sub "/CN=sub" -addext "basicConstraints=critical,CA:TRUE"
+"$ESTCA" sign ca --csr sub.csr --out sub.pem
+ok "a CSR that asks for CA:TRUE gets CA:FALSE" text_has sub.pem "CA:FALSE"
+make_csr bad "/CN=bad"
+break_signature() { # the last byte of the signature, changed
+	size=$(($(wc -c <bad.der) - 1))
+	last=$(tail -c 1 bad.der | od -An -tu1 | tr -d ' ')
+	{ head -c "$size" bad.der; printf '%b' "\\0$(printf %o $(((last + 1) % 256)))"; } >broken.der
+	openssl base64 -in broken.der -out broken.b64
+}
+break_signature
+ok "sign refuses a CSR with a wrong signature" exits 1 "$ESTCA" sign ca --csr broken.der
+
+# --- usage ---
+
+ok "help exits 0" exits 0 "$ESTCA" help
+ok "no verb exits 2" exits 2 "$ESTCA"
+ok "unknown verb exits 2" exits 2 "$ESTCA" dance
+ok "unknown option exits 2" exits 2 "$ESTCA" serve ca --dance
+ok "unknown fault exits 2" exits 2 "$ESTCA" serve ca --fault dance
+ok "a fault without its number exits 2" exits 2 "$ESTCA" serve ca --fault status
+ok "a fault with a wrong limit exits 2" exits 2 "$ESTCA" serve ca --fault nul@0
+ok "--auth basic without users exits 2" exits 2 "$ESTCA" serve ca --auth basic
+ok "a wrong date exits 2" exits 2 "$ESTCA" sign ca --csr dev.csr --not-after 20261301000000Z
+ok "a missing CA exits 1" exits 1 "$ESTCA" serve nowhere
+
+# --- without faults: mTLS ---
+
+serve
+ok "one line port=N on stdout" same "$(cat out)" "port=$PORT"
+ok "cacerts needs no authentication" same "$(get -o body -D head -w '%{http_code}' "$URL/cacerts")" 200
+ok "cacerts has its Content-Type" has head "^Content-Type: application/pkcs7-mime.$"
+ok "cacerts is two certificates" unwrap 2
+ok "a label is accepted" same "$(get -o body2 -w '%{http_code}' "$URL/some-label/cacerts")" 200
+ok "the label changes nothing" cmp body body2
+ok "base64 has 64 columns" sh -c 'head -1 body | grep -Eqx ".{64}"'
+ok "two labels are not" same "$(get -o body -w '%{http_code}' "$URL/a/b/cacerts")" 404
+ok "an operation is no label" same "$(get -o body -w '%{http_code}' "$URL/cacerts/cacerts")" 404
+ok "unknown operation is 404" same "$(get -o body -w '%{http_code}' "$URL/dance")" 404
+ok "csrattrs is 204" same "$(get -o body -w '%{http_code}' "$URL/csrattrs")" 204
+ok "POST cacerts is 405" same "$(get -o body -w '%{http_code}' -d x "$URL/cacerts")" 405
+ok "GET simpleenroll is 405" same "$(get -o body -w '%{http_code}' "$URL/simpleenroll")" 405
+ok "HEAD cacerts is 405" same "$(get -I -o body -w '%{http_code}' "$URL/cacerts")" 405
+ok "enrol without a client certificate is 403" status 403 simpleenroll dev.b64
+MTLS="--cert dev.pem --key dev.key"
+# shellcheck disable=SC2086 # the words of MTLS
+{
+	ok "enrol with mTLS" enrolled dev.b64 $MTLS
+	ok "the reply has its Content-Type" has head "^Content-Type: application/pkcs7-mime; smime-type=certs-only.$"
+	ok "the reply has its transfer encoding" has head "^Content-Transfer-Encoding: base64.$"
+	ok "the certificate is for our key" same "$(key_of new.pem)" "$(public dev.key)"
+	ok "the certificate chains" chains -purpose sslclient new.pem
+	ok "30 days" same "$(life new.pem)" 2592000
+	serial=$(field new.pem -serial)
+	ok "the log line is as promised" has log "op=simpleenroll status=200 auth=mtls peer=\"CN=dev-1,O=Test\" subject=\"CN=dev-1,O=Test\" serial=$serial tls=TLSv1.3 conn=[0-9]* req=1 reason=\"\"\$"
+	cp new.pem renew.pem
+	ok "wrong Content-Type is 415" same "$(get $MTLS -o body -w '%{http_code}' -H 'Content-Type: text/plain' --data-binary @dev.b64 "$URL/simpleenroll")" 415
+	ok "missing Content-Type is 415" same "$(get $MTLS -o body -w '%{http_code}' -H 'Content-Type:' --data-binary @dev.b64 "$URL/simpleenroll")" 415
+	ok "Content-Type with a parameter is fine" same "$(get $MTLS -o body -w '%{http_code}' -H 'Content-Type: Application/PKCS10; x=y' --data-binary @dev.b64 "$URL/simpleenroll")" 200
+	ok "PEM instead of base64 is 400" status 400 simpleenroll dev.csr $MTLS
+	ok "DER instead of base64 is 400" status 400 simpleenroll dev.der $MTLS
+	ok "the reason is text/plain" has head "^Content-Type: text/plain"
+	ok "a broken signature is 400" status 400 simpleenroll broken.b64 $MTLS
+	ok "and says so" has body "signature does not verify"
+	printf 'AAAA' >zero.b64
+	ok "base64 of no CSR is 400" status 400 simpleenroll zero.b64 $MTLS
+	: >empty.b64
+	ok "an empty body is 400" status 400 simpleenroll empty.b64 $MTLS
+	tr -d '\n' <dev.b64 >line.b64
+	ok "one line of base64 is fine" enrolled line.b64 $MTLS
+	sed 's/$/\r/' dev.b64 >crlf.b64
+	ok "CRLF is fine" enrolled crlf.b64 $MTLS
+	ok "a chunked request is fine" enrolled dev.b64 $MTLS -H "Transfer-Encoding: chunked"
+	ok "Expect: 100-continue is answered" enrolled dev.b64 $MTLS -H "Expect: 100-continue" --expect100-timeout 15
+	ok "100 Continue was sent" has head "^HTTP/1.1 100 Continue"
+	head -c 70000 /dev/zero | tr '\0' A >big.b64
+	ok "a body above 64 KiB is 413" status 413 simpleenroll big.b64 $MTLS
+	ok "also when chunked" status 413 simpleenroll big.b64 $MTLS -H "Transfer-Encoding: chunked"
+	ok "a head above 16 KiB is 431" status 431 simpleenroll dev.b64 $MTLS -H "X-Long: $(head -c 17000 /dev/zero | tr '\0' x)"
+
+	# --- re-enrolment, strict ---
+	RENEW="--cert renew.pem --key dev.key"
+	ok "re-enrol with equal names" status 200 simplereenroll dev.b64 $RENEW
+	ok "and the reply is a certificate" unwrap 1
+	make_csr rekey "/O=Test/CN=dev-1" -addext "subjectAltName=DNS:dev-1.example"
+	ok "re-enrol with a new key" status 200 simplereenroll rekey.b64 $RENEW
+	make_csr other "/O=Test/CN=dev-2" -addext "subjectAltName=DNS:dev-1.example"
+	ok "re-enrol with another subject is 403" status 403 simplereenroll other.b64 $RENEW
+	ok "and says so" has body "subject is not the one"
+	make_csr other "/O=Test/CN=dev-1" -addext "subjectAltName=DNS:dev-2.example"
+	ok "re-enrol with another SAN is 403" status 403 simplereenroll other.b64 $RENEW
+	make_csr other "/O=Test/CN=dev-1"
+	ok "re-enrol without the SAN is 403" status 403 simplereenroll other.b64 $RENEW
+	openssl req -new -key dev.key -subj "/O=Test/CN=dev-1" -addext "subjectAltName=DNS:dev-1.example" -utf8 \
+		-config /dev/stdin -out other.csr <<-EOF
+	[req]
+	string_mask = pkix
+	distinguished_name = dn
+	[dn]
+	EOF
+	openssl req -in other.csr -outform DER | openssl base64 -out other.b64
+	ok "re-enrol with a re-encoded subject is 403" status 403 simplereenroll other.b64 $RENEW
+	ok "re-enrol without a client certificate is 403" status 403 simplereenroll dev.b64
+
+	# --- who is a client ---
+	"$ESTCA" init maker --name Maker
+	"$ESTCA" sign maker --csr dev.csr --out maker.pem
+	ok "a client of an unknown CA gets no connection" fails get --cert maker.pem --key dev.key "$URL/cacerts"
+	ok "an expired client gets no connection" fails get --cert old.pem --key dev.key "$URL/cacerts"
+	ok "the log tells of both" same "$(grep -c 'op=tls status=0' log)" 2
+	ok "and why" has log "op=tls status=0 .*reason=\".*certificate has expired"
+
+	# --- versions, keep-alive, parallel ---
+	ok "TLS 1.2" enrolled dev.b64 $MTLS --tls-max 1.2
+	ok "TLS 1.2 is in the log" has log "tls=TLSv1.2"
+	ok "TLS 1.3" enrolled dev.b64 $MTLS --tlsv1.3
+	ok "TLS 1.1 is refused" fails get --tls-max 1.1 "$URL/cacerts"
+	get -o body "$URL/cacerts" -o body2 "$URL/cacerts"
+	ok "keep-alive: the second request of a connection" has log "op=cacerts .* req=2 "
+	: >parallel
+	jobs=
+	for i in 1 2 3 4 5 6 7 8; do
+		get $MTLS -o "par.$i" -w '%{http_code}\n' -H 'Content-Type: application/pkcs10' \
+			--data-binary @dev.b64 "$URL/simpleenroll" >>parallel &
+		jobs="$jobs $!"
+	done
+	for job in $jobs; do wait "$job" || :; done
+	ok "8 parallel connections" same "$(grep -c '^200$' parallel)" 8
+}
+openssl s_client -ign_eof -connect "127.0.0.1:$PORT" -CAfile ca/root.pem </dev/null >idle 2>&1 &
+IDLE=$!
+PIDS="$PIDS $IDLE"
+tries=0
+while ! grep -q "Verify return code" idle && [ "$tries" -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+begun=$(date +%s)
+ok "SIGTERM exits 0, without a word on stderr" stop
+ok "at once, with a connection open" [ $(($(date +%s) - begun)) -le 2 ]
+kill "$IDLE" 2>/dev/null || :
+wait "$IDLE" 2>/dev/null || :
+
+# --- other trust, other authentication ---
+
+serve --client-ca maker/root.pem
+ok "a client of another CA: leaf and intermediate" enrolled dev.b64 --cert maker.pem --key dev.key
+ok "re-enrol with a certificate of another CA is 403" status 403 simplereenroll dev.b64 --cert maker.pem --key dev.key
+ok "the server ends well" stop
+serve --client-ca maker/chain.pem --no-own-client-ca
+ok "--no-own-client-ca refuses our own" fails get --cert dev.pem --key dev.key "$URL/cacerts"
+ok "and takes the other" enrolled dev.b64 --cert maker.pem --key dev.key
+ok "the server ends well" stop
+
+serve --auth basic --user admin:secret --user other:word --lifetime 20 --csrattrs MAA= --tls 1.2 --groups P-256
+ok "Basic" enrolled dev.b64 -u admin:secret
+ok "a lifetime of 20 s is 20 s" same "$(life new.pem)" 20
+ok "and begins now" [ $(($(date +%s) - $(seconds "$(field new.pem -startdate)"))) -le 3 ]
+ok "the second user too" enrolled dev.b64 -u other:word
+ok "a wrong password is 401" status 401 simpleenroll dev.b64 -u admin:wrong
+ok "with a challenge" has head '^WWW-Authenticate: Basic realm="estca"'
+ok "no password is 401" status 401 simpleenroll dev.b64
+ok "a client certificate does not help" status 401 simpleenroll dev.b64 --cert dev.pem --key dev.key
+ok "Basic is in the log" has log "status=200 auth=basic peer=\"\""
+ok "csrattrs answers what was given" same "$(get "$URL/csrattrs")" "MAA="
+ok "--tls 1.2 answers no 1.3" fails get --tlsv1.3 "$URL/cacerts"
+ok "--groups P-256 answers no X25519" fails get --curves X25519 "$URL/cacerts"
+ok "--groups P-256 answers P-256" get --curves P-256 "$URL/cacerts"
+ok "the server ends well" stop
+printf '# users\nfile:pass:word\n' >users
+serve --auth any --user-file users --lax --with-chain --not-after 20600101000000Z --backdate 100 --tls 1.3
+ok "--auth any: Basic from a file" status 200 simpleenroll dev.b64 -u file:pass:word
+ok "--with-chain sends three certificates" unwrap 3
+ok "--not-after" same "$(field new.pem -enddate)" "Jan  1 00:00:00 2060 GMT"
+ok "--backdate" [ $(($(date +%s) - $(seconds "$(field new.pem -startdate)"))) -ge 100 ]
+ok "--auth any: certificate" status 200 simpleenroll dev.b64 --cert dev.pem --key dev.key
+ok "--auth any: neither is 401" status 401 simpleenroll dev.b64
+ok "--lax re-enrols anybody" status 200 simplereenroll dev.b64 -u file:pass:word
+ok "--tls 1.3 answers no 1.2" fails get --tls-max 1.2 "$URL/cacerts"
+ok "no session tickets" resumes New
+ok "the server ends well" stop
+
+serve --tickets --tls 1.2
+ok "--tickets lets a session resume" resumes Reused
+ok "the server ends well" stop
+
+# --- faults ---
+
+# with FAULT-OPTIONS...: a server that lets everybody in and does wrong.
+with() { serve --auth none "$@"; }
+
+with --fault wrong-key
+ok "fault wrong-key" enrolled dev.b64
+ok "fault wrong-key: another key" fails same "$(key_of new.pem)" "$(public dev.key)"
+ok "fault is in the log" has log 'reason="fault wrong-key"'
+ok "the server ends well" stop
+with --fault expired
+ok "fault expired" enrolled dev.b64
+ok "fault expired: it is" fails openssl x509 -in new.pem -noout -checkend 0
+ok "the server ends well" stop
+with --fault not-yet
+ok "fault not-yet" enrolled dev.b64
+ok "fault not-yet: it begins in a day" [ $(($(seconds "$(field new.pem -startdate)") - $(date +%s))) -gt 86000 ]
+ok "the server ends well" stop
+with --fault foreign-ca
+ok "fault foreign-ca" enrolled dev.b64
+ok "fault foreign-ca: does not chain" fails chains new.pem
+ok "the server ends well" stop
+with --fault garbage
+ok "fault garbage is 200" status 200 simpleenroll dev.b64
+ok "fault garbage is base64 but no PKCS#7" sh -c 'openssl base64 -d -in body -out g && test -s g && ! openssl pkcs7 -inform DER -in g'
+ok "the server ends well" stop
+with --fault not-base64
+ok "fault not-base64 is 200" status 200 simpleenroll dev.b64
+ok "fault not-base64 is binary" sh -c 'LC_ALL=C grep -q "[^ -~]" body'
+ok "the server ends well" stop
+with --fault html
+ok "fault html is 200" status 200 simpleenroll dev.b64
+ok "fault html is text/html" has head "^Content-Type: text/html"
+ok "the server ends well" stop
+with --fault empty
+ok "fault empty is 200" status 200 simpleenroll dev.b64
+ok "fault empty is a PKCS#7 without certificates" unwrap 0
+ok "the server ends well" stop
+with --fault status=503@2 --fault retry-after=7@1
+ok "fault status" status 503 simpleenroll dev.b64
+ok "fault retry-after" has head "^Retry-After: 7.$"
+printf 'AAAA' >zero.b64
+ok "a refused request does not count" status 400 simpleenroll zero.b64
+ok "fault status on the second request" status 503 simpleenroll dev.b64
+ok "fault retry-after is over" fails has head "^Retry-After"
+ok "fault status is over on the third" enrolled dev.b64
+ok "the server ends well" stop
+with --fault short
+ok "fault short: curl misses bytes" curl_ends 18 simpleenroll dev.b64
+ok "the server ends well" stop
+with --fault reset
+ok "fault reset: curl loses the connection" curl_ends 56 simpleenroll dev.b64
+ok "the server ends well" stop
+with --fault delay=1200
+begun=$(date +%s%3N)
+ok "fault delay" enrolled dev.b64
+ok "fault delay lasts" [ $(($(date +%s%3N) - begun)) -ge 1200 ]
+ok "fault delay leaves cacerts alone" get -o body --max-time 1 "$URL/cacerts"
+ok "the server ends well" stop
+with --fault nul
+ok "fault nul is 200" status 200 simpleenroll dev.b64
+ok "fault nul ends with NUL" same "$(tail -c 1 body | od -An -tx1)" " 00"
+ok "the server ends well" stop
+with --fault crlf76
+ok "fault crlf76 is 200" status 200 simpleenroll dev.b64
+ok "fault crlf76 has 76 columns and CR" same "$(head -1 body | wc -c) $(head -1 body | tail -c 2 | od -An -tx1)" "78  0d 0a"
+ok "fault crlf76 is still a certificate" unwrap 1
+ok "the server ends well" stop
+with --fault html --fault-op cacerts
+ok "--fault-op cacerts disturbs cacerts" same "$(get -o body -w '%{content_type}' "$URL/cacerts")" text/html
+ok "--fault-op cacerts leaves enrolment alone" enrolled dev.b64
+ok "the last server exits 0" stop
+
+echo "1..$COUNT"
+[ "$FAILED" -eq 0 ]

@@ -1,0 +1,35 @@
+/* The EST operations (RFC 7030 section 4): from a request to the reply that it deserves. No sockets here. */
+#ifndef ESTCA_EST_H
+#define ESTCA_EST_H
+
+#include "auth.h"
+#include "faults.h"
+#include "http.h"
+#include "log.h"
+#include "pki.h"
+
+struct est {
+	struct pki pki;
+	struct auth auth;
+	struct faults faults;
+	struct bytes csrattrs;          /* DER; empty: 204 */
+	bool lax;                       /* simplereenroll is like simpleenroll */
+	bool with_chain;
+	int64_t lifetime_s;
+	const char *not_after;          /* wins over lifetime_s */
+	int64_t backdate_s;
+};
+
+void est_fini(struct est *est);
+
+/* The operations' names, ended by NULL, in the order of --fault-op's words. */
+extern const char *const est_ops[];
+
+/*
+ * Answer REQ, which came with the verified client certificate PEER (or NULL).
+ * Gives: REPLY (initialised before), and what the log line should say but connection and time.
+ */
+void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply,
+		struct log_line *line);
+
+#endif

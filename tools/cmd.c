@@ -1,0 +1,122 @@
+/*
+ * Words, options, keys and output, as every verb needs them.
+ */
+#include "cmd.h"
+
+#include "tpm2cloud/cert.h"
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/provider.h"
+#include "tpm2cloud/uri.h"
+#include <openssl/store.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One library context with the default provider and ours, built in: one process has one connection to the TPM. */
+static OSSL_LIB_CTX *cmd_libctx;
+static OSSL_PROVIDER *cmd_default, *cmd_tpm2cloud;
+
+bool cmd_fail_usage(struct t2c_error *err, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    t2c_fail(err, T2C_INVALID, "%s", text);
+    err->detail = CMD_USAGE;
+    return false;
+}
+
+/* Takes one option at argv[*at], and its value behind it or after '='. */
+static bool take_option(int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n,
+    struct t2c_error *err)
+{
+    const char *name = argv[*at] + 2;
+    size_t name_len = strcspn(name, "=");
+    for (size_t i = 0; i < options_n; i++) {
+        if (strlen(options[i].name) != name_len || strncmp(options[i].name, name, name_len) != 0)
+            continue;
+        if (options[i].flag != NULL)
+            *options[i].flag = true;
+        else if (name[name_len] == '=')
+            *options[i].value = name + name_len + 1;
+        else if (*at + 1 < argc)
+            *options[i].value = argv[++*at];
+        else
+            return cmd_fail_usage(err, "option --%s wants a value", options[i].name);
+        return true;
+    }
+    return cmd_fail_usage(err, "unknown option %s", argv[*at]);
+}
+
+bool cmd_parse(int argc, char **argv, const struct cmd_option *options, size_t options_n, const char **words,
+    size_t words_n, struct t2c_error *err)
+{
+    size_t n = 0;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) == 0) {
+            if (!take_option(argc, argv, &i, options, options_n, err))
+                return false;
+        } else if (n == words_n)
+            return cmd_fail_usage(err, "unexpected \"%s\"", argv[i]);
+        else
+            words[n++] = argv[i];
+    }
+    return n == words_n || cmd_fail_usage(err, "an argument is missing");
+}
+
+bool cmd_check_name(const char *name, struct t2c_error *err)
+{
+    return t2c_uri_name_valid(name, strlen(name)) ||
+        t2c_fail(err, T2C_INVALID, "\"%s\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", name);
+}
+
+static bool open_libctx(struct t2c_error *err)
+{
+    if (cmd_libctx != NULL)
+        return true;
+    cmd_libctx = OSSL_LIB_CTX_new();
+    if (cmd_libctx == NULL || OSSL_PROVIDER_add_builtin(cmd_libctx, "tpm2cloud", OSSL_provider_init) != 1 ||
+        (cmd_default = OSSL_PROVIDER_load(cmd_libctx, "default")) == NULL ||
+        (cmd_tpm2cloud = OSSL_PROVIDER_load(cmd_libctx, "tpm2cloud")) == NULL)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot set up OpenSSL");
+    return true;
+}
+
+void cmd_close(void)
+{
+    OSSL_PROVIDER_unload(cmd_tpm2cloud);
+    OSSL_PROVIDER_unload(cmd_default);
+    OSSL_LIB_CTX_free(cmd_libctx);
+    cmd_tpm2cloud = cmd_default = NULL;
+    cmd_libctx = NULL;
+}
+
+bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err)
+{
+    char uri[sizeof(T2C_URI_SCHEME "//") + T2C_NAME_MAX];
+    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "//%s", name); /* "//": a file of that name must not be taken */
+    if (!cmd_check_name(name, err) || !open_libctx(err))
+        return false;
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(uri, cmd_libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    OSSL_STORE_INFO *info = NULL;
+    if (store != NULL && OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY) == 1)
+        info = OSSL_STORE_load(store);
+    EVP_PKEY *key = info != NULL ? OSSL_STORE_INFO_get1_PKEY(info) : NULL;
+    OSSL_STORE_INFO_free(info);
+    OSSL_STORE_close(store);
+    if (key == NULL)
+        return t2c_fail_openssl(err, T2C_NOT_FOUND, "cannot open the key %s", name);
+    *out = key;
+    return true;
+}
+
+bool cmd_write(const char *path, const struct t2c_bytes *text, struct t2c_error *err)
+{
+    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
+    if (path != NULL && strcmp(path, "-") != 0)
+        return t2c_file_replace(path, text->data, text->len, &owner, err);
+    return fwrite(text->data, 1, text->len, stdout) == text->len ||
+        t2c_fail(err, T2C_IO, "cannot write to standard output");
+}

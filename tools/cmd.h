@@ -1,0 +1,56 @@
+/*
+ * What the verbs of the tpm2cloud command share. A verb is one function; main.c holds their table.
+ */
+#ifndef TPM2CLOUD_TOOLS_CMD_H
+#define TPM2CLOUD_TOOLS_CMD_H
+
+#include "tpm2cloud/bytes.h"
+#include "tpm2cloud/key.h"
+#include <openssl/types.h>
+
+/*
+ * Runs with the words behind the verb. A wrong command line fails with code INVALID and detail CMD_USAGE: main then prints the
+ * synopsis and exits with 2; any other failure exits with 1.
+ */
+typedef bool cmd_run(int argc, char **argv, struct t2c_error *err);
+
+#define CMD_USAGE 0x75736167u
+
+struct cmd {
+    const char *noun;
+    const char *verb; /* NULL: the noun stands alone */
+    const char *arguments;
+    const char *what;
+    cmd_run *run;
+};
+
+/* One `--name VALUE` (or flag, when value is NULL). */
+struct cmd_option {
+    const char *name;
+    const char **value;
+    bool *flag;
+};
+
+/*
+ * Takes options anywhere among ARGV and exactly WORDS_N other words into WORDS.
+ */
+bool cmd_parse(int argc, char **argv, const struct cmd_option *options, size_t options_n, const char **words,
+    size_t words_n, struct t2c_error *err);
+
+bool cmd_fail_usage(struct t2c_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Checks a NAME of the command line. */
+bool cmd_check_name(const char *name, struct t2c_error *err);
+
+/* Opens the private key of NAME through the provider, in a library context of this command alone. */
+bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err);
+
+/* Writes TEXT to PATH (replaced atomically), or to stdout when PATH is NULL or "-". */
+bool cmd_write(const char *path, const struct t2c_bytes *text, struct t2c_error *err);
+
+/* Gives back what cmd_load_key set up. */
+void cmd_close(void);
+
+cmd_run cmd_key_create, cmd_key_list, cmd_key_show, cmd_key_pem, cmd_csr, cmd_cert_import, cmd_cert_export, cmd_status;
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * tpm2cloud: noun, then verb. A table of verbs; each is a file of its own.
+ */
+#include "cmd.h"
+
+#include "tpm2cloud/log.h"
+#include "tpm2cloud/tpm.h"
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct cmd cmds[] = {
+    {"key", "create", "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072]", "make a key in the TPM", cmd_key_create},
+    {"key", "list", "", "list keys and certificates", cmd_key_list},
+    {"key", "show", "NAME", "show a key and its public half", cmd_key_show},
+    {"key", "pem", "NAME [--out FILE]", "write the key file that stands for a TPM key", cmd_key_pem},
+    {"csr", NULL, "NAME --subject /CN=... [--san DNS:...,IP:...] [--out FILE]", "make a certificate request", cmd_csr},
+    {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
+    {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
+    {"status", NULL, "", "show the TPM, its identities and their certificates", cmd_status},
+};
+
+#define CMDS_N (sizeof(cmds) / sizeof(cmds[0]))
+
+static void print_usage(FILE *to)
+{
+    fprintf(to, "usage: tpm2cloud NOUN [VERB] [ARGUMENTS]\n\n");
+    for (size_t i = 0; i < CMDS_N; i++) {
+        char words[96];
+        snprintf(words, sizeof(words), "%s%s%s %s", cmds[i].noun, cmds[i].verb != NULL ? " " : "",
+            cmds[i].verb != NULL ? cmds[i].verb : "", cmds[i].arguments);
+        fprintf(to, "  %s\n        %s\n", words, cmds[i].what);
+    }
+    fprintf(to, "  help, --help\n  --version\n\n"
+                "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
+                "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n");
+}
+
+static void print_synopsis(const struct cmd *cmd)
+{
+    fprintf(stderr, "usage: tpm2cloud %s%s%s %s\n", cmd->noun, cmd->verb != NULL ? " " : "",
+        cmd->verb != NULL ? cmd->verb : "", cmd->arguments);
+}
+
+/* Finds the verb and how many words name it. */
+static const struct cmd *find(int argc, char **argv, int *words)
+{
+    for (size_t i = 0; i < CMDS_N; i++) {
+        bool noun = argc > 1 && strcmp(argv[1], cmds[i].noun) == 0;
+        bool verb = cmds[i].verb == NULL || (argc > 2 && strcmp(argv[2], cmds[i].verb) == 0);
+        if (noun && verb) {
+            *words = cmds[i].verb == NULL ? 1 : 2;
+            return &cmds[i];
+        }
+    }
+    return NULL;
+}
+
+static int fail_unknown(int argc, char **argv)
+{
+    bool noun = false;
+    for (size_t i = 0; i < CMDS_N; i++)
+        noun = noun || strcmp(argv[1], cmds[i].noun) == 0;
+    if (!noun)
+        fprintf(stderr, "tpm2cloud: unknown command \"%s\"; see tpm2cloud --help\n", argv[1]);
+    else
+        fprintf(stderr, "tpm2cloud: \"%s\" wants a verb%s%s%s; see tpm2cloud --help\n", argv[1],
+            argc > 2 ? ", not \"" : "", argc > 2 ? argv[2] : "", argc > 2 ? "\"" : "");
+    return 2;
+}
+
+static int run(const struct cmd *cmd, int argc, char **argv)
+{
+    struct t2c_error err = {0};
+    bool ok = cmd->run(argc, argv, &err);
+    if (ok && (fflush(stdout) != 0 || ferror(stdout)))
+        ok = t2c_fail(&err, T2C_IO, "cannot write to standard output");
+    cmd_close();
+    if (ok)
+        return 0;
+    fprintf(stderr, "tpm2cloud: %s\n", err.text);
+    if (err.detail != CMD_USAGE)
+        return 1;
+    print_synopsis(cmd);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    /* What this command does must not depend on the machine's openssl.cnf. */
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+    t2c_tpm_quiet();
+    t2c_log_open("tpm2cloud", T2C_LOG_INFO);
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts(PACKAGE_STRING);
+        return 0;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[argc - 1], "--help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    int words = 0;
+    const struct cmd *cmd = find(argc, argv, &words);
+    return cmd != NULL ? run(cmd, argc - 1 - words, argv + 1 + words) : fail_unknown(argc, argv);
+}
