@@ -10,6 +10,7 @@
 #include <openssl/params.h>
 #include <string.h>
 
+static OSSL_FUNC_keymgmt_new_fn keymgmt_new;
 static OSSL_FUNC_keymgmt_load_fn keymgmt_load;
 static OSSL_FUNC_keymgmt_free_fn keymgmt_free;
 static OSSL_FUNC_keymgmt_dup_fn keymgmt_dup;
@@ -25,6 +26,23 @@ static OSSL_FUNC_keymgmt_export_types_fn keymgmt_ec_export_types;
 static OSSL_FUNC_keymgmt_query_operation_name_fn keymgmt_rsa_query_operation_name;
 static OSSL_FUNC_keymgmt_query_operation_name_fn keymgmt_ec_query_operation_name;
 
+/*
+ * libcrypto makes an empty key before it tries to import a peer's into it, and leaves an error behind if it cannot (which
+ * nginx then reports). It gets this one; nothing ever fills it, because there is no import.
+ */
+static char empty_key;
+
+struct t2c_key *provider_key(const void *key)
+{
+    return key == &empty_key ? NULL : (struct t2c_key *)(uintptr_t)key;
+}
+
+static void *keymgmt_new(void *context)
+{
+    (void)context;
+    return &empty_key;
+}
+
 static void *keymgmt_load(const void *reference, size_t reference_len)
 {
     if (reference_len != sizeof(struct t2c_key *))
@@ -35,26 +53,25 @@ static void *keymgmt_load(const void *reference, size_t reference_len)
 
 static void keymgmt_free(void *key)
 {
-    t2c_key_free(key);
+    t2c_key_free(provider_key(key));
 }
 
 static void *keymgmt_dup(const void *key, int selection)
 {
     (void)selection;
-    return t2c_key_ref((struct t2c_key *)(uintptr_t)key);
+    return provider_key(key) != NULL ? (void *)t2c_key_ref(provider_key(key)) : &empty_key;
 }
 
 static int keymgmt_has(const void *key, int selection)
 {
-    (void)selection;
-    return key != NULL;
+    return provider_key(key) != NULL || (selection & OSSL_KEYMGMT_SELECT_ALL) == 0;
 }
 
 static int keymgmt_validate(const void *key, int selection, int check_type)
 {
     (void)selection;
     (void)check_type;
-    return key != NULL; /* the TPM made it, and checks it at each use */
+    return provider_key(key) != NULL; /* the TPM made it, and checks it at each use */
 }
 
 static bool same_rsa(const struct t2c_key *a, const struct t2c_key *b)
@@ -73,7 +90,7 @@ static bool same_ec(const struct t2c_key *a, const struct t2c_key *b)
 
 static int keymgmt_match(const void *first, const void *second, int selection)
 {
-    const struct t2c_key *a = first, *b = second;
+    const struct t2c_key *a = provider_key(first), *b = provider_key(second);
     if (a == NULL || b == NULL || t2c_key_alg(a) != t2c_key_alg(b))
         return 0;
     if ((selection & OSSL_KEYMGMT_SELECT_KEYPAIR) == 0)
@@ -190,7 +207,9 @@ static const struct parameter {
 
 static int keymgmt_get_params(void *context, OSSL_PARAM params[])
 {
-    const struct t2c_key *key = context;
+    const struct t2c_key *key = provider_key(context);
+    if (key == NULL)
+        return 0;
     int type = t2c_key_is_rsa(key) ? FOR_RSA : FOR_EC;
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
         OSSL_PARAM *param = (parameters[i].types & type) != 0 ? OSSL_PARAM_locate(params, parameters[i].name) : NULL;
@@ -262,7 +281,7 @@ static int export_ec(const struct t2c_key *key, int selection, OSSL_CALLBACK *ca
 
 static int keymgmt_export(void *context, int selection, OSSL_CALLBACK *callback, void *arg)
 {
-    const struct t2c_key *key = context;
+    const struct t2c_key *key = provider_key(context);
     if (key == NULL || (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0)
         return 0;
     return t2c_key_is_rsa(key) ? export_rsa(key, callback, arg) : export_ec(key, selection, callback, arg);
@@ -292,7 +311,8 @@ static const char *keymgmt_ec_query_operation_name(int operation)
 }
 
 #define COMMON_FUNCTIONS                                                                                     \
-    {OSSL_FUNC_KEYMGMT_LOAD, (void (*)(void))keymgmt_load}, {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))keymgmt_free},     \
+    {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))keymgmt_new}, {OSSL_FUNC_KEYMGMT_LOAD, (void (*)(void))keymgmt_load}, \
+        {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))keymgmt_free},     \
         {OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))keymgmt_dup}, {OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))keymgmt_has},     \
         {OSSL_FUNC_KEYMGMT_MATCH, (void (*)(void))keymgmt_match},                                            \
         {OSSL_FUNC_KEYMGMT_VALIDATE, (void (*)(void))keymgmt_validate},                                      \

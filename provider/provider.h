@@ -39,6 +39,9 @@ OSSL_LIB_CTX *provider_host(struct provider *provider);
  */
 int provider_give_key(struct t2c_key *key, OSSL_CALLBACK *callback, void *arg);
 
+/* The key that OpenSSL hands to an operation as KEYDATA; NULL for an empty one. */
+struct t2c_key *provider_key(const void *keydata);
+
 extern const OSSL_DISPATCH keymgmt_rsa_functions[];
 extern const OSSL_DISPATCH keymgmt_ec_functions[];
 extern const OSSL_DISPATCH signature_rsa_functions[];

@@ -110,7 +110,7 @@ static int set_digest(struct signature *signature, const char *name)
         EVP_MD_free(md);
         return hash == NULL
             ? fail(signature, T2C_INVALID, "a TPM key cannot sign this digest; use SHA256, SHA384 or SHA512", name)
-            : fail(signature, T2C_INVALID, "the key was made to sign only with another digest", fixed->alias);
+            : fail(signature, T2C_INVALID, "the key signs no other digests than", fixed->alias);
     }
     EVP_MD_free(signature->md);
     signature->md = md;
@@ -323,9 +323,9 @@ static const OSSL_PARAM *signature_gettable_ctx_params(void *context, void *prov
 static int signature_sign_init(void *context, void *key, const OSSL_PARAM params[])
 {
     struct signature *signature = context;
-    if (key != NULL) {
+    if (provider_key(key) != NULL) {
         t2c_key_free(signature->key);
-        signature->key = t2c_key_ref(key);
+        signature->key = t2c_key_ref(provider_key(key));
     }
     if (signature->key == NULL)
         return fail(signature, T2C_INVALID, "no key to sign with", "");

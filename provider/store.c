@@ -19,7 +19,8 @@ static OSSL_FUNC_store_close_fn store_close;
 static OSSL_FUNC_store_set_ctx_params_fn store_set_ctx_params;
 static OSSL_FUNC_store_settable_ctx_params_fn store_settable_ctx_params;
 
-enum step { AT_KEY, AT_CERTS, AT_NAMES, AT_END };
+/* OpenSSL takes a load without result for the end if eof says so by then: a failure is not the end until the next load. */
+enum step { AT_KEY, AT_CERTS, AT_NAMES, AT_FAILURE, AT_END };
 
 struct store {
     struct provider *provider;
@@ -73,7 +74,7 @@ static bool wants(const struct store *store, int kind)
 
 static int stop(struct store *store, const struct t2c_error *err)
 {
-    store->step = AT_END;
+    store->step = AT_FAILURE;
     return provider_report(store->provider, err);
 }
 
@@ -122,7 +123,7 @@ static int load_certs(struct store *store, OSSL_CALLBACK *callback, void *arg)
     struct t2c_error err = {0};
     if (store->certs == NULL && !t2c_name_read_certs(&store->uri, &store->certs, &err)) {
         store->step = AT_END;
-        return store->gave_key && err.code == T2C_NOT_FOUND ? 0 : provider_report(store->provider, &err);
+        return store->gave_key && err.code == T2C_NOT_FOUND ? 0 : stop(store, &err);
     }
     unsigned char *der = NULL;
     int der_len = i2d_X509(sk_X509_value(store->certs, (int)store->next++), &der);
@@ -182,6 +183,9 @@ static int store_load(void *context, OSSL_CALLBACK *callback, void *arg, OSSL_PA
         return load_certs(store, callback, arg);
     case AT_NAMES:
         return load_names(store, callback, arg);
+    case AT_FAILURE:
+        store->step = AT_END;
+        return 0;
     default:
         return 0;
     }

@@ -1,0 +1,164 @@
+# Shared by the shell stories: a fresh TPM for each, TAP lines, everything stopped by pid at the end.
+#
+# A story sources this file, then calls `check "what" command...` and the like, and ends with `finish`. It runs from any
+# directory; the build is in $BUILD (default: the current directory), the sources in $srcdir.
+
+set -u
+export LC_ALL=C
+BUILD=${BUILD:-$(pwd)}
+srcdir=${srcdir:-$BUILD}
+srcdir=$(cd "$srcdir" && pwd)
+T2C=$BUILD/tpm2cloud
+# Read by the stories that use them.
+# shellcheck disable=SC2034
+ESTD=$BUILD/estd ESTCA=$BUILD/estca
+PATH=$PATH:/usr/sbin:/sbin
+checks=0 failures=0 pids=
+work=$(mktemp -d "${TMPDIR:-/tmp}/tpm2cloud-test.XXXXXX")
+
+clean_up() {
+    status=$?
+    trap - EXIT INT TERM
+    for pid in $pids; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    [ -f "$work/swtpm.pid" ] && kill "$(cat "$work/swtpm.pid")" 2>/dev/null
+    [ -n "${KEEP_WORK:-}" ] || rm -rf "$work"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# skip_all REASON: this story cannot run here. In CI that is a failure.
+skip_all() {
+    if [ "${CI:-}" = true ]; then
+        echo "1..1"
+        echo "not ok 1 - cannot run in CI: $1"
+        exit 1
+    fi
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+# skip WHAT REASON: one check that cannot run here.
+skip() {
+    checks=$((checks + 1))
+    echo "ok $checks - $1 # SKIP $2"
+}
+
+need() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null || skip_all "$program is not installed"
+    done
+}
+
+ok() {
+    checks=$((checks + 1))
+    echo "ok $checks - $1"
+}
+
+not_ok() {
+    checks=$((checks + 1))
+    failures=$((failures + 1))
+    echo "not ok $checks - $1"
+}
+
+# check WHAT COMMAND...: the command must succeed.
+check() {
+    what=$1
+    shift
+    if "$@" >"$work/out" 2>"$work/err"; then
+        ok "$what"
+    else
+        not_ok "$what"
+        echo "# command: $*"
+        sed 's/^/# /' "$work/out" "$work/err"
+    fi
+}
+
+# check_fails WHAT TEXT COMMAND...: the command must fail, by itself and not by a signal, and its stderr contain TEXT.
+check_fails() {
+    what=$1 text=$2
+    shift 2
+    "$@" >"$work/out" 2>"$work/err"
+    code=$?
+    if [ $code -ne 0 ] && [ $code -lt 126 ] && grep -qF -- "$text" "$work/err"; then
+        ok "$what"
+    else
+        not_ok "$what (exit $code, wanted a message with: $text)"
+        sed 's/^/# /' "$work/err"
+    fi
+}
+
+# check_equal WHAT WANT HAVE
+check_equal() {
+    if [ "$2" = "$3" ]; then
+        ok "$1"
+    else
+        not_ok "$1"
+        printf '# want: %s\n# have: %s\n' "$2" "$3"
+    fi
+}
+
+finish() {
+    echo "1..$checks"
+    [ "$failures" -eq 0 ]
+    exit
+}
+
+# wait_for SECONDS COMMAND...: polls until the command succeeds.
+wait_for() {
+    tries=$(($1 * 20))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# tpm_start [STATE]: a TPM on unix sockets in $work; blank, or with the state of the directory STATE.
+tpm_start() {
+    mkdir -p "$work/tpm-state"
+    swtpm socket --tpm2 --tpmstate dir="${1:-$work/tpm-state}" --server type=unixio,path="$work/tpm" \
+        --ctrl type=unixio,path="$work/tpm.ctrl" --flags not-need-init,startup-clear --pid file="$work/swtpm.pid" \
+        --daemon 2>"$work/swtpm.log" || skip_all "swtpm does not start: $(cat "$work/swtpm.log")"
+    wait_for 5 test -S "$work/tpm" || skip_all "swtpm does not listen"
+    export TPM2CLOUD_TCTI="swtpm:path=$work/tpm" TPM2TOOLS_TCTI="swtpm:path=$work/tpm"
+    export TPM2OPENSSL_TCTI="$TPM2CLOUD_TCTI"
+    printf 'keys_dir = %s\ncerts_dir = %s\n' "$work/keys" "$work/certs" >"$work/tpm2cloud.conf"
+    export TPM2CLOUD_CONF="$work/tpm2cloud.conf"
+    export OPENSSL_MODULES="$BUILD/.libs"
+}
+
+# tpm_clean WHAT: nothing is left in the TPM but what is persistent.
+tpm_clean() {
+    check_equal "$1: no transient object or session is left" "" \
+        "$(tpm2_getcap handles-transient 2>&1; tpm2_getcap handles-loaded-session 2>&1)"
+}
+
+# ssl COMMAND...: the stock openssl with our provider beside the default one.
+# A sanitized build's module wants the sanitizer in place before openssl starts.
+ssl() {
+    verb=$1
+    shift
+    LD_PRELOAD="${PRELOAD:-}" openssl "$verb" -provider default -provider tpm2cloud "$@"
+}
+
+# conf_ssl COMMAND...: the stock openssl with our openssl.cnf.
+conf_ssl() {
+    LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" openssl "$@"
+}
+
+# estca_start NAME ARGUMENTS...: a CA in $work/NAME, serving; sets $port.
+estca_start() {
+    ca=$1
+    shift
+    "$ESTCA" init "$work/$ca" --name "$ca" >/dev/null || return 1
+    rm -f "$work/$ca.port"
+    "$ESTCA" serve "$work/$ca" --port-file "$work/$ca.port" --log "$work/$ca.log" "$@" >/dev/null 2>"$work/$ca.err" &
+    pids="$pids $!"
+    wait_for 10 test -s "$work/$ca.port" || return 1
+    port=$(cat "$work/$ca.port")
+}

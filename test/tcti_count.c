@@ -1,0 +1,112 @@
+/*
+ * A TCTI for tests that stands between a program and another TCTI, and writes a line for each TPM command:
+ *
+ *     TPM2CLOUD_TCTI=/path/tcti_count.so:swtpm:path=/path/socket   T2C_TCTI_LOG=/path/log
+ *
+ *     0000015d      the command code of TPM2_Sign
+ *
+ * Spec: TSS 2.0 TPM Command Transmission Interface API.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tss2/tss2_tcti.h>
+#include <tss2/tss2_tctildr.h>
+#include <unistd.h>
+
+#define MAGIC 0x74326363746373ULL
+
+const TSS2_TCTI_INFO *Tss2_Tcti_Info(void);
+
+struct count {
+    TSS2_TCTI_CONTEXT_COMMON_V2 common;
+    TSS2_TCTI_CONTEXT *next;
+};
+
+static TSS2_TCTI_CONTEXT *next_of(TSS2_TCTI_CONTEXT *context)
+{
+    return ((struct count *)context)->next;
+}
+
+static void write_line(const uint8_t *command, size_t command_len)
+{
+    const char *path = getenv("T2C_TCTI_LOG");
+    int fd = path != NULL && command_len >= 10 ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    char line[16];
+    if (fd < 0)
+        return;
+    int len = snprintf(line, sizeof(line), "%02x%02x%02x%02x\n", command[6], command[7], command[8], command[9]);
+    if (write(fd, line, (size_t)len) != len)
+        abort(); /* a count that is wrong must not pass for a count */
+    close(fd);
+}
+
+static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
+{
+    write_line(command, size);
+    return Tss2_Tcti_Transmit(next_of(context), size, command);
+}
+
+static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
+{
+    return Tss2_Tcti_Receive(next_of(context), size, response, timeout);
+}
+
+static void finalize(TSS2_TCTI_CONTEXT *context)
+{
+    struct count *count = (struct count *)context;
+    Tss2_TctiLdr_Finalize(&count->next);
+}
+
+static TSS2_RC cancel(TSS2_TCTI_CONTEXT *context)
+{
+    return Tss2_Tcti_Cancel(next_of(context));
+}
+
+static TSS2_RC get_poll_handles(TSS2_TCTI_CONTEXT *context, TSS2_TCTI_POLL_HANDLE *handles, size_t *handles_n)
+{
+    return Tss2_Tcti_GetPollHandles(next_of(context), handles, handles_n);
+}
+
+static TSS2_RC set_locality(TSS2_TCTI_CONTEXT *context, uint8_t locality)
+{
+    return Tss2_Tcti_SetLocality(next_of(context), locality);
+}
+
+static TSS2_RC make_sticky(TSS2_TCTI_CONTEXT *context, TPM2_HANDLE *handle, uint8_t sticky)
+{
+    return Tss2_Tcti_MakeSticky(next_of(context), handle, sticky);
+}
+
+static TSS2_RC init(TSS2_TCTI_CONTEXT *context, size_t *size, const char *conf)
+{
+    struct count *count = (struct count *)context;
+    if (context == NULL) {
+        *size = sizeof(struct count);
+        return TSS2_RC_SUCCESS;
+    }
+    memset(count, 0, sizeof(*count));
+    count->common.v1.magic = MAGIC;
+    count->common.v1.version = 2;
+    count->common.v1.transmit = transmit;
+    count->common.v1.receive = receive;
+    count->common.v1.finalize = finalize;
+    count->common.v1.cancel = cancel;
+    count->common.v1.getPollHandles = get_poll_handles;
+    count->common.v1.setLocality = set_locality;
+    count->common.makeSticky = make_sticky;
+    return Tss2_TctiLdr_Initialize(conf, &count->next);
+}
+
+const TSS2_TCTI_INFO *Tss2_Tcti_Info(void)
+{
+    static const TSS2_TCTI_INFO info = {
+        .version = 2,
+        .name = "tcti-count",
+        .description = "counts TPM commands",
+        .config_help = "the configuration of the TCTI below",
+        .init = init,
+    };
+    return &info;
+}
