@@ -317,7 +317,10 @@ bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error 
 /* Takes nothing; appends the extension NID with a value in x509v3_config(5ssl) form. */
 static bool add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
 {
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    X509V3_CTX ctx; /* empty: without one, a value that refers to a section makes OpenSSL follow a NULL */
+    X509V3_set_ctx(&ctx, NULL, NULL, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&ctx);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
     if (extension == NULL)
         return t2c_fail_openssl(err, T2C_INVALID, "cannot make the extension %s from \"%s\"", OBJ_nid2sn(nid), value);
     if (sk_X509_EXTENSION_push(extensions, extension) > 0)

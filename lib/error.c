@@ -71,27 +71,45 @@ bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...)
     return false;
 }
 
+/*
+ * Empties OpenSSL's queue. Gives the newest entry that carries a text of its own (where it happened, ours among them), else
+ * the newest: what callers pile on top ("EVP lib") says less.
+ */
+static unsigned long take_queue(char *data, size_t data_len)
+{
+    unsigned long chosen = 0, code;
+    const char *text = NULL;
+    int flags = 0;
+    data[0] = '\0';
+    while ((code = ERR_get_error_all(NULL, NULL, NULL, &text, &flags)) != 0) {
+        bool telling = (flags & ERR_TXT_STRING) != 0 && text != NULL && text[0] != '\0';
+        if (!telling && data[0] != '\0')
+            continue;
+        chosen = code;
+        snprintf(data, data_len, "%s", telling ? text : "");
+    }
+    return chosen;
+}
+
 bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)
 {
-    const char *data = NULL;
-    int flags = 0;
-    unsigned long newest = ERR_peek_last_error_data(&data, &flags);
-    if (err != NULL) {
-        va_list args;
-        va_start(args, format);
-        fill(err, code, 0, format, args);
-        va_end(args);
-        const char *reason = newest != 0 ? ERR_reason_error_string(newest) : NULL;
-        if (reason != NULL) {
-            append(err, ": ");
-            append(err, reason);
-        }
-        if (newest != 0 && (flags & ERR_TXT_STRING) != 0 && data != NULL && data[0] != '\0') {
-            append(err, ": ");
-            append(err, data);
-        }
+    char data[512];
+    unsigned long chosen = take_queue(data, sizeof(data));
+    if (err == NULL)
+        return false;
+    va_list args;
+    va_start(args, format);
+    fill(err, code, 0, format, args);
+    va_end(args);
+    const char *reason = chosen != 0 ? ERR_reason_error_string(chosen) : NULL;
+    if (reason != NULL) {
+        append(err, ": ");
+        append(err, reason);
     }
-    ERR_clear_error();
+    if (data[0] != '\0') {
+        append(err, ": ");
+        append(err, data);
+    }
     return false;
 }
 

@@ -65,14 +65,12 @@ bool t2c_file_replace(const char *path, const void *data, size_t data_len, const
     struct t2c_error *err)
 {
     char dir[PATH_MAX], temp[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int dir_len = slash == NULL ? 0 : (int)(slash - path);
-    if (strlen(path) + 8 >= sizeof(temp))
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    int dir_len = slash == NULL || slash == path ? 1 : (int)(slash - path);
+    const char *dir_text = slash == NULL ? "." : path;
+    if (snprintf(dir, sizeof(dir), "%.*s", dir_len, dir_text) >= (int)sizeof(dir) ||
+        snprintf(temp, sizeof(temp), "%s/.%s.XXXXXX", dir, name) >= (int)sizeof(temp))
         return t2c_fail(err, T2C_INVALID, "path is too long: %.60s...", path);
-    snprintf(dir, sizeof(dir), "%.*s", dir_len, slash == path ? "/" : path);
-    if (slash == NULL || slash == path)
-        strcpy(dir, slash == NULL ? "." : "/");
-    snprintf(temp, sizeof(temp), "%s/.%s.XXXXXX", dir, slash == NULL ? path : slash + 1);
 
     T2C_CLEANUP(t2c_closep) int fd = mkostemp(temp, O_CLOEXEC);
     if (fd < 0)

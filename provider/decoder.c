@@ -104,6 +104,7 @@ static bool read_all(const struct provider *provider, OSSL_CORE_BIO *in, struct 
 
 static int decode_key(const struct provider *provider, OSSL_CORE_BIO *in, bool rsa, OSSL_CALLBACK *callback, void *arg)
 {
+    T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, text = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_uri uri;

@@ -5,6 +5,7 @@
 #define TPM2CLOUD_PROVIDER_PROVIDER_H
 
 #include "tpm2cloud/key.h"
+#include <errno.h>
 #include <openssl/core.h>
 #include <openssl/core_dispatch.h>
 #include <pthread.h>
@@ -21,6 +22,16 @@ struct provider {
     pthread_mutex_t host_lock;
     OSSL_LIB_CTX *host;
 };
+
+/*
+ * errno stays what it was: Python, for one, reports a leftover errno in place of OpenSSL's queue.
+ *
+ *     T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
+ */
+static inline void provider_restore_errno(const int *saved_errno)
+{
+    errno = *saved_errno;
+}
 
 /* Puts ERR onto OpenSSL's error queue, the reason number being its code. Returns 0. */
 int provider_report(const struct provider *provider, const struct t2c_error *err);

@@ -378,6 +378,7 @@ static int give_rsa(const struct t2c_bytes *raw, unsigned char *out, size_t *out
 static int signature_sign(void *context, unsigned char *out, size_t *out_len, size_t out_size, const unsigned char *digest,
     size_t digest_len)
 {
+    T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct signature *signature = context;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes raw = {0};
     struct t2c_error err = {0};

@@ -35,6 +35,7 @@ struct store {
 
 static void *store_open(void *context, const char *text)
 {
+    T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct t2c_error err = {0};
     struct store *store = calloc(1, sizeof(*store));
     if (store == NULL)
@@ -168,6 +169,7 @@ static int load_names(struct store *store, OSSL_CALLBACK *callback, void *arg)
 static int store_load(void *context, OSSL_CALLBACK *callback, void *arg, OSSL_PASSPHRASE_CALLBACK *passphrase,
     void *passphrase_arg)
 {
+    T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct store *store = context;
     (void)passphrase;
     (void)passphrase_arg;

@@ -73,17 +73,18 @@ check() {
     else
         not_ok "$what"
         echo "# command: $*"
-        sed 's/^/# /' "$work/out" "$work/err"
+        sed 's/^/# /' "$work/out" "$work/err" | tail -n 20
     fi
 }
 
-# check_fails WHAT TEXT COMMAND...: the command must fail, by itself and not by a signal, and its stderr contain TEXT.
+# check_fails WHAT TEXT COMMAND...: the command must fail, by itself and not by a signal, and its stderr contain TEXT
+# (anything, when TEXT is empty).
 check_fails() {
     what=$1 text=$2
     shift 2
     "$@" >"$work/out" 2>"$work/err"
     code=$?
-    if [ $code -ne 0 ] && [ $code -lt 126 ] && grep -qF -- "$text" "$work/err"; then
+    if [ $code -ne 0 ] && [ $code -lt 126 ] && { [ -z "$text" ] || grep -qF -- "$text" "$work/err"; }; then
         ok "$what"
     else
         not_ok "$what (exit $code, wanted a message with: $text)"
@@ -97,7 +98,7 @@ check_equal() {
         ok "$1"
     else
         not_ok "$1"
-        printf '# want: %s\n# have: %s\n' "$2" "$3"
+        printf 'want: %s\nhave: %s\n' "$2" "$3" | sed 's/^/# /' | head -n 20
     fi
 }
 
@@ -130,6 +131,14 @@ tpm_start() {
     printf 'keys_dir = %s\ncerts_dir = %s\n' "$work/keys" "$work/certs" >"$work/tpm2cloud.conf"
     export TPM2CLOUD_CONF="$work/tpm2cloud.conf"
     export OPENSSL_MODULES="$BUILD/.libs"
+}
+
+# tpm_stop: the TPM is gone; the next tpm_start has a blank one.
+tpm_stop() {
+    tpm_pid=$(cat "$work/swtpm.pid")
+    kill "$tpm_pid"
+    wait_for 5 sh -c "! kill -0 $tpm_pid"
+    rm -rf "$work/tpm-state" "$work/swtpm.pid" "$work/keys" "$work/certs"
 }
 
 # tpm_clean WHAT: nothing is left in the TPM but what is persistent.

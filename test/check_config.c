@@ -1,0 +1,280 @@
+/*
+ * config: what good files become, and what bad ones are told. DIR in a table stands for the directory of the test.
+ */
+#include "../estd/config.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static char dir[64];
+
+static void set_up(void)
+{
+    char path[128];
+    strcpy(dir, "/tmp/check_config.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/certs.d", dir);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+}
+
+static void tear_down(void)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Appends TEXT with DIR replaced. */
+static void expand(const char *text, struct t2c_bytes *out)
+{
+    for (const char *hit; (hit = strstr(text, "DIR")) != NULL; text = hit + 3) {
+        ck_assert(t2c_bytes_append(out, text, (size_t)(hit - text), NULL));
+        ck_assert(t2c_bytes_append(out, dir, strlen(dir), NULL));
+    }
+    ck_assert(t2c_bytes_append(out, text, strlen(text), NULL));
+}
+
+static void write_file(const char *name, const char *text)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    char path[256];
+    const struct t2c_file_owner owner = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    expand(text, &content);
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    ck_assert(t2c_file_replace(path, content.data, content.len, &owner, NULL));
+}
+
+static bool load(struct config **out, struct t2c_error *err)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/estd.conf", dir);
+    return config_load(path, out, err);
+}
+
+#define MAIN "[estd]\ncerts_d = DIR/certs.d\nstate_dir = DIR/state\n"
+#define CERT "[certificate]\nurl = https://est.example/est\ntrust = /ca.pem\nkey = tpm2cloud:device\nsubject = /CN=a\n"
+#define INSTALL "[install]\nfile = /out.pem\n"
+
+START_TEST(everything_is_read)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/dev.conf", CERT "san = DNS:a,IP:192.0.2.1\neku = serverAuth,clientAuth\n"
+                                        "[auth]\nuser = u\npassword_file = /pw\n[renew]\nwindow = 50-66\n"
+                                        "[install]\nfile = /out.pem\nmode = 0600\nowner = root:0\ncertd = /home\n"
+                                        "cert_id = device-id\n");
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+    ck_assert_uint_eq(config_certs_n(config), 1);
+    ck_assert_ptr_nonnull(strstr(config_state_dir(config), "/state"));
+    const struct config_cert *cert = config_cert(config, 0);
+    ck_assert_str_eq(cert->name, "dev");
+    ck_assert_str_eq(cert->url, "https://est.example/est");
+    ck_assert_str_eq(cert->trust, "/ca.pem");
+    ck_assert_str_eq(cert->key, "tpm2cloud:device");
+    ck_assert_str_eq(cert->subject, "/CN=a");
+    ck_assert_str_eq(cert->san, "DNS:a,IP:192.0.2.1");
+    ck_assert_str_eq(cert->eku, "serverAuth,clientAuth");
+    ck_assert_str_eq(cert->auth_user, "u");
+    ck_assert_str_eq(cert->auth_password_file, "/pw");
+    ck_assert_ptr_null(cert->auth_key);
+    ck_assert_int_eq(cert->window.from, 50);
+    ck_assert_int_eq(cert->window.to, 66);
+    ck_assert_uint_eq(cert->targets_n, 2);
+    ck_assert_str_eq(cert->targets[0].path, "/out.pem");
+    ck_assert_str_eq(cert->targets[1].path,
+        "/home/certs/deviceid-bd732105ef89cf8edd2606a5309c8a26b7b5599a4e124a0fe6199b6b2f60e655.cer");
+    ck_assert(!cert->targets[0].make_dir && cert->targets[1].make_dir);
+    ck_assert_int_eq(cert->targets[1].owner.mode, 0600);
+    ck_assert_uint_eq(cert->targets[1].owner.uid, 0);
+    ck_assert_uint_eq(cert->targets[1].owner.gid, 0);
+}
+END_TEST
+
+START_TEST(defaults_fill_the_gaps)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN "aziot_certd_dir = /aziot\n"
+                                 "[defaults]\nurl = https://d.example/\ntrust = system\nuser = u\npassword_file = /pw\n"
+                                 "window = 30-40\nmode = 0600\neku = none\n");
+    write_file("certs.d/b.conf", "[certificate]\nkey = /k.pem\nsubject = /CN=b\n[install]\ncert_id = est-id\n");
+    write_file("certs.d/a.conf", CERT "eku = serverAuth\n[auth]\nkey = tpm2cloud:idevid\ncert = tpm2cloud:idevid\n"
+                                      "[renew]\nwindow = 70-90\n" INSTALL);
+    write_file("certs.d/a.conf~", "not read");
+    write_file("certs.d/.c.conf", "not read");
+    write_file("certs.d/d e.conf", "not read");
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+    ck_assert_uint_eq(config_certs_n(config), 2);
+    const struct config_cert *a = config_cert(config, 0), *b = config_cert(config, 1);
+    ck_assert_str_eq(a->name, "a");
+    ck_assert_str_eq(a->url, "https://est.example/est");
+    ck_assert_str_eq(a->eku, "serverAuth");
+    ck_assert_str_eq(a->auth_key, "tpm2cloud:idevid");
+    ck_assert_ptr_null(a->auth_user); /* its own [auth] replaces the defaults as a whole */
+    ck_assert_int_eq(a->window.from, 70);
+    ck_assert_str_eq(b->url, "https://d.example/");
+    ck_assert_str_eq(b->trust, "system");
+    ck_assert_str_eq(b->auth_user, "u");
+    ck_assert_ptr_null(b->eku);
+    ck_assert_int_eq(b->window.to, 40);
+    ck_assert_uint_eq(b->targets_n, 1);
+    ck_assert_str_eq(b->targets[0].path,
+        "/aziot/certs/estid-c45f3e96a312cc524fecceddbc40dfc2aa789eae911d8bc7dd4eda19b93be900.cer");
+    ck_assert_int_eq(b->targets[0].owner.mode, 0600);
+}
+END_TEST
+
+START_TEST(without_certificates_it_is_good_too)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+    ck_assert_uint_eq(config_certs_n(config), 0);
+}
+END_TEST
+
+START_TEST(eku_is_client_auth_and_window_60_80_by_default)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/dev.conf", CERT INSTALL);
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+    ck_assert_str_eq(config_cert(config, 0)->eku, "clientAuth");
+    ck_assert_int_eq(config_cert(config, 0)->window.from, 60);
+    ck_assert_int_eq(config_cert(config, 0)->window.to, 80);
+    ck_assert_int_eq(config_cert(config, 0)->targets[0].owner.mode, 0644);
+}
+END_TEST
+
+static const struct {
+    const char *main, *cert, *text;
+} mistakes[] = {
+    {MAIN, CERT, "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for aziot-certd"},
+    {MAIN, CERT "[install]\n", "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for "
+                               "aziot-certd"},
+    {MAIN, "[certificate]\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] url: is missing; write for example: url = "
+                                      "https://est.example/.well-known/est"},
+    {MAIN, "[certificate]\nurl = https://a\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] trust: is missing; write for "
+                                                       "example: trust = /etc/tpm2cloud/est-ca.pem"},
+    {MAIN, CERT "keys = 1\n" INSTALL, "DIR/certs.d/dev.conf: unknown key \"keys\" in section [certificate]"},
+    {MAIN, CERT "[renewal]\nwindow = 1-2\n" INSTALL, "DIR/certs.d/dev.conf: unknown section [renewal]"},
+    {MAIN, CERT INSTALL "[auth]\npassword = secret\n", "DIR/certs.d/dev.conf: unknown key \"password\" in section [auth]"},
+    {MAIN, CERT INSTALL "mode = 888\n", "DIR/certs.d/dev.conf: [install] mode: \"888\" is not a file mode that its owner "
+                                        "can read; write it as 0644"},
+    {MAIN, CERT INSTALL "mode = 0200\n", "DIR/certs.d/dev.conf: [install] mode: \"0200\" is not a file mode that its "
+                                         "owner can read; write it as 0644"},
+    {MAIN, CERT INSTALL "owner = nobody-has-this\n", "DIR/certs.d/dev.conf: [install] owner: there is no user "
+                                                     "\"nobody-has-this\"; create it or name another"},
+    {MAIN, CERT INSTALL "owner = root:nobody-has-this\n", "DIR/certs.d/dev.conf: [install] owner: there is no group "
+                                                          "\"nobody-has-this\"; create it or name another"},
+    {MAIN, CERT "[install]\nfile = out.pem\n", "DIR/certs.d/dev.conf: [install] file: \"out.pem\" is not an absolute path; "
+                                               "begin it with /"},
+    {MAIN, CERT INSTALL "[renew]\nwindow = 80-60\n", "DIR/certs.d/dev.conf: [renew] window: \"80-60\" is not a part of the "
+                                                     "lifetime in percent; write it as 60-80"},
+    {MAIN, CERT INSTALL "[renew]\nwindow = 60-80 %\n", "DIR/certs.d/dev.conf: [renew] window: \"60-80 %\" is not a part of "
+                                                       "the lifetime in percent; write it as 60-80"},
+    {MAIN "[defaults]\nwindow = 0-50\n", CERT INSTALL, "DIR/estd.conf: [defaults] window: \"0-50\" is not a part of the "
+                                                       "lifetime in percent; write it as 60-80"},
+    {MAIN "[defaults]\nsubject = /CN=all\n", CERT INSTALL, "DIR/estd.conf: unknown key \"subject\" in section [defaults]"},
+    {MAIN, CERT INSTALL "[auth]\nuser = u\n", "DIR/certs.d/dev.conf: [auth] user: needs password_file beside it"},
+    {MAIN, CERT INSTALL "[auth]\ncert = /c\n", "DIR/certs.d/dev.conf: [auth] cert: needs key beside it"},
+    {MAIN, CERT INSTALL "[auth]\nkey = /k\ncert = /c\nuser = u\npassword_file = /p\n",
+        "DIR/certs.d/dev.conf: [auth] key: stands beside a user; the first enrolment is authenticated by one of the two"},
+    {MAIN, CERT "san = device.example\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] san: \"device.example\" is not understood (write it as "
+        "DNS:host.example,IP:192.0.2.1): "},
+    {MAIN, CERT "san = dirName:other\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] san: \"dirName:other\" is not "
+                                                 "understood (write it as DNS:host.example,IP:192.0.2.1): "},
+    {MAIN, CERT "san =\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] san: is empty; give it a value or remove the line"},
+    {MAIN, CERT "eku = clientauth\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] eku: \"clientauth\" is not understood "
+                                              "(write it as clientAuth,serverAuth, or none): "},
+    {MAIN, "[certificate]\nurl = http://a\ntrust = system\nkey = /k\nsubject = /CN=a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] url: \"http://a\" is not an https:// URL; EST runs over TLS only"},
+    {MAIN, "[certificate]\nurl = https://a\ntrust = ca.pem\nkey = /k\nsubject = /CN=a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] trust: \"ca.pem\" is neither system nor the absolute path of a PEM file"},
+    {MAIN, "[certificate]\nurl = https://a\ntrust = system\nkey = key.pem\nsubject = /CN=a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] key: \"key.pem\" is neither a URI, as tpm2cloud:device, nor an absolute path"},
+    {MAIN, "[certificate]\nurl = https://a\ntrust = system\nkey = /k\nsubject = CN=a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] subject: subject \"CN=a\" must begin with /, as in /CN=device-1/O=Example"},
+    {MAIN, CERT "[install\n", "DIR/certs.d/dev.conf: line 6: missing close square bracket: line 6"},
+    {"[estd]\ncerts_d = certs.d\n", CERT, "DIR/estd.conf: [estd] certs_d: \"certs.d\" is not an absolute path; begin it "
+                                          "with /"},
+    {"[estd]\ncerts_d = DIR/nowhere\n", CERT, "DIR/estd.conf: [estd] certs_d: cannot list DIR/nowhere: No such file or "
+                                              "directory"},
+    {"[estd]\ndir = /a\n", CERT, "DIR/estd.conf: unknown key \"dir\" in section [estd]"},
+    {"url = https://a\n", CERT, "DIR/estd.conf: unknown key \"url\" in the top of the file"},
+};
+
+START_TEST(mistake_is_named)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes want = {0};
+    struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", mistakes[_i].main);
+    write_file("certs.d/dev.conf", mistakes[_i].cert);
+    expand(mistakes[_i].text, &want);
+    ck_assert(!load(&config, &err));
+    ck_assert_ptr_null(config);
+    ck_assert_msg(strncmp(err.text, (const char *)want.data, want.len) == 0, "\"%s\"\ninstead of \"%s\"", err.text,
+        (const char *)want.data);
+}
+END_TEST
+
+START_TEST(one_file_has_one_renewer)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes want = {0};
+    struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/a.conf", CERT INSTALL);
+    write_file("certs.d/b.conf", CERT INSTALL);
+    expand("DIR/certs.d/b.conf: [install] writes /out.pem, which DIR/certs.d/a.conf writes too; change one of them", &want);
+    ck_assert(!load(&config, &err));
+    ck_assert_str_eq(err.text, (const char *)want.data);
+}
+END_TEST
+
+START_TEST(missing_file_is_named)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes want = {0};
+    struct config *config = NULL;
+    struct t2c_error err = {0};
+    expand("cannot open the configuration DIR/estd.conf: No such file or directory", &want);
+    ck_assert(!load(&config, &err));
+    ck_assert_int_eq(err.code, T2C_NOT_FOUND);
+    ck_assert_str_eq(err.text, (const char *)want.data);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("config");
+    TCase *t = tcase_create("config");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, everything_is_read);
+    tcase_add_test(t, defaults_fill_the_gaps);
+    tcase_add_test(t, without_certificates_it_is_good_too);
+    tcase_add_test(t, eku_is_client_auth_and_window_60_80_by_default);
+    tcase_add_loop_test(t, mistake_is_named, 0, COUNT(mistakes));
+    tcase_add_test(t, one_file_has_one_renewer);
+    tcase_add_test(t, missing_file_is_named);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
