@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
+#include <openssl/provider.h>
 #include <string.h>
 
 #define FILE_MAX (256 * 1024)
@@ -189,7 +190,7 @@ void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len)
         len = BIO_get_mem_data(bio, &text);
     if ((size_t)len >= out_len)
         len = (long)out_len - 1;
-    if (len > 0)
+    if (text != NULL && len > 0)
         memcpy(out, text, (size_t)len);
     out[len] = '\0';
 }
@@ -366,6 +367,14 @@ static bool set_subject(X509_REQ *req, const struct t2c_csr_spec *spec, struct t
         (X509_REQ_set_subject_name(req, name) == 1 || t2c_fail_nomem(err));
 }
 
+/* A refused authorization must not look like a TPM that is busy: who tries again may lock the TPM. */
+static enum t2c_code signing_code(const EVP_PKEY *key)
+{
+    const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
+    bool ours = provider != NULL && strcmp(OSSL_PROVIDER_get0_name(provider), "tpm2cloud") == 0;
+    return ours ? t2c_code_of_provider(T2C_TPM) : T2C_TPM;
+}
+
 bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = X509_REQ_new();
@@ -385,7 +394,7 @@ bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ 
     ERR_clear_error();
     const EVP_MD *md = digest[0] != '\0' ? EVP_get_digestbyname(digest) : NULL;
     if (X509_REQ_sign(req, key, md) <= 0)
-        return t2c_fail_openssl(err, T2C_TPM, "cannot sign the request");
+        return t2c_fail_openssl(err, signing_code(key), "cannot sign the request");
     *out = T2C_STEAL(req);
     return true;
 }

@@ -113,6 +113,14 @@ bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *for
     return false;
 }
 
+enum t2c_code t2c_code_of_provider(enum t2c_code fallback)
+{
+    unsigned long newest = ERR_peek_last_error();
+    int reason = ERR_GET_REASON(newest);
+    bool of_provider = newest != 0 && ERR_GET_LIB(newest) >= ERR_LIB_USER; /* where OpenSSL numbers providers */
+    return of_provider && reason > T2C_OK && reason <= T2C_NOMEM ? (enum t2c_code)reason : fallback;
+}
+
 bool t2c_fail_context(struct t2c_error *err, const char *format, ...)
 {
     if (err == NULL)

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Shared by the shell stories: a fresh TPM for each, TAP lines, everything stopped by pid at the end.
 #
 # A story sources this file, then calls `check "what" command...` and the like, and ends with `finish`. It runs from any
@@ -9,10 +10,13 @@ BUILD=${BUILD:-$(pwd)}
 srcdir=${srcdir:-$BUILD}
 srcdir=$(cd "$srcdir" && pwd)
 T2C=$BUILD/tpm2cloud
-# Read by the stories that use them.
-# shellcheck disable=SC2034
-ESTD=$BUILD/estd ESTCA=$BUILD/estca
+ESTD=$BUILD/estd/estd ESTCA=$BUILD/estca
 PATH=$PATH:/usr/sbin:/sbin
+# A module that was built with sanitizers wants their library before the program that loads it starts.
+PRELOAD=
+if grep -q '^INSTRUMENT = .*-fsanitize' "$BUILD/Makefile" 2>/dev/null; then
+    PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
+fi
 checks=0 failures=0 pids=
 work=$(mktemp -d "${TMPDIR:-/tmp}/tpm2cloud-test.XXXXXX")
 
@@ -147,17 +151,39 @@ tpm_clean() {
         "$(tpm2_getcap handles-transient 2>&1; tpm2_getcap handles-loaded-session 2>&1)"
 }
 
+# stock COMMAND...: a program that is not ours and loads a module of ours.
+stock() {
+    if [ -n "$PRELOAD" ]; then
+        env LD_PRELOAD="$PRELOAD" ASAN_OPTIONS=detect_leaks=0 "$@"
+    else
+        "$@"
+    fi
+}
+
+# in_background COMMAND...: starts a stock program, not a function, so that its pid is its own; sets $server.
+in_background() {
+    if [ -n "$PRELOAD" ]; then
+        env LD_PRELOAD="$PRELOAD" ASAN_OPTIONS=detect_leaks=0 "$@" &
+    else
+        "$@" &
+    fi
+    server=$!
+    pids="$pids $server"
+}
+
 # ssl COMMAND...: the stock openssl with our provider beside the default one.
-# A sanitized build's module wants the sanitizer in place before openssl starts.
 ssl() {
     verb=$1
     shift
-    LD_PRELOAD="${PRELOAD:-}" openssl "$verb" -provider default -provider tpm2cloud "$@"
+    stock openssl "$verb" -provider default -provider tpm2cloud "$@"
 }
 
-# conf_ssl COMMAND...: the stock openssl with our openssl.cnf.
+# with_conf COMMAND...: a stock program with our openssl.cnf.
+with_conf() {
+    stock env OPENSSL_CONF="$srcdir/packaging/openssl.cnf" "$@"
+}
 conf_ssl() {
-    LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" openssl "$@"
+    with_conf openssl "$@"
 }
 
 # estca_start NAME ARGUMENTS...: a CA in $work/NAME, serving; sets $port.

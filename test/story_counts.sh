@@ -26,7 +26,10 @@ count() { # WHAT WANTED COMMAND...
     "$@" >"$work/out" 2>&1 || sed 's/^/# /' "$work/out"
     check_equal "$what" "$wanted" "$(names)"
 }
-count "the counter counts" "GetCapability" tpm2_getcap -T "$TPM2CLOUD_TCTI" properties-fixed
+sign_stream() {
+    head -c 3000000 /dev/zero | ssl dgst -sha256 -sign tpm2cloud:ldevid
+}
+count "the counter counts" "GetCapability" stock tpm2_getcap -T "$TPM2CLOUD_TCTI" properties-fixed
 count "loading the provider" "" ssl list -providers
 count "loading the provider by configuration" "" conf_ssl version
 count "hashing with the provider there" "" conf_ssl dgst -sha256 "$work/ldevid.crt"
@@ -36,14 +39,14 @@ count "openssl req -new with a wrapped key" "ReadPublic Sign" conf_ssl req -new 
 count "openssl req -new with a key file of the TPM" "ReadPublic Load Sign FlushContext" \
     ssl req -new -key tpm2cloud:rsa -subj /CN=x
 count "3 MB streamed through dgst -sign" "ReadPublic Sign" \
-    sh -c "head -c 3000000 /dev/zero | openssl dgst -provider default -provider tpm2cloud -sha256 -sign tpm2cloud:ldevid"
+    sign_stream
 count "the public key alone" "ReadPublic" ssl pkey -in tpm2cloud:ldevid -pubout
 count "the certificate alone asks nothing" "" ssl x509 -in tpm2cloud:ldevid -noout
 count "an unknown name asks nothing" "" ssl pkey -in tpm2cloud:nope 2>/dev/null
 count "the public key of a key file asks nothing" "" ssl pkey -in tpm2cloud:rsa -pubout
 
 handshakes() { # NAME
-    LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" "$BUILD/handshakes" "tpm2cloud:$1" \
+    with_conf "$BUILD/handshakes" "tpm2cloud:$1" \
         "$work/$1.crt" "$work/pki/root.pem" >"$work/handshakes" 2>"$work/err" || sed 's/^/# /' "$work/err"
     for side in client server; do
         for version in tls1.2 tls1.3; do

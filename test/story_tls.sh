@@ -2,7 +2,7 @@
 # Programs that speak TLS take a TPM key: by URI, and by the PEM file that stands for it.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
-need swtpm openssl curl nginx python3
+need swtpm openssl curl nginx /usr/bin/python3
 "$ESTCA" init "$work/pki" >/dev/null
 
 # identities ALGORITHM: a TPM whose ldevid and idevid have it, with certificates and wrapped key files.
@@ -24,10 +24,8 @@ port_of() { # LOG
 }
 server_start() {
     : >"$work/server.log"
-    openssl s_server -accept 127.0.0.1:0 -cert "$work/pki/server.pem" -key "$work/pki/server.key" \
-        -cert_chain "$work/pki/ca.pem" -www "$@" >"$work/server.log" 2>&1 &
-    server=$!
-    pids="$pids $server"
+    in_background openssl s_server -accept 127.0.0.1:0 -cert "$work/pki/server.pem" -key "$work/pki/server.key" \
+        -cert_chain "$work/pki/ca.pem" -www "$@" >"$work/server.log" 2>&1
     wait_for 10 grep -q '^ACCEPT' "$work/server.log" || return 1
     port=$(port_of "$work/server.log")
 }
@@ -39,7 +37,7 @@ s_client() { # NAME
         -CAfile "$work/pki/root.pem" -verify_return_error -brief </dev/null 2>&1 | grep -q 'Verification: OK'
 }
 curl_file() { # NAME
-    [ "$(LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" curl -sS -o "$work/page" \
+    [ "$(with_conf curl -sS -o "$work/page" \
         -w '%{http_code}' --cacert "$work/pki/root.pem" --cert "$work/$1.crt" --key "$work/$1.key" \
         "https://127.0.0.1:$port/")" = 200 ] && grep -q "Subject:.*CN *= *$1" "$work/page"
 }
@@ -63,10 +61,8 @@ get() { # a page from $port, verified
 s_servers() { # ALGORITHM
     for version in tls1_2 tls1_3; do
         : >"$work/tpm-server.log"
-        ssl s_server -accept 127.0.0.1:0 -key tpm2cloud:ldevid -cert tpm2cloud:ldevid -cert_chain "$work/pki/ca.pem" \
-            -$version -www >"$work/tpm-server.log" 2>&1 &
-        server=$!
-        pids="$pids $server"
+        in_background openssl s_server -provider default -provider tpm2cloud -accept 127.0.0.1:0 -key tpm2cloud:ldevid \
+            -cert tpm2cloud:ldevid -cert_chain "$work/pki/ca.pem" -$version -www >"$work/tpm-server.log" 2>&1
         wait_for 10 grep -q '^ACCEPT' "$work/tpm-server.log"
         port=$(port_of "$work/tpm-server.log")
         check "$1: s_server, $version" get
@@ -92,13 +88,10 @@ http {
     }
 }
 END
-    LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" nginx -p "$work" -c "$work/nginx.conf" \
-        2>"$work/nginx.err" &
-    server=$!
-    pids="$pids $server"
+    in_background env OPENSSL_CONF="$srcdir/packaging/openssl.cnf" nginx -p "$work" -c "$work/nginx.conf" 2>"$work/nginx.err"
 }
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 nginx_serves() { # ALGORITHM
     port=$(free_port)
@@ -115,7 +108,7 @@ load_in_python='
 import ssl, sys
 ssl.create_default_context().load_cert_chain(sys.argv[1], sys.argv[2])'
 python() {
-    LD_PRELOAD="${PRELOAD:-}" OPENSSL_CONF="$srcdir/packaging/openssl.cnf" /usr/bin/python3 -c "$load_in_python" "$@"
+    with_conf /usr/bin/python3 -c "$load_in_python" "$@"
 }
 for algorithm in rsa-2048 ec-p256; do
     identities $algorithm

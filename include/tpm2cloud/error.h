@@ -44,6 +44,12 @@ bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *for
 /* Puts "context: " in front of the text of an error that is already filled; code and detail stay. Returns false. */
 bool t2c_fail_context(struct t2c_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Gives the code that our provider put onto OpenSSL's queue as the newest error's reason, else FALLBACK. Call only when
+ * the failed operation was one of our provider: other providers number their reasons in their own way.
+ */
+enum t2c_code t2c_code_of_provider(enum t2c_code fallback);
+
 bool t2c_fail_nomem(struct t2c_error *err);
 
 /* Gives a short name of CODE for logs, e.g. "not-found". */

@@ -1,0 +1,30 @@
+#!/bin/sh
+# The structure of HACKING.md, held against the includes: arrows point down only.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+cd "$srcdir" || exit 1
+
+files_that_include() { # PATTERN FOLDERS...
+    pattern=$1
+    shift
+    find "$@" -name '*.[ch]' -exec grep -lE "^#include [<\"]$pattern" {} + | sort | tr '\n' ' ' | sed 's/ $//'
+}
+tpm_half='lib/(esys|identity|key|keyfile|name|nv|object|policy|pubkey|template|tpm)\.[ch]'
+check_equal "only lib's TPM half includes TSS" "" "$(files_that_include tss2/ lib provider estd tools include |
+    tr ' ' '\n' | grep -vE "^($tpm_half)\$")"
+check_equal "only estd includes curl" "" "$(files_that_include curl/ lib provider tools include)"
+check_equal "the base half knows nothing of the TPM half" "" \
+    "$(grep -lE '^#include "(tpm2cloud/)?(tpm|key|nv|identity|name|esys|object|policy|template)\.h"' lib/error.c lib/log.c \
+        lib/bytes.c lib/file.c lib/cert.c lib/uri.c lib/conf.c lib/wrapper.c lib/civil.c)"
+check_equal "estd knows nothing of the TPM" "" "$(files_that_include 'tpm2cloud/(tpm|key|nv|identity|name|provider)\.h' estd)"
+for room in provider estd tools; do
+    check_equal "$room includes no other program" "" \
+        "$(files_that_include "(\.\./)?($(echo provider estd tools lib | sed "s/$room//; s/^ //; s/ \$//; s/  */|/g"))/" $room)"
+done
+check_equal "nothing of the product includes the tests" "" "$(files_that_include '.*test/' lib provider estd tools include)"
+for header in include/tpm2cloud/*.h; do
+    check "$header compiles alone" sh -c "echo '#include <${header#include/}>' | ${CC:-cc} -std=c11 -D_GNU_SOURCE -Iinclude \
+        ${CPPFLAGS:-} -x c -fsyntax-only -"
+done
+check_equal "no function of the product is a verb table of goto" "" "$(grep -rlE '^[[:space:]]+goto ' lib provider estd tools --include='*.c')"
+finish

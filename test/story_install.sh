@@ -1,0 +1,26 @@
+#!/bin/sh
+# A packager installs into a staging directory: every part is where a distribution wants it, and works from there.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl make
+stage=$work/stage
+check "make install DESTDIR=" make -C "$BUILD" install DESTDIR="$stage"
+modules=$(pkg-config --variable=modulesdir libcrypto)
+prefix=$(sed -n 's/^prefix = //p' "$BUILD/Makefile")
+etc=$(sed -n "s,^sysconfdir = ,,p" "$BUILD/Makefile" | sed "s,[$]{prefix},$prefix,")
+check "the provider is where OpenSSL looks for it" test -f "$stage$modules/tpm2cloud.so"
+check_equal "and nothing else" "tpm2cloud.so" "$(ls "$stage$modules")"
+check "tpm2cloud" test -x "$stage$prefix/bin/tpm2cloud"
+check "estd" test -x "$stage$prefix/sbin/estd"
+for file in tpm2cloud.conf openssl.cnf estd.conf; do
+    check "$file" test -f "$stage$etc/tpm2cloud/$file"
+done
+check_equal "the provider exports one symbol" "OSSL_provider_init" \
+    "$(nm -D --defined-only "$stage$modules/tpm2cloud.so" | awk '$2 == "T" {print $3}')"
+tpm_start
+OPENSSL_MODULES=$stage$modules
+T2C=$stage$prefix/bin/tpm2cloud
+check "the installed command works" "$T2C" key create ldevid
+check "the installed provider works" ssl req -new -key tpm2cloud:ldevid -subj /CN=x -out "$work/x.csr"
+check "and openssl verifies" openssl req -in "$work/x.csr" -noout -verify
+finish

@@ -1,0 +1,132 @@
+#!/bin/sh
+# What an operator gets wrong at 3 a.m., and what the command line says then.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm tpm2_nvdefine openssl
+tpm_start
+
+# Words.
+check_fails "no such command" 'unknown command "kye"; see tpm2cloud --help' "$T2C" kye create x
+check_fails "a noun without verb" '"key" wants a verb, not "make"' "$T2C" key make ldevid
+check_fails "a missing argument" "an argument is missing" "$T2C" key create
+check_fails "and the usage" "usage: tpm2cloud key create NAME" "$T2C" key create
+check_fails "an unknown option" "unknown option --algo" "$T2C" key create ldevid --algo ec-p256
+check_fails "an option without value" "option --alg wants a value" "$T2C" key create ldevid --alg
+check_fails "an unknown algorithm" 'unknown algorithm "ed25519"; use ec-p256,' "$T2C" key create ldevid --alg ed25519
+check_fails "a storage root of an odd algorithm" "there is no template of a storage root key with the algorithm ec-p521" \
+    "$T2C" key create srk --alg ec-p521
+check_fails "a name that could leave the directory" '"../x" is not a name' "$T2C" key create ../x
+check_fails "a request without subject" "--subject is missing" "$T2C" csr ldevid
+"$T2C" kye >/dev/null 2>&1
+check_equal "a wrong command line exits with 2" 2 $?
+check "help is no mistake" "$T2C" --help
+check_equal "and the version is told" "tpm2cloud 0" "$("$T2C" --version | cut -c1-11)"
+
+# Nothing there yet.
+check_fails "no such identity" "this TPM has no ldevid (nothing at handle 0x81000002); create it with: tpm2cloud key create ldevid" \
+    "$T2C" csr ldevid --subject /CN=x
+check_fails "no such key" "there is no key pump (no $work/keys/pump.pem); create it with: tpm2cloud key create pump" \
+    "$T2C" key pem pump
+check_fails "no certificate in the TPM" "this TPM holds no certificate of idevid (NV index 0x01c90200)" "$T2C" cert export idevid
+check_fails "no certificate file" "there is no certificate of pump (no $work/certs/pump.pem); import one with: tpm2cloud cert import pump FILE" \
+    "$T2C" cert export pump
+check_fails "an unreadable certificate" "cannot open $work/nothing.pem: No such file" "$T2C" cert import ldevid "$work/nothing.pem"
+echo rubbish >"$work/rubbish.pem"
+check_fails "rubbish for a certificate" "$work/rubbish.pem: no PEM certificate in it" "$T2C" cert import ldevid "$work/rubbish.pem"
+
+# Subjects and names in requests.
+"$T2C" key create ldevid >/dev/null
+check_fails "a subject without slash" 'subject "CN=x" must begin with /, as in /CN=device-1/O=Example' "$T2C" csr ldevid --subject CN=x
+check_fails "a subject without value" 'subject: "CN=" is not TYPE=VALUE' "$T2C" csr ldevid --subject /CN=
+check_fails "an unknown part of a subject" "subject: cannot take ZZ=1" "$T2C" csr ldevid --subject /ZZ=1
+check_fails "a bad alternative name" 'cannot make the extension subjectAltName from "DNS"' "$T2C" csr ldevid --subject /CN=x --san DNS
+check_fails "an output that cannot be written" "cannot create a file in $work/none: No such file" \
+    "$T2C" csr ldevid --subject /CN=x --out "$work/none/x.csr"
+
+# A damaged key file, and one for another TPM.
+mkdir -p "$work/keys"
+echo rubbish >"$work/keys/pump.pem"
+check_fails "a damaged key file is named" "$work/keys/pump.pem: no PEM block \"TSS2 PRIVATE KEY\" in it" "$T2C" csr pump --subject /CN=x
+check_fails "and not overwritten" "$work/keys/pump.pem: no PEM block" "$T2C" key create pump
+check_equal "it is as it was" rubbish "$(cat "$work/keys/pump.pem")"
+
+# A handle that somebody else uses.
+tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx" && tpm2_evictcontrol -Q -C o -c "$work/p.ctx" 0x81020000
+tpm2_flushcontext -t
+check_fails "an occupied handle: what sits there, and how to remove it" \
+    "handle 0x81020000 is occupied by another key (ec-p256, fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|decrypt) that is no idevid; if nothing needs it, remove it with: tpm2_evictcontrol -C o -c 0x81020000" \
+    "$T2C" key create idevid
+check_equal "it still sits there" 1 "$(tpm2_getcap handles-persistent | grep -c 0x81020000)"
+tpm2_evictcontrol -Q -C o -c 0x81020000
+
+# A storage root made by other tools is used as it is.
+tpm2_evictcontrol -Q -C o -c 0x81000001
+tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx" && tpm2_evictcontrol -Q -C o -c "$work/p.ctx" 0x81000001
+tpm2_flushcontext -t
+check "a foreign storage root serves" "$T2C" key create fan
+check "and keeps its algorithm" sh -c "'$T2C' key show srk | grep -q 'algorithm:  ec-p256'"
+check "its keys sign" sh -c "'$T2C' csr fan --subject /CN=fan | openssl req -noout -verify"
+
+# No room.
+"$ESTCA" init "$work/pki" >/dev/null
+"$T2C" key create idevid >/dev/null
+"$T2C" csr idevid --subject /CN=idevid --out "$work/idevid.csr"
+"$ESTCA" sign "$work/pki" --csr "$work/idevid.csr" --out "$work/idevid.crt"
+bytes=$(for n in 1 2; do
+    sed -n "/BEGIN/,/END/{p}" "$work/idevid.crt" | awk -v n=$n '/BEGIN/ {i++} i == n' | openssl x509 -outform DER
+done | wc -c)
+index=0
+while tpm2_nvdefine -Q -C o -s 2048 $((0x01500000 + index)) 2>/dev/null; do
+    index=$((index + 1))
+done
+while tpm2_nvdefine -Q -C o -s 64 $((0x01500000 + index)) 2>/dev/null; do
+    index=$((index + 1))
+done
+check_fails "a TPM without room for a certificate" "cannot define NV index 0x01c90200 for $bytes bytes: TPM answered 0x14b" \
+    "$T2C" cert import idevid "$work/idevid.crt"
+check_fails "and what to do about it" "the TPM has no room left: list what it holds with tpm2_getcap handles-persistent" \
+    "$T2C" cert import idevid "$work/idevid.crt"
+tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx" && tpm2_flushcontext -t
+slot=0
+while tpm2_evictcontrol -Q -C o -c "$work/p.ctx" $((0x81000100 + slot)) 2>/dev/null; do
+    slot=$((slot + 1))
+    tpm2_flushcontext -t
+done
+tpm2_flushcontext -t
+check_fails "a TPM without room for a key" "cannot persist the key at handle 0x81020001: TPM answered 0x" "$T2C" key create iak
+tpm_clean "after a failed creation"
+for i in 0 1 2; do tpm2_nvundefine -Q -C o $((0x01500000 + i)); done
+check "with room it works" "$T2C" cert import idevid "$work/idevid.crt"
+
+# Configuration.
+check_fails "a conf file that is named but missing" "cannot open the configuration $work/none.conf: No such file" \
+    env TPM2CLOUD_CONF="$work/none.conf" "$T2C" key list
+printf 'keys_dri = /x\n' >"$work/bad.conf"
+check_fails "an unknown key at the top" "$work/bad.conf: unknown key \"keys_dri\" in the top of the file" \
+    env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+printf '[tpm]\ntcti = x\n' >"$work/bad.conf"
+check_fails "an unknown section" "$work/bad.conf: unknown section [tpm]" env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+printf 'keys_dir = /x\nrubbish\n' >"$work/bad.conf"
+check_fails "a syntax error, with its line" "$work/bad.conf: line 2: missing equal sign" \
+    env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+printf 'profile = custom\n' >"$work/bad.conf"
+check_fails "an unknown profile" "profile = custom is not known; this version knows: tcg" \
+    env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    printf 'tcti = x\n' >"$work/secret.conf"
+    chmod 700 "$work"
+    chmod 600 "$work/secret.conf"
+    check_fails "an unreadable conf file" "cannot open the configuration $work/secret.conf: Permission denied" \
+        env TPM2CLOUD_CONF="$work/secret.conf" setpriv --reuid 65534 --regid 65534 --clear-groups "$T2C" key list
+else
+    skip "an unreadable conf file" "needs root to become somebody else"
+fi
+
+# No TPM.
+printf 'tcti = swtpm:path=%s/nobody\n' "$work" >"$work/tcti.conf"
+check_fails "no TPM at the configured place" "no TPM at swtpm:path=$work/nobody" \
+    env -u TPM2CLOUD_TCTI TPM2CLOUD_CONF="$work/tcti.conf" "$T2C" status
+check_fails "no TPM device" "no TPM at device:/dev/none: No such file or directory; is there a TPM, and is it enabled in the firmware?" \
+    env TPM2CLOUD_TCTI=device:/dev/none "$T2C" status
+check_fails "no such TCTI" "no TPM at nonsense:x" env TPM2CLOUD_TCTI=nonsense:x "$T2C" status
+finish
