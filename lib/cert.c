@@ -368,11 +368,12 @@ static bool set_subject(X509_REQ *req, const struct t2c_csr_spec *spec, struct t
 }
 
 /* A refused authorization must not look like a TPM that is busy: who tries again may lock the TPM. */
-static enum t2c_code signing_code(const EVP_PKEY *key)
+static bool fail_signing(const EVP_PKEY *key, struct t2c_error *err)
 {
     const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
-    bool ours = provider != NULL && strcmp(OSSL_PROVIDER_get0_name(provider), "tpm2cloud") == 0;
-    return ours ? t2c_code_of_provider(T2C_TPM) : T2C_TPM;
+    if (provider != NULL && strcmp(OSSL_PROVIDER_get0_name(provider), "tpm2cloud") == 0)
+        return t2c_fail_provider(err, T2C_TPM, "cannot sign the request");
+    return t2c_fail_openssl(err, T2C_TPM, "cannot sign the request");
 }
 
 bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
@@ -394,7 +395,7 @@ bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ 
     ERR_clear_error();
     const EVP_MD *md = digest[0] != '\0' ? EVP_get_digestbyname(digest) : NULL;
     if (X509_REQ_sign(req, key, md) <= 0)
-        return t2c_fail_openssl(err, signing_code(key), "cannot sign the request");
+        return fail_signing(key, err);
     *out = T2C_STEAL(req);
     return true;
 }

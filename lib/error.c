@@ -72,8 +72,8 @@ bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...)
 }
 
 /*
- * Empties OpenSSL's queue. Gives the newest entry that carries a text of its own (where it happened, ours among them), else
- * the newest: what callers pile on top ("EVP lib") says less.
+ * Empties OpenSSL's queue. Gives the newest entry that carries a text of its own (where it happened, ours among them),
+ * else the newest: what callers pile on top ("EVP lib") says less.
  */
 static unsigned long take_queue(char *data, size_t data_len)
 {
@@ -91,16 +91,24 @@ static unsigned long take_queue(char *data, size_t data_len)
     return chosen;
 }
 
-bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)
+/* Providers have library numbers from ERR_LIB_USER on; the reason is one of our codes if the provider is ours. */
+static enum t2c_code code_of_queue(unsigned long chosen, enum t2c_code fallback)
+{
+    int reason = ERR_GET_REASON(chosen);
+    bool of_provider = chosen != 0 && ERR_GET_LIB(chosen) >= ERR_LIB_USER;
+    return of_provider && reason > T2C_OK && reason <= T2C_NOMEM ? (enum t2c_code)reason : fallback;
+}
+
+static void fill_queue(struct t2c_error *err, enum t2c_code code, bool ours, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+static void fill_queue(struct t2c_error *err, enum t2c_code code, bool ours, const char *format, va_list args)
 {
     char data[512];
     unsigned long chosen = take_queue(data, sizeof(data));
     if (err == NULL)
-        return false;
-    va_list args;
-    va_start(args, format);
-    fill(err, code, 0, format, args);
-    va_end(args);
+        return;
+    fill(err, ours ? code_of_queue(chosen, code) : code, 0, format, args);
     const char *reason = chosen != 0 ? ERR_reason_error_string(chosen) : NULL;
     if (reason != NULL) {
         append(err, ": ");
@@ -110,15 +118,24 @@ bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *for
         append(err, ": ");
         append(err, data);
     }
+}
+
+bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill_queue(err, code, false, format, args);
+    va_end(args);
     return false;
 }
 
-enum t2c_code t2c_code_of_provider(enum t2c_code fallback)
+bool t2c_fail_provider(struct t2c_error *err, enum t2c_code fallback, const char *format, ...)
 {
-    unsigned long newest = ERR_peek_last_error();
-    int reason = ERR_GET_REASON(newest);
-    bool of_provider = newest != 0 && ERR_GET_LIB(newest) >= ERR_LIB_USER; /* where OpenSSL numbers providers */
-    return of_provider && reason > T2C_OK && reason <= T2C_NOMEM ? (enum t2c_code)reason : fallback;
+    va_list args;
+    va_start(args, format);
+    fill_queue(err, fallback, true, format, args);
+    va_end(args);
+    return false;
 }
 
 bool t2c_fail_context(struct t2c_error *err, const char *format, ...)

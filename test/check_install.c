@@ -2,8 +2,8 @@
  * install: certd's names, whole files, what is left behind when it fails.
  */
 #include "../estd/install.h"
+#include "check_main.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,10 +208,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -5,7 +5,7 @@
 #include "../estd/state.h"
 
 #include "tpm2cloud/file.h"
-#include <check.h>
+#include "check_main.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -157,13 +157,13 @@ static const struct {
     {"bb7fffffffffffffff", "too many entries announced at byte 9"},
     {"a1", "not what belongs there at byte 1"},
     {"a16776657273696f6e02", "version 2, and this program knows 1"},
-    {"a16776657273696f6e01", "version 1, and this program knows 1"},
+    {"a16776657273696f6e01", "certificates missing at byte 10"},
     {"a26776657273696f6e036c636572746966696361746573a0", "version 3, and this program knows 1"},
     {"a26776657273696f6e01646e616d65a0", "key \"certificates\" missing before byte 15"},
     {"a26776657273696f6e016c636572746966696361746573a000", "trailing bytes at byte 24"},
     {"a26776657273696f6e016c636572746966696361746573ba00100000", "too many entries announced at byte 28"},
     {"a26776657273696f6e016c636572746966696361746573a16161a0", "a doubled or incomplete entry at byte 27"},
-    {"a26776657273696f6e016c636572746966696361746573a1620061a0", "a text that is too long or has a NUL ends at byte 26"},
+    {"a26776657273696f6e016c636572746966696361746573a1620061a0", "a text that is too long or has a NUL ends at byte 27"},
     {"a26776657273696f6e016c636572746966696361746573a17b7fffffffffffffff", "not what belongs there at byte 24"},
     {"a26776657273696f6e20", "not what belongs there at byte 9"},
     {"a26776657273696f6e1bffffffffffffffff", "a number out of range ends at byte 18"},
@@ -188,8 +188,7 @@ START_TEST(damage_is_named)
     size_t len = unhex(damages[_i].data, data);
     ck_assert(!state_decode(data, len, &state, &err));
     ck_assert_ptr_null(state.entries);
-    if (strncmp(damages[_i].text, "version 1", 9) != 0)
-        ck_assert_str_eq(err.text, damages[_i].text);
+    ck_assert_str_eq(err.text, damages[_i].text);
 }
 END_TEST
 
@@ -326,10 +325,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

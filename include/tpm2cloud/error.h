@@ -41,14 +41,15 @@ bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...)
 bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * The same for an operation of our own provider, which says by its reason number what the code is; FALLBACK when it does
+ * not. Only for ours: other providers number their reasons in their own way.
+ */
+bool t2c_fail_provider(struct t2c_error *err, enum t2c_code fallback, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Puts "context: " in front of the text of an error that is already filled; code and detail stay. Returns false. */
 bool t2c_fail_context(struct t2c_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/*
- * Gives the code that our provider put onto OpenSSL's queue as the newest error's reason, else FALLBACK. Call only when
- * the failed operation was one of our provider: other providers number their reasons in their own way.
- */
-enum t2c_code t2c_code_of_provider(enum t2c_code fallback);
 
 bool t2c_fail_nomem(struct t2c_error *err);
 

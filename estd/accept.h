@@ -1,0 +1,23 @@
+/*
+ * Whether an issued certificate may be installed. Pure: the clock is a parameter.
+ */
+#ifndef ESTD_ACCEPT_H
+#define ESTD_ACCEPT_H
+
+#include "tpm2cloud/cert.h"
+
+struct accept_rules {
+    EVP_PKEY *key;                  /* the public half is what the certificate must certify */
+    const STACK_OF(X509) *anchors;  /* the self-signed ones are trusted, the others help to build the chain */
+    bool client_auth;               /* the certificate must be good for TLS clients */
+    int64_t now_s;
+};
+
+/*
+ * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, an end entity. Gives:
+ * *chain, leaf first, without the root. Errors: PROTO with what is wrong. Spec: RFC 7030 4.2.3.
+ */
+bool accept_chain(const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain,
+    struct t2c_error *err);
+
+#endif

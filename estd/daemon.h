@@ -1,0 +1,18 @@
+/*
+ * What a daemon owes the system around it: to be alone on its state, and to say when it is ready.
+ */
+#ifndef ESTD_DAEMON_H
+#define ESTD_DAEMON_H
+
+#include "tpm2cloud/error.h"
+
+/*
+ * Locks DIR/lock for this process, making DIR if need be. Gives: *fd, which holds the lock until it is closed.
+ * Errors: EXISTS naming the process that holds it; IO, AUTH.
+ */
+bool daemon_lock(const char *dir, int *fd, struct t2c_error *err);
+
+/* Sends MESSAGE, as "READY=1", to the socket that $NOTIFY_SOCKET names, if there is one. Spec: sd_notify(3). */
+bool daemon_notify(const char *message, struct t2c_error *err);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * The context is private so that neither the system's openssl.cnf nor libcurl's own context can change where a key's
+ * operations run (and so that our provider never becomes the one that makes everybody's random numbers).
+ */
+#include "keys.h"
+
+#include "tpm2cloud/file.h"
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+#include <openssl/store.h>
+#include <openssl/ui.h>
+#include <string.h>
+
+#define PROVIDER "tpm2cloud"
+#define SCHEME "tpm2cloud:"
+#define PEM_MAX 65536
+
+struct keys {
+    OSSL_LIB_CTX *ctx;
+    OSSL_PROVIDER *base, *tpm2cloud;
+};
+
+static void store_closep(OSSL_STORE_CTX **store)
+{
+    OSSL_STORE_close(*store);
+}
+
+bool keys_open(struct keys **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(keys_closep) struct keys *keys = calloc(1, sizeof(*keys));
+    if (keys == NULL)
+        return t2c_fail_nomem(err);
+    ERR_clear_error();
+    keys->ctx = OSSL_LIB_CTX_new();
+    if (keys->ctx == NULL)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot create a library context");
+    keys->base = OSSL_PROVIDER_load(keys->ctx, "default");
+    if (keys->base == NULL)
+        return t2c_fail_openssl(err, T2C_IO, "cannot load OpenSSL's default provider");
+    *out = T2C_STEAL(keys);
+    return true;
+}
+
+void keys_close(struct keys *keys)
+{
+    if (keys == NULL)
+        return;
+    OSSL_PROVIDER_unload(keys->tpm2cloud);
+    OSSL_PROVIDER_unload(keys->base);
+    OSSL_LIB_CTX_free(keys->ctx);
+    free(keys);
+}
+
+/* The path of a file: URI or of a plain path, else NULL. */
+static const char *path_of(const char *uri)
+{
+    if (uri[0] == '/')
+        return uri;
+    if (strncmp(uri, "file://", 7) == 0)
+        return strchr(uri + 7, '/');
+    return strncmp(uri, "file:/", 6) == 0 ? uri + 5 : NULL;
+}
+
+static bool holds_label(const struct t2c_bytes *text, const char *label)
+{
+    return memmem(text->data, text->len, label, strlen(label)) != NULL;
+}
+
+/* Says whether our provider must open URI: by its scheme, or by the label of the PEM file. */
+static bool needs_provider(const char *uri, bool *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    const char *path = path_of(uri);
+    *out = strncmp(uri, SCHEME, strlen(SCHEME)) == 0;
+    if (path == NULL)
+        return true;
+    if (!t2c_file_read(path, PEM_MAX, &text, err))
+        return false;
+    *out = holds_label(&text, "-----BEGIN TPM2CLOUD KEY URI-----") ||
+        holds_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----");
+    return true;
+}
+
+static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *err)
+{
+    if (keys->tpm2cloud != NULL)
+        return true;
+    ERR_clear_error();
+    keys->tpm2cloud = OSSL_PROVIDER_load(keys->ctx, PROVIDER);
+    if (keys->tpm2cloud != NULL)
+        return true;
+    const char *dir = getenv("OPENSSL_MODULES");
+    return t2c_fail_openssl(err, T2C_IO, "%s needs the OpenSSL provider " PROVIDER ", which cannot be loaded from %s; "
+        "install it, or point OPENSSL_MODULES at its directory", uri, dir != NULL ? dir : "OpenSSL's module directory");
+}
+
+/* Fails with WHAT and URI; our provider says itself what can be done, as when an authorization is wrong. */
+static bool fail_store(const struct keys *keys, const char *what, const char *uri, struct t2c_error *err)
+{
+    enum t2c_code code = path_of(uri) != NULL ? T2C_INVALID : T2C_IO;
+    if (strncmp(uri, SCHEME, strlen(SCHEME)) == 0 || (path_of(uri) != NULL && keys->tpm2cloud != NULL))
+        return t2c_fail_provider(err, code, "%s %s", what, uri);
+    return t2c_fail_openssl(err, code, "%s %s", what, uri);
+}
+
+/* Opens URI for objects of one KIND, OSSL_STORE_INFO_*. A passphrase is never asked for. */
+static bool open_store(struct keys *keys, const char *uri, int kind, OSSL_STORE_CTX **out, struct t2c_error *err)
+{
+    bool ours = false;
+    if (!needs_provider(uri, &ours, err) || (ours && !load_provider(keys, uri, err)))
+        return false;
+    ERR_clear_error();
+    T2C_CLEANUP(store_closep) OSSL_STORE_CTX *store =
+        OSSL_STORE_open_ex(uri, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
+    if (store == NULL)
+        return fail_store(keys, "cannot open", uri, err);
+    if (OSSL_STORE_expect(store, kind) != 1)
+        return t2c_fail_openssl(err, T2C_IO, "cannot search %s", uri);
+    *out = T2C_STEAL(store);
+    return true;
+}
+
+bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(store_closep) OSSL_STORE_CTX *store = NULL;
+    if (!open_store(keys, uri, OSSL_STORE_INFO_PKEY, &store, err))
+        return false;
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
+    while (key == NULL && !OSSL_STORE_eof(store)) {
+        OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+        if (info != NULL)
+            key = OSSL_STORE_INFO_get1_PKEY(info);
+        OSSL_STORE_INFO_free(info);
+    }
+    if (key == NULL)
+        return fail_store(keys, "no private key without a passphrase in", uri, err);
+    ERR_clear_error();
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    if (uri[0] == '/')
+        return t2c_cert_read_file(uri, out, err);
+    T2C_CLEANUP(store_closep) OSSL_STORE_CTX *store = NULL;
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL)
+        return t2c_fail_nomem(err);
+    if (!open_store(keys, uri, OSSL_STORE_INFO_CERT, &store, err))
+        return false;
+    while (!OSSL_STORE_eof(store)) {
+        OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+        X509 *cert = info != NULL ? OSSL_STORE_INFO_get1_CERT(info) : NULL;
+        OSSL_STORE_INFO_free(info);
+        if (cert != NULL && sk_X509_push(chain, cert) <= 0) {
+            X509_free(cert);
+            return t2c_fail_nomem(err);
+        }
+    }
+    if (sk_X509_num(chain) == 0)
+        return fail_store(keys, "no certificate in", uri, err);
+    ERR_clear_error();
+    *out = T2C_STEAL(chain);
+    return true;
+}

@@ -1,0 +1,26 @@
+/*
+ * Private keys and identities by name, from OSSL_STORE in a library context of their own. Used by the transfer thread
+ * only: with a TPM behind it, every call here may take seconds.
+ */
+#ifndef ESTD_KEYS_H
+#define ESTD_KEYS_H
+
+#include "tpm2cloud/cert.h"
+
+struct keys;
+
+/* Opens the library context with the default provider; tpm2cloud is loaded when the first key needs it. */
+bool keys_open(struct keys **out, struct t2c_error *err);
+void keys_close(struct keys *keys);
+T2C_DEFINE_FREEP(keys_closep, struct keys, keys_close)
+
+/*
+ * Gives: *out, the private key that URI, a URI or a path, names. Errors: NOT_FOUND: no such file; IO: anything that may
+ * pass, a TPM that does not answer among it; INVALID: what is there is no private key.
+ */
+bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_error *err);
+
+/* Gives: *out, the certificates that URI names, leaf first. Errors: as keys_load. */
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * estd: keeps certificates fresh over EST. Options, the order of starting and stopping, and nothing else.
+ */
+#include "config.h"
+#include "daemon.h"
+#include "loop.h"
+#include "manager.h"
+#include "tpm2cloud/log.h"
+#include <curl/curl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+    const char *conf;
+    const char *once;
+    bool check_config, verbose;
+};
+
+struct program {
+    const struct options *options;
+    struct loop *loop;
+    struct config *config;
+    struct manager *manager;
+};
+
+static const char usage[] =
+    "Usage: estd [-c FILE] [--once NAME | --check-config] [--verbose]\n"
+    "Keep certificates fresh over EST (RFC 7030). It stays in the foreground.\n"
+    "\n"
+    "  -c, --config FILE  read FILE instead of $TPM2CLOUD_ESTD_CONF or " CONFIG_PATH "\n"
+    "      --once NAME    enrol or renew the certificate NAME now, install it and end\n"
+    "      --check-config read the configuration, say what it holds and end\n"
+    "  -v, --verbose      log more\n"
+    "      --version      print the version and end\n"
+    "  -h, --help         print this and end\n"
+    "\n"
+    "It ends with 0 when done, 1 on failure, 2 on wrong usage. SIGHUP reads the configuration again.\n";
+
+/* ---- options ---- */
+
+/* Returns true to go on; else *status is what to exit with. */
+static bool parse_options(int argc, char **argv, struct options *options, int *status)
+{
+    enum { ONCE = 256, CHECK, VERSION };
+    static const struct option names[] = {{"config", required_argument, NULL, 'c'},
+        {"once", required_argument, NULL, ONCE}, {"check-config", no_argument, NULL, CHECK},
+        {"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
+    const char *named = secure_getenv("TPM2CLOUD_ESTD_CONF");
+    *options = (struct options){.conf = named != NULL ? named : CONFIG_PATH};
+    *status = EXIT_SUCCESS;
+    for (int c; (c = getopt_long(argc, argv, "c:vh", names, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            options->conf = optarg;
+            break;
+        case ONCE:
+            options->once = optarg;
+            break;
+        case CHECK:
+            options->check_config = true;
+            break;
+        case 'v':
+            options->verbose = true;
+            break;
+        case VERSION:
+            printf("estd (tpm2cloud) %s, %s\n", PACKAGE_VERSION, curl_version());
+            return false;
+        case 'h':
+            fputs(usage, stdout);
+            return false;
+        default:
+            fputs("Try estd --help.\n", stderr);
+            *status = EXIT_USAGE;
+            return false;
+        }
+    }
+    if (optind == argc && !(options->once != NULL && options->check_config))
+        return true;
+    fprintf(stderr, "estd: %s\nTry estd --help.\n",
+        optind < argc ? "there are no arguments beside options" : "--once and --check-config exclude each other");
+    *status = EXIT_USAGE;
+    return false;
+}
+
+static void print_config(const struct config *config)
+{
+    for (size_t i = 0; i < config_certs_n(config); i++) {
+        const struct config_cert *cert = config_cert(config, i);
+        printf("%s: %s, key %s, url %s, renewed at %d-%d %% of its lifetime\n", cert->name, cert->path, cert->key,
+            cert->url, cert->window.from, cert->window.to);
+        for (size_t t = 0; t < cert->targets_n; t++)
+            printf("%s: installed as %s\n", cert->name, cert->targets[t].path);
+    }
+    printf("%zu certificate(s), state in %s: the configuration is good\n", config_certs_n(config),
+        config_state_dir(config));
+}
+
+/* ---- running ---- */
+
+/* A configuration that is wrong changes nothing. */
+static void reload(struct program *program)
+{
+    struct t2c_error why = {0};
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    bool ok = config_load(program->options->conf, &config, &why);
+    if (ok && strcmp(config_state_dir(config), config_state_dir(program->config)) != 0)
+        ok = t2c_fail(&why, T2C_INVALID, "%s: [estd] state_dir cannot change while estd runs; restart it",
+            program->options->conf);
+    if (!ok) {
+        t2c_log(T2C_LOG_ERROR, "the old configuration stays: %s", why.text);
+        return;
+    }
+    config_unref(program->config);
+    program->config = config_ref(config);
+    if (manager_reload(program->manager, config, &why))
+        t2c_log(T2C_LOG_NOTICE, "configuration read again: %zu certificate(s)", config_certs_n(config));
+    else
+        t2c_log(T2C_LOG_ERROR, "%s", why.text);
+}
+
+static void on_signal(void *data, uint32_t number)
+{
+    struct program *program = data;
+    if (number == SIGHUP && program->options->once == NULL)
+        reload(program);
+    else if (number != SIGHUP) {
+        if (program->options->once != NULL)
+            t2c_log(T2C_LOG_ERROR, "interrupted before the end");
+        loop_stop(program->loop);
+    }
+}
+
+static void notify(const char *message)
+{
+    struct t2c_error why = {0};
+    if (!daemon_notify(message, &why))
+        t2c_log(T2C_LOG_WARNING, "%s", why.text);
+}
+
+/* Runs until a signal, or until the step of --once is done. Gives: *status for exit. */
+static bool serve(struct program *program, int *status, struct t2c_error *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+    const char *once = program->options->once;
+    T2C_CLEANUP(loop_freep) struct loop *loop = NULL;
+    T2C_CLEANUP(loop_source_freep) struct loop_source *source = NULL;
+    T2C_CLEANUP(manager_freep) struct manager *manager = NULL;
+    if (!loop_new(&loop, err) || !loop_signals(loop, signals, on_signal, program, &source, err) ||
+        !manager_new(loop, program->config, once, &manager, err))
+        return false;
+    program->loop = loop;
+    program->manager = manager;
+    if (once == NULL) {
+        t2c_log(T2C_LOG_NOTICE, "started with %zu certificate(s)", config_certs_n(program->config));
+        notify("READY=1");
+    }
+    if (!loop_run(loop, err))
+        return false;
+    *status = once == NULL || manager_once_ok(manager) ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (once == NULL) {
+        notify("STOPPING=1");
+        t2c_log(T2C_LOG_NOTICE, "stopping");
+    }
+    return true;
+}
+
+static int run(const struct options *options)
+{
+    struct t2c_error why = {0};
+    struct program program = {.options = options};
+    T2C_CLEANUP(t2c_closep) int lock = -1;
+    int status = EXIT_FAILURE;
+    if (!config_load(options->conf, &program.config, &why))
+        t2c_log(T2C_LOG_ERROR, "%s", why.text);
+    else if (options->check_config) {
+        print_config(program.config);
+        status = EXIT_SUCCESS;
+    } else if (!daemon_lock(config_state_dir(program.config), &lock, &why) || !serve(&program, &status, &why))
+        t2c_log(T2C_LOG_ERROR, "%s", why.text);
+    config_unref(program.config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int status = EXIT_SUCCESS;
+    if (!parse_options(argc, argv, &options, &status))
+        return status;
+    enum t2c_level limit = options.once != NULL || options.check_config ? T2C_LOG_WARNING : T2C_LOG_NOTICE;
+    t2c_log_open("estd", options.verbose ? T2C_LOG_DEBUG : limit);
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets without MSG_NOSIGNAL */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        t2c_log(T2C_LOG_ERROR, "libcurl cannot start");
+        return EXIT_FAILURE;
+    }
+    status = run(&options);
+    curl_global_cleanup();
+    return status;
+}

@@ -1,0 +1,62 @@
+/*
+ * When to renew and when to try again. Pure: the clock, the certificate and the dice are parameters.
+ */
+#ifndef ESTD_SCHEDULE_H
+#define ESTD_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A time that does not come. */
+#define SCHEDULE_NEVER INT64_MAX
+
+/* How far a peer's clock may be ahead of ours. */
+#define SCHEDULE_SKEW_S 300
+
+/* The validity of a certificate, seconds since the epoch. All zero: there is no certificate. */
+struct schedule_life {
+    int64_t not_before_s;
+    int64_t not_after_s;
+};
+
+/* The part of the lifetime in which to renew, in percent: 0 < from <= to < 100. */
+struct schedule_window {
+    int from;
+    int to;
+};
+
+/*
+ * Gives a number in [0, 1) that stays the same for one certificate on one machine, so that a fleet spreads over the
+ * window and a restart changes nothing. SEED: what tells machines apart.
+ */
+double schedule_fraction(const void *der, size_t der_len, const void *seed, size_t seed_len);
+
+/* Gives the renewal point in the window, or SCHEDULE_NEVER for a certificate that never expires. */
+int64_t schedule_renewal_s(const struct schedule_life *life, const struct schedule_window *window, double fraction);
+
+/*
+ * Gives how long to wait before a renewal that was already due when the program started: spreads a fleet's cold start.
+ */
+int64_t schedule_boot_delay_s(const struct schedule_life *life, double fraction, int64_t now_s);
+
+struct schedule_failure {
+    unsigned failures;     /* in a row, at least 1 */
+    bool hopeless;         /* trying soon will not help: a human must act */
+    int64_t retry_after_s; /* what the server asked for, -1 for nothing */
+    double jitter;         /* in [0, 1), new for each failure */
+};
+
+/*
+ * Gives the seconds until the next try, at least 1. The delay doubles from a floor that shrinks with the lifetime, and
+ * its cap shrinks with what remains of it: a certificate of 20 s gets several tries, one of a year about a hundred.
+ */
+int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule_failure *failure, int64_t now_s);
+
+/* Gives how long one transfer may take, in seconds, so that several fit into what a short certificate has left. */
+int64_t schedule_timeout_s(const struct schedule_life *life);
+
+/* False while the clock is before this program's time or before the certificate's notBefore: not set yet, so wait. */
+bool schedule_clock_is_set(const struct schedule_life *life, int64_t now_s);
+
+#endif

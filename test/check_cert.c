@@ -1,0 +1,543 @@
+/*
+ * cert: chains, validity beyond time_t, subjects, requests, certs-only PKCS#7, verification. And estd's judgement of
+ * what a server issued, which is made of it. The certificates are made here.
+ */
+#include "tpm2cloud/cert.h"
+
+#include "../estd/accept.h"
+#include "tpm2cloud/civil.h"
+#include "check_main.h"
+#include <openssl/pkcs7.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define NOW INT64_C(1800000000) /* 2027-01-15 */
+#define DAY INT64_C(86400)
+
+/* ---- a small PKI ---- */
+
+static EVP_PKEY *root_key, *ca_key, *leaf_key, *other_key;
+static X509 *root, *ca;
+
+struct plan {
+    const char *subject;
+    EVP_PKEY *key;
+    X509 *issuer; /* NULL: itself */
+    EVP_PKEY *issuer_key;
+    bool is_ca;
+    int64_t from_s, to_s;
+    const char *eku;
+};
+
+static void set_time(X509 *cert, bool end, int64_t at_s)
+{
+    char iso[T2C_CIVIL_TEXT_MAX], text[32];
+    size_t n = 0;
+    t2c_civil_text(at_s, iso);
+    if (at_s >= T2C_CERT_NEVER)
+        strcpy(iso, "9999-12-31T23:59:59Z");
+    for (const char *at = iso; *at != '\0'; at++)
+        if (strchr("-:T", *at) == NULL)
+            text[n++] = *at;
+    text[n] = '\0';
+    ck_assert_int_eq(ASN1_TIME_set_string_X509(end ? X509_getm_notAfter(cert) : X509_getm_notBefore(cert), text), 1);
+}
+
+static void add(X509 *cert, int nid, const char *value)
+{
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    ck_assert_ptr_nonnull(extension);
+    ck_assert_int_eq(X509_add_ext(cert, extension, -1), 1);
+    X509_EXTENSION_free(extension);
+}
+
+static X509 *make(const struct plan *plan)
+{
+    static long serial;
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    X509 *cert = X509_new();
+    ck_assert(t2c_cert_parse_subject(plan->subject, &name, NULL));
+    X509_set_version(cert, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
+    X509_set_subject_name(cert, name);
+    X509_set_issuer_name(cert, plan->issuer != NULL ? X509_get_subject_name(plan->issuer) : name);
+    X509_set_pubkey(cert, plan->key);
+    set_time(cert, false, plan->from_s);
+    set_time(cert, true, plan->to_s);
+    if (plan->is_ca)
+        add(cert, NID_basic_constraints, "critical,CA:TRUE");
+    if (plan->eku != NULL)
+        add(cert, NID_ext_key_usage, plan->eku);
+    ck_assert_int_gt(X509_sign(cert, plan->issuer != NULL ? plan->issuer_key : plan->key, EVP_sha256()), 0);
+    return cert;
+}
+
+static X509 *make_leaf(int64_t from_s, int64_t to_s)
+{
+    return make(&(struct plan){"/CN=leaf", leaf_key, ca, ca_key, false, from_s, to_s, "clientAuth"});
+}
+
+static void set_up(void)
+{
+    root_key = EVP_EC_gen("P-256");
+    ca_key = EVP_EC_gen("P-256");
+    leaf_key = EVP_EC_gen("P-256");
+    other_key = EVP_EC_gen("P-256");
+    root = make(&(struct plan){"/CN=root", root_key, NULL, NULL, true, NOW - 1000 * DAY, T2C_CERT_NEVER, NULL});
+    ca = make(&(struct plan){"/CN=ca", ca_key, root, root_key, true, NOW - 100 * DAY, NOW + 100 * DAY, NULL});
+}
+
+static void tear_down(void)
+{
+    EVP_PKEY_free(root_key);
+    EVP_PKEY_free(ca_key);
+    EVP_PKEY_free(leaf_key);
+    EVP_PKEY_free(other_key);
+    X509_free(root);
+    X509_free(ca);
+}
+
+/* Takes references. */
+static STACK_OF(X509) *stack_of(X509 *one, X509 *two, X509 *three)
+{
+    STACK_OF(X509) *stack = sk_X509_new_null();
+    X509 *const certs[] = {one, two, three};
+    for (int i = 0; i < COUNT(certs); i++)
+        if (certs[i] != NULL) {
+            X509_up_ref(certs[i]);
+            sk_X509_push(stack, certs[i]);
+        }
+    return stack;
+}
+
+/* ---- validity ---- */
+
+static const struct {
+    int64_t from_s, to_s;
+} validities[] = {
+    {0, 1}, {NOW, NOW + 20}, {INT64_C(2147483647), INT64_C(2147483648)}, {INT64_C(2524607999), INT64_C(2524608000)},
+    {NOW, INT64_C(4294967296)}, {NOW, T2C_CERT_NEVER},
+};
+
+START_TEST(validity_is_64_bit)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *cert = make_leaf(validities[_i].from_s, validities[_i].to_s);
+    int64_t from_s = 0, to_s = 0;
+    ck_assert(t2c_cert_validity(cert, &from_s, &to_s, NULL));
+    ck_assert_int_eq(from_s, validities[_i].from_s);
+    ck_assert_int_eq(to_s, validities[_i].to_s);
+}
+END_TEST
+
+/* ---- subjects ---- */
+
+static const struct {
+    const char *text, *name;
+} subjects[] = {
+    {"/CN=a", "CN = a"},
+    {"/CN=device-1/O=Example/C=DE", "CN = device-1, O = Example, C = DE"},
+    {"/CN=a+OU=b/O=c", "CN = a + OU = b, O = c"},
+    {"/CN=a\\/b\\+c\\\\d", "CN = \"a/b\\+c\\\\d\""},
+    {"/CN=a=b", "CN = a=b"},
+    {"/serialNumber=12/2.5.4.3=oid", "serialNumber = 12, CN = oid"},
+    {"/CN=J\xC3\xBCrgen", "CN = J\xC3\xBCrgen"},
+};
+
+START_TEST(subject_is_parsed)
+{
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    struct t2c_error err = {0};
+    char text[128];
+    ck_assert_msg(t2c_cert_parse_subject(subjects[_i].text, &name, &err), "%s", err.text);
+    t2c_cert_name_text(name, text, sizeof(text));
+    if (strchr(subjects[_i].text, '\\') == NULL)
+        ck_assert_str_eq(text, subjects[_i].name);
+    else
+        ck_assert_int_eq(X509_NAME_entry_count(name), 1);
+}
+END_TEST
+
+START_TEST(quoted_subject_holds_the_characters)
+{
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    ck_assert(t2c_cert_parse_subject("/CN=a\\/b\\+c\\\\d", &name, NULL));
+    const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, 0));
+    ck_assert_int_eq(ASN1_STRING_length(value), 7);
+    ck_assert_int_eq(memcmp(ASN1_STRING_get0_data(value), "a/b+c\\d", 7), 0);
+}
+END_TEST
+
+static const struct {
+    const char *text, *why;
+} bad_subjects[] = {
+    {"", "subject \"\" must begin with /, as in /CN=device-1/O=Example"},
+    {"/", "subject \"/\" must begin with /, as in /CN=device-1/O=Example"},
+    {"CN=a", "subject \"CN=a\" must begin with /, as in /CN=device-1/O=Example"},
+    {"/CN", "subject: \"CN\" is not TYPE=VALUE; write it as /CN=device-1/O=Example"},
+    {"/CN=", "subject: \"CN=\" is not TYPE=VALUE; write it as /CN=device-1/O=Example"},
+    {"/=a", "subject: \"=a\" is not TYPE=VALUE; write it as /CN=device-1/O=Example"},
+    {"/CN=a//O=b", "subject: \"\" is not TYPE=VALUE; write it as /CN=device-1/O=Example"},
+    {"/CM=a", "subject: cannot take CM=a: invalid field name"},
+    {"/C=Germany", "subject: cannot take C=Germany: string too long"},
+};
+
+START_TEST(bad_subject_is_refused)
+{
+    X509_NAME *name = NULL;
+    struct t2c_error err = {0};
+    ck_assert(!t2c_cert_parse_subject(bad_subjects[_i].text, &name, &err));
+    ck_assert_ptr_null(name);
+    ck_assert_int_eq(err.code, T2C_INVALID);
+    ck_assert_msg(strncmp(err.text, bad_subjects[_i].why, strlen(bad_subjects[_i].why)) == 0, "%s", err.text);
+}
+END_TEST
+
+START_TEST(long_name_is_cut)
+{
+    char text[5];
+    t2c_cert_name_text(X509_get_subject_name(root), text, sizeof(text));
+    ck_assert_str_eq(text, "CN =");
+}
+END_TEST
+
+/* ---- PEM, DER, PKCS#7 ---- */
+
+START_TEST(pem_goes_both_ways)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = stack_of(ca, root, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *back = NULL;
+    ck_assert(t2c_bytes_printf(&pem, NULL, "a comment\n"));
+    ck_assert(t2c_cert_append_pem(chain, &pem, NULL));
+    ck_assert(t2c_cert_parse_pem(pem.data, pem.len, &back, NULL));
+    ck_assert_int_eq(sk_X509_num(back), 2);
+    ck_assert_int_eq(X509_cmp(sk_X509_value(back, 0), ca), 0);
+}
+END_TEST
+
+START_TEST(cut_pem_is_refused)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = stack_of(ca, root, NULL);
+    STACK_OF(X509) *back = NULL;
+    struct t2c_error err = {0};
+    ck_assert(t2c_cert_append_pem(chain, &pem, NULL));
+    ck_assert(!t2c_cert_parse_pem(pem.data, pem.len - 40, &back, &err));
+    ck_assert_msg(strncmp(err.text, "certificate 2 of the PEM text is damaged", 40) == 0, "%s", err.text);
+    ck_assert(!t2c_cert_parse_pem("", 0, &back, &err));
+    ck_assert_str_eq(err.text, "no PEM certificate in it");
+    ck_assert_ptr_null(back);
+}
+END_TEST
+
+START_TEST(der_may_be_padded)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *back = NULL;
+    X509 *const certs[] = {ca, root};
+    struct t2c_error err = {0};
+    for (int i = 0; i < 2; i++) {
+        unsigned char *one = NULL;
+        int len = i2d_X509(certs[i], &one);
+        ck_assert(t2c_bytes_append(&der, one, (size_t)len, NULL));
+        OPENSSL_free(one);
+    }
+    ck_assert(t2c_bytes_append(&der, "\xFF\xFF\x00\x00", 4, NULL));
+    ck_assert_msg(t2c_cert_parse_der(der.data, der.len, &back, &err), "%s", err.text);
+    ck_assert_int_eq(sk_X509_num(back), 2);
+    t2c_x509s_freep(&back);
+    ck_assert(!t2c_cert_parse_der("\xFF\xFF", 2, &back, &err));
+    ck_assert_str_eq(err.text, "no certificate in it");
+    ck_assert(!t2c_cert_parse_der(der.data, der.len - 10, &back, &err));
+    ck_assert_msg(strncmp(err.text, "not a DER certificate at byte ", 30) == 0, "%s", err.text);
+}
+END_TEST
+
+/* Makes a certs-only SignedData. Gives its DER. */
+static void make_pkcs7(STACK_OF(X509) *certs, struct t2c_bytes *out)
+{
+    unsigned char *der = NULL;
+    PKCS7 *p7 = PKCS7_new();
+    PKCS7_set_type(p7, NID_pkcs7_signed);
+    PKCS7_content_new(p7, NID_pkcs7_data);
+    for (int i = 0; i < sk_X509_num(certs); i++)
+        PKCS7_add_certificate(p7, sk_X509_value(certs, i));
+    int len = i2d_PKCS7(p7, &der);
+    ck_assert_int_gt(len, 0);
+    ck_assert(t2c_bytes_append(out, der, (size_t)len, NULL));
+    OPENSSL_free(der);
+    PKCS7_free(p7);
+}
+
+START_TEST(pkcs7_gives_all_certificates)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = stack_of(ca, root, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *back = NULL;
+    struct t2c_error err = {0};
+    make_pkcs7(certs, &der);
+    ck_assert_msg(t2c_cert_parse_pkcs7(der.data, der.len, &back, &err), "%s", err.text);
+    ck_assert_int_eq(sk_X509_num(back), 2);
+    t2c_x509s_freep(&back);
+    ck_assert(t2c_bytes_append(&der, "\0", 1, NULL));
+    ck_assert(!t2c_cert_parse_pkcs7(der.data, der.len, &back, &err));
+    ck_assert_int_eq(err.code, T2C_PROTO);
+    ck_assert_str_eq(err.text, "trailing bytes behind the PKCS#7 structure");
+}
+END_TEST
+
+START_TEST(pkcs7_may_be_empty)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *back = NULL;
+    static const uint8_t no_content[] = {0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02};
+    make_pkcs7(NULL, &der);
+    ck_assert(t2c_cert_parse_pkcs7(der.data, der.len, &back, NULL));
+    ck_assert_int_eq(sk_X509_num(back), 0);
+    t2c_x509s_freep(&back);
+    ck_assert(t2c_cert_parse_pkcs7(no_content, sizeof(no_content), &back, NULL));
+    ck_assert_int_eq(sk_X509_num(back), 0);
+}
+END_TEST
+
+START_TEST(other_pkcs7_is_refused)
+{
+    static const uint8_t data[] = {0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01};
+    STACK_OF(X509) *back = NULL;
+    struct t2c_error err = {0};
+    ck_assert(!t2c_cert_parse_pkcs7(data, sizeof(data), &back, &err));
+    ck_assert_str_eq(err.text, "a PKCS#7 structure that is not SignedData");
+    ck_assert(!t2c_cert_parse_pkcs7("", 0, &back, &err));
+    ck_assert_int_eq(err.code, T2C_PROTO);
+}
+END_TEST
+
+/* ---- verification ---- */
+
+START_TEST(chain_is_built_without_the_root)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *untrusted = stack_of(ca, root, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, NULL, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct t2c_error err = {0};
+    ck_assert_msg(t2c_cert_verify(leaf, untrusted, anchors, NOW, &chain, &err), "%s", err.text);
+    ck_assert_int_eq(sk_X509_num(chain), 2);
+    ck_assert_int_eq(X509_cmp(sk_X509_value(chain, 0), leaf), 0);
+    ck_assert_int_eq(X509_cmp(sk_X509_value(chain, 1), ca), 0);
+}
+END_TEST
+
+START_TEST(intermediates_may_stand_beside_the_anchors)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, ca, NULL);
+    struct t2c_error err = {0};
+    ck_assert_msg(t2c_cert_verify(leaf, NULL, anchors, NOW, NULL, &err), "%s", err.text);
+}
+END_TEST
+
+START_TEST(an_intermediate_is_no_anchor)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(ca, NULL, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *untrusted = stack_of(root, NULL, NULL);
+    struct t2c_error err = {0};
+    ck_assert(!t2c_cert_verify(leaf, untrusted, anchors, NOW, NULL, &err));
+    ck_assert_int_eq(err.code, T2C_PROTO);
+    ck_assert_str_eq(err.text,
+        "the certificate of \"CN = leaf\" does not verify: self-signed certificate in certificate chain");
+}
+END_TEST
+
+/* The leaf lives from NOW - 1 day to NOW + 1 day, the CA for 100 days on both sides. */
+static const struct {
+    int64_t now_s;
+    const char *why;
+} times[] = {
+    {NOW + DAY, NULL}, {NOW - DAY, NULL},
+    {NOW + DAY + 1, "the certificate of \"CN = leaf\" expired 1 s ago"},
+    {NOW - DAY - 5, "the certificate of \"CN = leaf\" is not valid for another 5 s; check the clock"},
+};
+
+START_TEST(times_are_checked)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, ca, NULL);
+    struct t2c_error err = {0};
+    ck_assert_int_eq(t2c_cert_verify(leaf, NULL, anchors, times[_i].now_s, NULL, &err), times[_i].why == NULL);
+    ck_assert_str_eq(err.text, times[_i].why != NULL ? times[_i].why : "");
+}
+END_TEST
+
+START_TEST(expired_intermediate_is_named)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + 1000 * DAY);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, ca, NULL);
+    struct t2c_error err = {0};
+    ck_assert(!t2c_cert_verify(leaf, NULL, anchors, NOW + 100 * DAY + 7, NULL, &err));
+    ck_assert_str_eq(err.text, "the certificate of \"CN = ca\" expired 7 s ago");
+}
+END_TEST
+
+START_TEST(key_fits_or_not)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW, NOW + 1);
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    ck_assert(t2c_cert_fits_key(leaf, leaf_key));
+    ck_assert(!t2c_cert_fits_key(leaf, other_key));
+    ck_assert(!t2c_cert_fits_key(leaf, rsa));
+}
+END_TEST
+
+/* ---- requests ---- */
+
+static void assert_request(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out)
+{
+    struct t2c_error err = {0};
+    ck_assert_msg(t2c_cert_make_csr(key, spec, out, &err), "%s", err.text);
+    ck_assert_int_eq(X509_REQ_verify(*out, key), 1);
+}
+
+static const char *const key_types[] = {"RSA", "EC", "ED25519"};
+
+START_TEST(request_is_signed_by_every_kind_of_key)
+{
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = _i == 0 ? EVP_RSA_gen(2048)
+        : _i == 1                                       ? EVP_EC_gen("P-384")
+                                                        : EVP_PKEY_Q_keygen(NULL, NULL, key_types[_i]);
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
+    assert_request(key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = "DNS:a,IP:127.0.0.1", .eku = "clientAuth"}, &req);
+    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
+    ck_assert_int_eq(sk_X509_EXTENSION_num(extensions), 2);
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+}
+END_TEST
+
+START_TEST(request_copies_names_byte_for_byte)
+{
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
+    X509 *old = X509_new();
+    X509_NAME *name = X509_NAME_new();
+    /* A form that we would never write ourselves. */
+    X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_T61STRING, (const unsigned char *)"a", 1, -1, 0);
+    X509_set_subject_name(old, name);
+    add(old, NID_subject_alt_name, "critical,DNS:old.example");
+    assert_request(leaf_key, &(struct t2c_csr_spec){.subject = "/CN=ignored", .san = "DNS:ignored", .like = old}, &req);
+    ck_assert_int_eq(X509_NAME_cmp(X509_REQ_get_subject_name(req), name), 0);
+    const ASN1_STRING *cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_REQ_get_subject_name(req), 0));
+    ck_assert_int_eq(ASN1_STRING_type(cn), V_ASN1_T61STRING);
+    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
+    ck_assert_int_eq(sk_X509_EXTENSION_num(extensions), 1);
+    X509_EXTENSION *san = sk_X509_EXTENSION_value(extensions, 0);
+    ck_assert_int_eq(X509_EXTENSION_get_critical(san), 1);
+    ck_assert_int_eq(ASN1_STRING_cmp(X509_EXTENSION_get_data(san), X509_EXTENSION_get_data(X509_get_ext(old, 0))), 0);
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    X509_NAME_free(name);
+    X509_free(old);
+}
+END_TEST
+
+/* These made OpenSSL follow a NULL once. */
+static const char *const bad_sans[] = {"dirName:section", "@section", "email:copy", "IP:1.2", "device.example"};
+
+START_TEST(bad_san_is_refused)
+{
+    X509_REQ *req = NULL;
+    struct t2c_error err = {0};
+    char want[96];
+    ck_assert(!t2c_cert_make_csr(leaf_key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = bad_sans[_i]}, &req, &err));
+    snprintf(want, sizeof(want), "cannot make the extension subjectAltName from \"%s\": ", bad_sans[_i]);
+    ck_assert_msg(strncmp(err.text, want, strlen(want)) == 0, "%s", err.text);
+    ck_assert_ptr_null(req);
+}
+END_TEST
+
+/* ---- what a server issued ---- */
+
+enum issued { GOOD, WRONG_KEY, IS_CA, NO_EKU, SERVER_ONLY, EXPIRED, NOT_YET, SKEWED, BACKWARDS, FOREIGN };
+
+static const struct {
+    enum issued what;
+    const char *why;
+} answers[] = {
+    {GOOD, NULL}, {NO_EKU, NULL}, {SKEWED, NULL},
+    {WRONG_KEY, "the server issued a certificate for another key than the request's"},
+    {IS_CA, "the issued certificate is that of a CA (CA:TRUE), which was not asked for"},
+    {SERVER_ONLY, "the issued certificate is not for TLS clients (no clientAuth in its extended key usage); ask the CA's "
+                  "operator, or change eku"},
+    {EXPIRED, "the certificate of \"CN = leaf\" expired 10 s ago"},
+    {NOT_YET, "the certificate of \"CN = leaf\" is not valid for another 301 s; check the clock"},
+    {BACKWARDS, "the issued certificate ends before it begins"},
+    {FOREIGN, "the certificate of \"CN = leaf\" does not verify: unable to get local issuer certificate"},
+};
+
+static X509 *issue(enum issued what)
+{
+    struct plan plan = {"/CN=leaf", leaf_key, ca, ca_key, false, NOW, NOW + DAY, "clientAuth"};
+    plan.key = what == WRONG_KEY ? other_key : leaf_key;
+    plan.is_ca = what == IS_CA;
+    plan.eku = what == NO_EKU ? NULL : what == SERVER_ONLY ? "serverAuth" : "clientAuth";
+    if (what == EXPIRED)
+        plan.from_s = NOW - DAY, plan.to_s = NOW - 10;
+    if (what == NOT_YET || what == SKEWED)
+        plan.from_s = NOW + (what == SKEWED ? 300 : 301);
+    if (what == BACKWARDS)
+        plan.to_s = NOW - DAY;
+    T2C_CLEANUP(t2c_x509_freep) X509 *foreign =
+        make(&(struct plan){"/CN=foreign", other_key, NULL, NULL, true, NOW - DAY, NOW + DAY, NULL});
+    if (what == FOREIGN)
+        plan.issuer = foreign, plan.issuer_key = other_key;
+    return make(&plan);
+}
+
+START_TEST(issued_certificate_is_judged)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = issue(answers[_i].what);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = stack_of(ca, leaf, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, NULL, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct accept_rules rules = {.key = leaf_key, .anchors = anchors, .client_auth = true, .now_s = NOW};
+    struct t2c_error err = {0};
+    bool ok = accept_chain(issued, &rules, &chain, &err);
+    ck_assert_str_eq(err.text, answers[_i].why != NULL ? answers[_i].why : "");
+    ck_assert_int_eq(ok, answers[_i].why == NULL);
+    ck_assert_int_eq(sk_X509_num(chain), ok ? 2 : -1);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("cert");
+    TCase *t = tcase_create("cert");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_loop_test(t, validity_is_64_bit, 0, COUNT(validities));
+    tcase_add_loop_test(t, subject_is_parsed, 0, COUNT(subjects));
+    tcase_add_test(t, quoted_subject_holds_the_characters);
+    tcase_add_loop_test(t, bad_subject_is_refused, 0, COUNT(bad_subjects));
+    tcase_add_test(t, long_name_is_cut);
+    tcase_add_test(t, pem_goes_both_ways);
+    tcase_add_test(t, cut_pem_is_refused);
+    tcase_add_test(t, der_may_be_padded);
+    tcase_add_test(t, pkcs7_gives_all_certificates);
+    tcase_add_test(t, pkcs7_may_be_empty);
+    tcase_add_test(t, other_pkcs7_is_refused);
+    tcase_add_test(t, chain_is_built_without_the_root);
+    tcase_add_test(t, intermediates_may_stand_beside_the_anchors);
+    tcase_add_test(t, an_intermediate_is_no_anchor);
+    tcase_add_loop_test(t, times_are_checked, 0, COUNT(times));
+    tcase_add_test(t, expired_intermediate_is_named);
+    tcase_add_test(t, key_fits_or_not);
+    tcase_add_loop_test(t, request_is_signed_by_every_kind_of_key, 0, COUNT(key_types));
+    tcase_add_test(t, request_copies_names_byte_for_byte);
+    tcase_add_loop_test(t, bad_san_is_refused, 0, COUNT(bad_sans));
+    tcase_add_loop_test(t, issued_certificate_is_judged, 0, COUNT(answers));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return check_run(suite());
+}
