@@ -5,6 +5,7 @@
 #include "est.h"
 
 #include "tpm2cloud/civil.h"
+#include "tpm2cloud/ossl.h"
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -16,15 +17,6 @@
 #define REPLY_TYPE "application/pkcs7-mime"
 #define RETRY_AFTER_MAX_S (7 * 86400)
 
-static void bio_freep(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-
-static void openssl_freep(unsigned char **data)
-{
-    OPENSSL_free(*data);
-}
 
 const char *est_op_name(enum est_op op)
 {
@@ -81,7 +73,7 @@ bool est_url(const char *base, enum est_op op, struct t2c_bytes *out, struct t2c
 
 bool est_encode_request(const X509_REQ *req, struct t2c_bytes *out, struct t2c_error *err)
 {
-    T2C_CLEANUP(openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     int len = i2d_X509_REQ(req, &der);
     if (len <= 0)
         return t2c_fail_openssl(err, T2C_INVALID, "cannot encode the request");
@@ -226,8 +218,8 @@ int64_t est_retry_after_s(const char *value, int64_t now_s)
 
 static bool decode_pem(const struct t2c_bytes *text, STACK_OF(X509) **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
-    T2C_CLEANUP(openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     char *name = NULL, *header = NULL;
     long len = 0;
     if (bio == NULL)

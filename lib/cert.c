@@ -13,11 +13,6 @@
 
 #define FILE_MAX (256 * 1024)
 
-static void bio_freep(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-
 static void pkcs7_freep(PKCS7 **p7)
 {
     PKCS7_free(*p7);
@@ -61,7 +56,7 @@ static bool push_ref(STACK_OF(X509) *chain, X509 *cert, struct t2c_error *err)
 
 bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(text, (int)text_len);
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text, (int)text_len);
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
     if (bio == NULL || chain == NULL)
         return t2c_fail_nomem(err);
@@ -119,15 +114,13 @@ bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error
 
 bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
 {
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     if (bio == NULL)
         return t2c_fail_nomem(err);
     for (int i = 0; i < sk_X509_num(chain); i++)
         if (PEM_write_bio_X509(bio, sk_X509_value(chain, i)) != 1)
             return t2c_fail_openssl(err, T2C_INVALID, "cannot encode a certificate");
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    return t2c_bytes_append(out, text, (size_t)len, err);
+    return t2c_bytes_append_bio(out, bio, err);
 }
 
 bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
@@ -183,7 +176,7 @@ bool t2c_cert_fits_key(const X509 *cert, EVP_PKEY *key)
 
 void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len)
 {
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
     long len = 0;
     if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB) >= 0)

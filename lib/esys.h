@@ -9,10 +9,11 @@
 #include <tss2/tss2_esys.h>
 
 /* ESYS memory goes back through Esys_Free. */
-static inline void t2c_esys_freep(void *pointer)
+static inline void t2c_esys_freep(void *variable)
 {
-    Esys_Free(*(void **)pointer);
-    *(void **)pointer = NULL;
+    t2c_any_pointer *pointer = variable;
+    Esys_Free(*pointer);
+    *pointer = NULL;
 }
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "keyfile.h"
 
+#include "tpm2cloud/ossl.h"
 #include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
@@ -45,16 +46,6 @@ static void tpmkey_freep(TPMKEY **key)
     ASN1_item_free((ASN1_VALUE *)*key, ASN1_ITEM_rptr(TPMKEY));
 }
 
-static void bio_freep(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-
-static void openssl_freep(void *pointer)
-{
-    OPENSSL_free(*(void **)pointer);
-}
-
 void t2c_keyfile_fini(struct t2c_keyfile *file)
 {
     t2c_bytes_fini(&file->pub);
@@ -79,8 +70,8 @@ static bool take(struct t2c_bytes *out, const ASN1_OCTET_STRING *octets, struct 
 
 bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out, struct t2c_error *err)
 {
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
-    T2C_CLEANUP(openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     long der_len = 0;
     if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, NULL, LABEL, bio, NULL, NULL) != 1)
         return t2c_fail_openssl(err, T2C_INVALID, "no PEM block \"" LABEL "\" in it");
@@ -105,8 +96,8 @@ bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out,
 bool t2c_keyfile_append(const struct t2c_keyfile *file, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(tpmkey_freep) TPMKEY *key = (TPMKEY *)ASN1_item_new(ASN1_ITEM_rptr(TPMKEY));
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-    T2C_CLEANUP(openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     if (key == NULL || bio == NULL)
         return t2c_fail_nomem(err);
     ASN1_OBJECT_free(key->type);
@@ -120,7 +111,5 @@ bool t2c_keyfile_append(const struct t2c_keyfile *file, struct t2c_bytes *out, s
     int der_len = ASN1_item_i2d((ASN1_VALUE *)key, &der, ASN1_ITEM_rptr(TPMKEY));
     if (der_len <= 0 || PEM_write_bio(bio, LABEL, "", der, der_len) <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode a TPM key file");
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    return t2c_bytes_append(out, text, (size_t)len, err);
+    return t2c_bytes_append_bio(out, bio, err);
 }

@@ -56,16 +56,24 @@ static bool read_chunks(ESYS_CONTEXT *esys, ESYS_TR tr, size_t len, struct t2c_b
     return true;
 }
 
+static bool read_size(ESYS_CONTEXT *esys, ESYS_TR tr, size_t *len, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_NV_PUBLIC *pub = NULL;
+    TSS2_RC rc = Esys_NV_ReadPublic(esys, tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &pub, NULL);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot read its public area");
+    *len = pub->nvPublic.dataSize;
+    return true;
+}
+
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_NV_PUBLIC *pub = NULL;
     ESYS_TR tr = ESYS_TR_NONE;
+    size_t len = 0;
     if (!t2c_tpm_begin(&use, err) || !open_index(use.esys, index, &tr, err))
         return false;
-    TSS2_RC rc = Esys_NV_ReadPublic(use.esys, tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &pub, NULL);
-    bool ok = rc == TSS2_RC_SUCCESS ? read_chunks(use.esys, tr, pub->nvPublic.dataSize, out, err)
-                                    : t2c_fail_tss(err, rc, "cannot read its public area");
+    bool ok = read_size(use.esys, tr, &len, err) && read_chunks(use.esys, tr, len, out, err);
     Esys_TR_Close(use.esys, &tr);
     return ok || t2c_fail_context(err, "NV index 0x%08x", index);
 }

@@ -3,6 +3,7 @@
  */
 #include "tpm2cloud/wrapper.h"
 
+#include "tpm2cloud/ossl.h"
 #include <openssl/asn1t.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -25,30 +26,18 @@ static void wrapper_freep(WRAPPER **wrapper)
     ASN1_item_free((ASN1_VALUE *)*wrapper, ASN1_ITEM_rptr(WRAPPER));
 }
 
-static void bio_freep(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-
-static void openssl_freep(void *pointer)
-{
-    OPENSSL_free(*(void **)pointer);
-}
-
 bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(wrapper_freep) WRAPPER *wrapper = (WRAPPER *)ASN1_item_new(ASN1_ITEM_rptr(WRAPPER));
-    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-    T2C_CLEANUP(openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     if (wrapper == NULL || bio == NULL || ASN1_STRING_set(wrapper->description, DESCRIPTION, -1) != 1 ||
         ASN1_STRING_set(wrapper->uri, uri, -1) != 1)
         return t2c_fail_nomem(err);
     int der_len = ASN1_item_i2d((ASN1_VALUE *)wrapper, &der, ASN1_ITEM_rptr(WRAPPER));
     if (der_len <= 0 || PEM_write_bio(bio, T2C_WRAPPER_LABEL, "", der, der_len) <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the wrapper of %s", uri);
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    return t2c_bytes_append(out, text, (size_t)len, err);
+    return t2c_bytes_append_bio(out, bio, err);
 }
 
 bool t2c_wrapper_parse_der(const void *der, size_t der_len, struct t2c_bytes *uri, struct t2c_error *err)

@@ -50,6 +50,27 @@ tpm2_readpublic -Q -c "$work/reference.ctx" -f pem -o "$work/reference.pub"
 tpm2_flushcontext -t
 check "and makes the very IDevID of it" cmp "$work/reference.pub" "$work/tools-idevid.pub"
 
+# The endorsement and storage root keys, against those that tpm2-tools makes by TCG's templates.
+for algorithm in rsa ecc; do
+    handle=0x81010001 ours=rsa-2048
+    [ $algorithm = rsa ] || handle=0x8101000A ours=ec-p256
+    check "an EK is made, $ours" "$T2C" key create ek --alg $ours
+    public $handle "$work/ek.pub"
+    tpm2_createek -Q -c "$work/ek.ctx" -G $algorithm -f pem -u "$work/reference-ek.pub"
+    tpm2_flushcontext -t
+    check "tpm2_createek makes the same" cmp "$work/ek.pub" "$work/reference-ek.pub"
+done
+check_equal "ek is the RSA one where there are both" "ek: exists (rsa-2048, 0x81010001)" "$("$T2C" key create ek)"
+head -c 256 /dev/zero >"$work/zeros"
+{ printf '\000\001'; cat "$work/zeros"; } >"$work/unique"
+tpm2_createprimary -Q -C o -g sha256 -G rsa2048:aes128cfb -c "$work/srk.ctx" -u "$work/unique" \
+    -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"
+tpm2_flushcontext -t
+tpm2_readpublic -Q -c "$work/srk.ctx" -f pem -o "$work/reference-srk.pub"
+tpm2_flushcontext -t
+public 0x81000001 "$work/srk.pub"
+check "the storage root key is TCG's" cmp "$work/srk.pub" "$work/reference-srk.pub"
+
 # Idempotence.
 check_equal "making an identity again changes nothing" "idevid: exists (ec-p256, 0x81020000)" "$("$T2C" key create idevid)"
 check_equal "nor with the algorithm that it has" "ldevid: exists (ec-p256, 0x81000002)" \

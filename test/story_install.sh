@@ -4,6 +4,16 @@
 . "${srcdir:-.}/test/harness.sh"
 need swtpm openssl make
 stage=$work/stage
+mkdir "$work/bare"
+no_libraries() {
+    cd "$work/bare" && PKG_CONFIG_LIBDIR=/nonexistent "$srcdir/configure"
+}
+(no_libraries) >"$work/configured" 2>&1
+check_equal "configure fails without its libraries" 1 $?
+for package in libssl-dev libtss2-dev libcurl4-openssl-dev libcbor-dev check; do
+    check "and names the package $package" grep -q "Debian package $package)" "$work/configured"
+done
+
 check "make install DESTDIR=" make -C "$BUILD" install DESTDIR="$stage"
 modules=$(pkg-config --variable=modulesdir libcrypto)
 prefix=$(sed -n 's/^prefix = //p' "$BUILD/Makefile")

@@ -103,6 +103,17 @@ head -c 3000000 /dev/urandom >"$work/data"
 ossl=ssl
 check "3 MB of data" sign_and_verify tpm2cloud:ldevid ldevid sha256
 
+# It offers what it must and nothing else: whatever is public stays with the default provider.
+offers() { # KIND
+    openssl list -provider tpm2cloud -provider default "-$1" 2>"$work/list.err" | grep -c '@ tpm2cloud'
+}
+if [ -z "$PRELOAD" ]; then
+    for kind in digest-algorithms cipher-algorithms mac-algorithms kdf-algorithms random-generators encoders; do
+        check_equal "it offers no $kind" 0 "$(offers $kind)"
+    done
+    check_equal "it offers two key managers" 2 "$(offers key-managers)"
+fi
+
 # What they should not do.
 check_fails "an unknown name" "there is no key nope (no $work/keys/nope.pem); create it with: tpm2cloud key create nope" \
     ssl pkey -in tpm2cloud:nope -pubout

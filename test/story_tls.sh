@@ -32,8 +32,8 @@ server_start() {
 server_stop() {
     kill "$server" && wait "$server" 2>/dev/null
 }
-s_client() { # NAME
-    ssl s_client -connect "127.0.0.1:$port" -key "tpm2cloud:$1" -cert "tpm2cloud:$1" -cert_chain "$work/pki/ca.pem" \
+s_client() { # NAME HOW
+    "$2" s_client -connect "127.0.0.1:$port" -key "tpm2cloud:$1" -cert "tpm2cloud:$1" -cert_chain "$work/pki/ca.pem" \
         -CAfile "$work/pki/root.pem" -verify_return_error -brief </dev/null 2>&1 | grep -q 'Verification: OK'
 }
 curl_file() { # NAME
@@ -46,7 +46,8 @@ clients() { # ALGORITHM
         for groups in P-256 P-256:X25519; do
             server_start -$version -groups $groups -Verify 5 -CAfile "$work/pki/root.pem" -verify_return_error
             for name in ldevid idevid; do
-                check "$1 $name: s_client by URI, $version, server with $groups" s_client $name
+                check "$1 $name: s_client by URI, $version, server with $groups" s_client $name ssl
+                check "$1 $name: and by OPENSSL_CONF, $version, server with $groups" s_client $name conf_ssl
                 check "$1 $name: curl with the wrapped key, $version, server with $groups" curl_file $name
             done
             server_stop
@@ -58,11 +59,20 @@ clients() { # ALGORITHM
 get() { # a page from $port, verified
     [ "$(curl -sS -o "$work/page" -w '%{http_code}' --cacert "$work/pki/root.pem" "$@" "https://localhost:$port/")" = 200 ]
 }
+s_server() { # VERSION, then what runs openssl
+    version=$1
+    shift
+    : >"$work/tpm-server.log"
+    in_background "$@" -accept 127.0.0.1:0 -key tpm2cloud:ldevid -cert tpm2cloud:ldevid -cert_chain "$work/pki/ca.pem" \
+        "-$version" -www >"$work/tpm-server.log" 2>&1
+}
 s_servers() { # ALGORITHM
-    for version in tls1_2 tls1_3; do
-        : >"$work/tpm-server.log"
-        in_background openssl s_server -provider default -provider tpm2cloud -accept 127.0.0.1:0 -key tpm2cloud:ldevid \
-            -cert tpm2cloud:ldevid -cert_chain "$work/pki/ca.pem" -$version -www >"$work/tpm-server.log" 2>&1
+    for version in tls1_2 tls1_3 conf; do
+        if [ $version = conf ]; then
+            s_server tls1_3 env OPENSSL_CONF="$srcdir/packaging/openssl.cnf" openssl s_server
+        else
+            s_server $version openssl s_server -provider default -provider tpm2cloud
+        fi
         wait_for 10 grep -q '^ACCEPT' "$work/tpm-server.log"
         port=$(port_of "$work/tpm-server.log")
         check "$1: s_server, $version" get

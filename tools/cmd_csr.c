@@ -8,13 +8,10 @@
 
 static bool append_pem(const X509_REQ *req, struct t2c_bytes *out, struct t2c_error *err)
 {
-    BIO *bio = BIO_new(BIO_s_mem());
-    char *text = NULL;
-    bool ok = bio != NULL && PEM_write_bio_X509_REQ(bio, req) == 1;
-    long len = ok ? BIO_get_mem_data(bio, &text) : 0;
-    ok = ok ? t2c_bytes_append(out, text, (size_t)len, err) : t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the request");
-    BIO_free(bio);
-    return ok;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (bio == NULL || PEM_write_bio_X509_REQ(bio, req) != 1)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the request");
+    return t2c_bytes_append_bio(out, bio, err);
 }
 
 bool cmd_csr(int argc, char **argv, struct t2c_error *err)

@@ -4,8 +4,7 @@
 #ifndef TPM2CLOUD_CERT_H
 #define TPM2CLOUD_CERT_H
 
-#include "tpm2cloud/bytes.h"
-#include <openssl/evp.h>
+#include "tpm2cloud/ossl.h"
 #include <openssl/x509v3.h>
 
 static inline void t2c_x509_stack_free(STACK_OF(X509) *chain)
@@ -17,7 +16,6 @@ T2C_DEFINE_FREEP(t2c_x509_freep, X509, X509_free)
 T2C_DEFINE_FREEP(t2c_x509s_freep, STACK_OF(X509), t2c_x509_stack_free)
 T2C_DEFINE_FREEP(t2c_x509_req_freep, X509_REQ, X509_REQ_free)
 T2C_DEFINE_FREEP(t2c_x509_name_freep, X509_NAME, X509_NAME_free)
-T2C_DEFINE_FREEP(t2c_pkey_freep, EVP_PKEY, EVP_PKEY_free)
 
 /* notAfter of a certificate that never expires, RFC 5280 4.1.2.5: 99991231235959Z in seconds since the epoch. */
 #define T2C_CERT_NEVER INT64_C(253402300799)

@@ -30,10 +30,14 @@
         *pointer = NULL;                                                                                     \
     }
 
-static inline void t2c_freep(void *pointer)
+/* A pointer of any type, seen as void *: clean-up functions for all types must be allowed to alias them. */
+typedef void *__attribute__((may_alias)) t2c_any_pointer;
+
+static inline void t2c_freep(void *variable)
 {
-    free(*(void **)pointer);
-    *(void **)pointer = NULL;
+    t2c_any_pointer *pointer = variable;
+    free(*pointer);
+    *pointer = NULL;
 }
 
 /* For `int fd = -1;`. */

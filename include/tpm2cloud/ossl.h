@@ -1,0 +1,31 @@
+/*
+ * Clean-up functions for OpenSSL's types, and the way from a memory BIO to a buffer.
+ */
+#ifndef TPM2CLOUD_OSSL_H
+#define TPM2CLOUD_OSSL_H
+
+#include "tpm2cloud/bytes.h"
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+T2C_DEFINE_FREEP(t2c_bio_freep, BIO, BIO_free_all)
+T2C_DEFINE_FREEP(t2c_pkey_freep, EVP_PKEY, EVP_PKEY_free)
+
+/* For what OpenSSL allocated, such as the output of i2d functions. */
+static inline void t2c_openssl_freep(void *variable)
+{
+    t2c_any_pointer *pointer = variable;
+    OPENSSL_free(*pointer);
+    *pointer = NULL;
+}
+
+/* Appends what was written to the memory BIO so far. */
+static inline bool t2c_bytes_append_bio(struct t2c_bytes *bytes, BIO *bio, struct t2c_error *err)
+{
+    char *text = NULL;
+    long len = BIO_get_mem_data(bio, &text);
+    return t2c_bytes_append(bytes, text, len > 0 ? (size_t)len : 0, err);
+}
+
+#endif
