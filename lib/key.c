@@ -10,7 +10,6 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <tss2/tss2_mu.h>
 
 #define KEYFILE_MAX 16384
@@ -26,57 +25,6 @@ struct t2c_key {
     ESYS_TR tr; /* under the lock; 0: not loaded */
     uint64_t generation;
 };
-
-static const struct t2c_hash hashes[] = {
-    {"SHA2-256", "SHA256", 32, TPM2_ALG_SHA256},
-    {"SHA2-384", "SHA384", 48, TPM2_ALG_SHA384},
-    {"SHA2-512", "SHA512", 64, TPM2_ALG_SHA512},
-    {"SHA1", "SHA-1", 20, TPM2_ALG_SHA1},
-};
-
-static const struct {
-    enum t2c_alg alg;
-    const char *name;
-    const char *group;
-    int bits;
-    int security_bits;
-} algs[] = {
-    {T2C_ALG_EC_P256, "ec-p256", "prime256v1", 256, 128},
-    {T2C_ALG_EC_P384, "ec-p384", "secp384r1", 384, 192},
-    {T2C_ALG_EC_P521, "ec-p521", "secp521r1", 521, 256},
-    {T2C_ALG_RSA_2048, "rsa-2048", NULL, 2048, 112},
-    {T2C_ALG_RSA_3072, "rsa-3072", NULL, 3072, 128},
-    {T2C_ALG_OTHER, "other", NULL, 0, 0},
-};
-
-const struct t2c_hash *t2c_hash_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
-        if (strcasecmp(name, hashes[i].name) == 0 || strcasecmp(name, hashes[i].alias) == 0)
-            return &hashes[i];
-    return NULL;
-}
-
-const struct t2c_hash *t2c_hash_of_len(size_t len)
-{
-    for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
-        if (hashes[i].len == len)
-            return &hashes[i];
-    return NULL;
-}
-
-const char *t2c_alg_name(enum t2c_alg alg)
-{
-    return algs[alg].name;
-}
-
-enum t2c_alg t2c_alg_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++)
-        if (strcmp(name, algs[i].name) == 0)
-            return algs[i].alg;
-    return T2C_ALG_OTHER;
-}
 
 static struct t2c_key *key_new(const char *label)
 {
@@ -204,25 +152,17 @@ bool t2c_key_is_ec(const struct t2c_key *key)
 
 int t2c_key_bits(const struct t2c_key *key)
 {
-    return algs[t2c_key_alg(key)].bits;
+    return t2c_alg_info(t2c_key_alg(key))->bits;
 }
 
 int t2c_key_security_bits(const struct t2c_key *key)
 {
-    return algs[t2c_key_alg(key)].security_bits;
+    return t2c_alg_info(t2c_key_alg(key))->security_bits;
 }
 
 const char *t2c_key_group(const struct t2c_key *key)
 {
-    return algs[t2c_key_alg(key)].group;
-}
-
-static const struct t2c_hash *hash_of_alg(uint16_t tpm_alg)
-{
-    for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
-        if (hashes[i].tpm_alg == tpm_alg)
-            return &hashes[i];
-    return NULL;
+    return t2c_alg_info(t2c_key_alg(key))->group;
 }
 
 const struct t2c_hash *t2c_key_fixed_hash(const struct t2c_key *key)
@@ -232,7 +172,7 @@ const struct t2c_hash *t2c_key_fixed_hash(const struct t2c_key *key)
     uint16_t scheme = rsa ? pub->parameters.rsaDetail.scheme.scheme : pub->parameters.eccDetail.scheme.scheme;
     if (scheme == TPM2_ALG_NULL)
         return NULL;
-    return hash_of_alg(rsa ? pub->parameters.rsaDetail.scheme.details.anySig.hashAlg
+    return t2c_hash_of_tpm_alg(rsa ? pub->parameters.rsaDetail.scheme.details.anySig.hashAlg
                            : pub->parameters.eccDetail.scheme.details.anySig.hashAlg);
 }
 
@@ -288,7 +228,7 @@ uint32_t t2c_key_rsa_exponent(const struct t2c_key *key)
 
 bool t2c_key_name_hex(const struct t2c_key *key, char *out, size_t out_len, struct t2c_error *err)
 {
-    const struct t2c_hash *hash = hash_of_alg(key->pub.publicArea.nameAlg);
+    const struct t2c_hash *hash = t2c_hash_of_tpm_alg(key->pub.publicArea.nameAlg);
     uint8_t marshalled[sizeof(TPMT_PUBLIC)], name[2 + EVP_MAX_MD_SIZE];
     size_t marshalled_len = 0;
     if (hash == NULL || out_len < 2 * (2 + hash->len) + 1 ||

@@ -3,6 +3,7 @@
  */
 #include "policy.h"
 
+#include "tpm2cloud/own.h"
 #include <openssl/evp.h>
 #include <string.h>
 

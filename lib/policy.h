@@ -6,8 +6,8 @@
 #ifndef TPM2CLOUD_LIB_POLICY_H
 #define TPM2CLOUD_LIB_POLICY_H
 
+#include "tpm2cloud/alg.h"
 #include "tpm2cloud/error.h"
-#include "tpm2cloud/key.h"
 #include <tss2/tss2_tpm2_types.h>
 
 /* Which of TCG's fixed policies. EK_A is PolicySecret(endorsement); the others are PolicyOR over four branches. */

@@ -5,6 +5,7 @@
 #include "../lib/template.h"
 
 #include "check_main.h"
+#include "tpm2cloud/bytes.h"
 
 static const struct {
     enum t2c_policy policy;

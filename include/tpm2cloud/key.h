@@ -4,29 +4,13 @@
 #ifndef TPM2CLOUD_KEY_H
 #define TPM2CLOUD_KEY_H
 
+#include "tpm2cloud/alg.h"
 #include "tpm2cloud/bytes.h"
 #include <openssl/types.h>
 
 struct t2c_key;
 
-enum t2c_alg { T2C_ALG_EC_P256, T2C_ALG_EC_P384, T2C_ALG_EC_P521, T2C_ALG_RSA_2048, T2C_ALG_RSA_3072, T2C_ALG_OTHER };
-
 enum t2c_scheme { T2C_SCHEME_ECDSA, T2C_SCHEME_PKCS1, T2C_SCHEME_PSS };
-
-struct t2c_hash {
-    const char *name;  /* as OpenSSL 3 names it first, e.g. "SHA2-256" */
-    const char *alias; /* e.g. "SHA256" */
-    size_t len;        /* bytes */
-    uint16_t tpm_alg;  /* TPM_ALG_ID */
-};
-
-/* Finds a hash that TPMs may sign, by either name (any case) or by digest length. NULL when there is none. */
-const struct t2c_hash *t2c_hash_find(const char *name);
-const struct t2c_hash *t2c_hash_of_len(size_t len);
-
-/* "ec-p256", "rsa-2048", ... and back; T2C_ALG_OTHER when unknown. */
-const char *t2c_alg_name(enum t2c_alg alg);
-enum t2c_alg t2c_alg_find(const char *name);
 
 /*
  * Opens the key at persistent HANDLE. LABEL names it in messages. Gives: *out, one reference.
