@@ -372,7 +372,7 @@ static bool fail_signing(const EVP_PKEY *key, struct t2c_error *err)
 bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = X509_REQ_new();
-    if (req == NULL)
+    if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1)
         return t2c_fail_nomem(err);
     if (!set_subject(req, spec, err) || !add_extensions(req, spec, err))
         return false;

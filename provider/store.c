@@ -111,7 +111,8 @@ static int load_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error err = {0};
     bool public = store->expect == OSSL_STORE_INFO_PUBKEY || store->uri.type == T2C_URI_PUBLIC;
-    bool only = store->expect != 0 || store->uri.type != T2C_URI_ANY || store->uri.name[0] == '\0';
+    bool only = store->expect != 0 || store->uri.type != T2C_URI_ANY ||
+        (store->uri.name[0] == '\0' && store->uri.nv == 0);
     store->step = only ? AT_END : AT_CERTS;
     if (!t2c_name_open_key(&store->uri, &key, &err))
         return err.code == T2C_NOT_FOUND && !only && load_certs(store, callback, arg) ? 1 : stop(store, &err);
