@@ -61,7 +61,7 @@ bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out,
     if (bio == NULL || chain == NULL)
         return t2c_fail_nomem(err);
     ERR_clear_error();
-    for (X509 *cert; (cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL;)
+    for (X509 *cert; (cert = PEM_read_bio_X509_AUX(bio, NULL, t2c_no_passphrase, NULL)) != NULL;)
         if (!push(chain, cert, err))
             return false;
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
@@ -101,15 +101,18 @@ bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, s
     return true;
 }
 
+bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    bool der = data_len > 0 && *(const uint8_t *)data == 0x30;
+    return der ? t2c_cert_parse_der(data, data_len, out, err) : t2c_cert_parse_pem(data, data_len, out, err);
+}
+
 bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
     if (!t2c_file_read(path, FILE_MAX, &bytes, err))
         return false;
-    bool der = bytes.len > 0 && bytes.data[0] == 0x30;
-    if (der ? t2c_cert_parse_der(bytes.data, bytes.len, out, err) : t2c_cert_parse_pem(bytes.data, bytes.len, out, err))
-        return true;
-    return t2c_fail_context(err, "%s", path);
+    return t2c_cert_parse(bytes.data, bytes.len, out, err) || t2c_fail_context(err, "%s", path);
 }
 
 bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
@@ -212,11 +215,23 @@ static bool is_root(X509 *cert)
     return (X509_get_extension_flags(cert) & EXFLAG_SS) != 0;
 }
 
-/* Fills STORE with the roots among CERTS, and OTHERS with the rest. */
-static bool sort_anchors(const STACK_OF(X509) *certs, X509_STORE *store, STACK_OF(X509) *others, struct t2c_error *err)
+static bool is_in_force(const X509 *cert, int64_t now_s)
+{
+    int64_t before = 0, after = 0;
+    return t2c_cert_validity(cert, &before, &after, NULL) && before <= now_s && now_s <= after;
+}
+
+/*
+ * Fills STORE with the roots among CERTS, and OTHERS with the rest: those in force, or those that are not. A renewed CA
+ * has the name and key of its predecessor (RFC 7030 4.1.3), and OpenSSL, told not to look at times, would take the first.
+ */
+static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool in_force, X509_STORE *store,
+    STACK_OF(X509) *others, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(certs); i++) {
         X509 *cert = sk_X509_value(certs, i);
+        if (is_in_force(cert, now_s) != in_force)
+            continue;
         if (!is_root(cert)) {
             if (!push_ref(others, cert, err))
                 return false;
@@ -240,32 +255,53 @@ static bool copy_without_root(const STACK_OF(X509) *chain, STACK_OF(X509) **out,
     return true;
 }
 
-/* Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. */
-bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
-    STACK_OF(X509) **chain, struct t2c_error *err)
+static bool fail_unverified(X509 *leaf, const X509_STORE_CTX *ctx, struct t2c_error *err)
+{
+    char subject[128];
+    ERR_clear_error();
+    t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
+    return t2c_fail(err, T2C_PROTO, "the certificate of \"%s\" does not verify: %s", subject,
+        X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+}
+
+/* Verifies with those of ANCHORS and UNTRUSTED that are in force, or that are not. */
+static bool verify_with(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    bool in_force, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
     T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *others = sk_X509_new_null();
     if (store == NULL || ctx == NULL || others == NULL)
         return t2c_fail_nomem(err);
-    if (!sort_anchors(anchors, store, others, err))
+    if (!sort_anchors(anchors, now_s, in_force, store, others, err))
         return false;
     for (int i = 0; i < sk_X509_num(untrusted); i++)
-        if (!push_ref(others, sk_X509_value(untrusted, i), err))
+        if (is_in_force(sk_X509_value(untrusted, i), now_s) == in_force &&
+            !push_ref(others, sk_X509_value(untrusted, i), err))
             return false;
     X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
     if (X509_STORE_CTX_init(ctx, store, leaf, others) != 1)
         return t2c_fail_nomem(err);
-    if (X509_verify_cert(ctx) != 1) {
-        ERR_clear_error();
-        char subject[128];
-        t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
-        return t2c_fail(err, T2C_PROTO, "the certificate of \"%s\" does not verify: %s", subject,
-            X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
-    }
+    if (X509_verify_cert(ctx) != 1)
+        return fail_unverified(leaf, ctx, err);
     const STACK_OF(X509) *verified = X509_STORE_CTX_get0_chain(ctx);
     return check_times(verified, now_s, err) && (chain == NULL || copy_without_root(verified, chain, err));
+}
+
+/*
+ * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. CAs that are
+ * not in force verify nothing; they are tried only for the better message.
+ */
+bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    STACK_OF(X509) **chain, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    if (verify_with(leaf, untrusted, anchors, now_s, true, chain, err))
+        return true;
+    if (is_in_force(leaf, now_s) && !verify_with(leaf, untrusted, anchors, now_s, false, NULL, &why) &&
+        strstr(why.text, "does not verify") == NULL && err != NULL)
+        *err = why;
+    return false;
 }
 
 /* One "type=value" of a subject, cut out of a writable copy of the text. */

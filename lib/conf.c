@@ -3,11 +3,12 @@
  */
 #include "tpm2cloud/conf.h"
 
-#include <errno.h>
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/ossl.h"
 #include <openssl/err.h>
-#include <stdio.h>
 #include <string.h>
 
+#define CONF_MAX (1024 * 1024)
 #define DEFAULT_CONF "/etc/tpm2cloud/tpm2cloud.conf"
 
 /* NCONF's name for the keys in front of the first section header. */
@@ -53,14 +54,14 @@ static bool check(const CONF *conf, const char *path, const struct t2c_conf_key 
 bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out,
     struct t2c_error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return t2c_fail_errno(err, errno, "cannot open the configuration %s", path);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    if (!t2c_file_read(path, CONF_MAX, &text, err))
+        return t2c_fail_context(err, "configuration");
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NCONF_new(NULL);
     long line = -1;
     ERR_clear_error();
-    bool read_ok = conf != NULL && NCONF_load_fp(conf, file, &line) > 0;
-    fclose(file);
+    bool read_ok = bio != NULL && conf != NULL && NCONF_load_bio(conf, bio, &line) > 0;
     if (!read_ok && line > 0)
         return t2c_fail_openssl(err, T2C_INVALID, "%s: line %ld", path, line);
     if (!read_ok)
@@ -95,11 +96,22 @@ static bool set(char **field, const CONF *conf, const char *name, const char *fa
     return *field != NULL || t2c_fail_nomem(err);
 }
 
+/* A directory that is relative would be another one for each program. */
+static bool set_dir(char **field, const CONF *conf, const char *path, const char *name, const char *fallback,
+    struct t2c_error *err)
+{
+    if (!set(field, conf, name, fallback, err))
+        return false;
+    return (*field)[0] == '/' || t2c_fail(err, T2C_INVALID, "%s: %s = %s must be an absolute path", path, name, *field);
+}
+
 bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 {
     static const struct t2c_conf_key keys[] = {
         {NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"}, {NULL, "certs_dir"}};
     const char *named = secure_getenv("TPM2CLOUD_CONF");
+    if (named != NULL && named[0] == '\0')
+        named = NULL;
     const char *path = named != NULL ? named : DEFAULT_CONF;
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     if ((named != NULL || access(path, F_OK) == 0) &&
@@ -111,8 +123,8 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 
     struct t2c_settings settings = {0};
     if (!set(&settings.tcti, conf, "tcti", NULL, err) ||
-        !set(&settings.keys_dir, conf, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
-        !set(&settings.certs_dir, conf, "certs_dir", "/var/lib/tpm2cloud/certs", err)) {
+        !set_dir(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
+        !set_dir(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err)) {
         t2c_settings_fini(&settings);
         return false;
     }

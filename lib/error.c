@@ -35,6 +35,8 @@ static enum t2c_code code_of_errno(int errnum)
     case EPERM:
     case EROFS:
         return T2C_AUTH;
+    case EEXIST:
+        return T2C_EXISTS;
     case ENOMEM:
         return T2C_NOMEM;
     case EINVAL:

@@ -37,6 +37,9 @@ bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation);
 /* Fails for a TSS2_RC, which is decoded into the text, with what to do about it where that is known. */
 bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* True when RC says that there is nothing at a handle or index. */
+bool t2c_tss_is_absent(TSS2_RC rc);
+
 /* A transient object that is flushed when the variable goes out of scope. */
 struct t2c_transient {
     ESYS_CONTEXT *esys;

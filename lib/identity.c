@@ -54,12 +54,13 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
         identity->name, identity->slots[0].handle, identity->name);
 }
 
+/* NULL when the identity has no place for a key of ALG. */
 static const struct t2c_identity_slot *slot_for(const struct t2c_identity *identity, enum t2c_alg alg)
 {
     for (size_t i = 0; i < SLOTS && identity->slots[i].handle != 0; i++)
         if (identity->slots[i].alg == alg || identity->slots[i].alg == T2C_ALG_OTHER)
             return &identity->slots[i];
-    return &identity->slots[0];
+    return NULL;
 }
 
 /* Any restricted decryption key serves as a storage root: what sits at the handle differs from tool to tool. */
@@ -97,32 +98,82 @@ static bool fail_occupied(const struct t2c_identity *identity, enum t2c_alg alg,
 
 static bool make(const struct t2c_identity *identity, enum t2c_alg alg, uint32_t handle, struct t2c_error *err)
 {
-    bool unused = false;
     if (identity->role != T2C_ROLE_LEAF)
         return t2c_key_make_primary_at(identity->role, alg, handle, err);
-    const struct t2c_identity *srk = t2c_identity_find("srk");
-    return t2c_identity_create(srk, T2C_ALG_OTHER, &unused, err) &&
-        t2c_key_make_child_at(srk->slots[0].handle, alg, handle, err);
+    return t2c_identity_ensure_srk(err) &&
+        t2c_key_make_child_at(t2c_identity_find("srk")->slots[0].handle, alg, handle, err);
 }
 
-bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_error *err)
+static bool fail_as(struct t2c_error *err, const struct t2c_error *why, const char *name)
+{
+    if (err != NULL)
+        *err = *why;
+    return t2c_fail_context(err, "%s", name);
+}
+
+bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out,
+    struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
+    TPM2B_PUBLIC unused = {0};
     enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : identity->default_alg;
-    uint32_t handle = slot_for(identity, wanted)->handle;
+    const struct t2c_identity_slot *slot = slot_for(identity, wanted);
+    if (!t2c_template_fill(identity->role, wanted, &unused, err))
+        return false;
+    if (slot == NULL)
+        return t2c_fail(err, T2C_INVALID, "%s: there is no handle for an %s key", identity->name, t2c_alg_name(wanted));
     bool found = alg == T2C_ALG_OTHER ? t2c_identity_open(identity, &key, &why)
-                                      : t2c_key_open_handle(handle, identity->name, &key, &why);
-    if (!found && why.code != T2C_NOT_FOUND) {
-        if (err != NULL)
-            *err = why;
-        return t2c_fail_context(err, "%s", identity->name);
-    }
-    if (found && !fits(identity, alg, key))
+                                      : t2c_key_open_handle(slot->handle, identity->name, &key, &why);
+    if (!found && why.code != T2C_NOT_FOUND)
+        return fail_as(err, &why, identity->name);
+    *made = !found && make(identity, wanted, slot->handle, &why);
+    /* EXISTS: another process made it meanwhile. */
+    if (!found && !*made && why.code != T2C_EXISTS)
+        return fail_as(err, &why, identity->name);
+    if (!found && !t2c_key_open_handle(slot->handle, identity->name, &key, err))
+        return false;
+    if (!*made && !fits(identity, alg, key))
         return fail_occupied(identity, alg, key, err);
-    if (!found && !make(identity, wanted, handle, err))
-        return t2c_fail_context(err, "%s", identity->name);
-    *made = !found;
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+bool t2c_identity_ensure_srk(struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *srk = NULL;
+    bool made = false;
+    return t2c_identity_create(t2c_identity_find("srk"), T2C_ALG_OTHER, &made, &srk, err);
+}
+
+static bool holds(const uint32_t *handles, size_t handles_n, uint32_t handle)
+{
+    for (size_t i = 0; i < handles_n; i++)
+        if (handles[i] == handle)
+            return true;
+    return false;
+}
+
+/* Where the certificate may be: with the key that is there; without a key at any of the indices. */
+static bool cert_candidates(const struct t2c_identity *identity, uint32_t out[SLOTS + 1], size_t *out_n,
+    struct t2c_error *err)
+{
+    uint32_t handles[TPM2_MAX_CAP_HANDLES];
+    size_t handles_n = 0, n = 0;
+    bool several = identity->slots[1].handle != 0;
+    if (several && !t2c_identity_handles(0x81000000, handles, TPM2_MAX_CAP_HANDLES, &handles_n, err))
+        return false;
+    for (size_t i = 0; i < SLOTS && identity->slots[i].nv != 0; i++)
+        if (n == 0 && holds(handles, handles_n, identity->slots[i].handle))
+            out[n++] = identity->slots[i].nv;
+    if (n == 0)
+        while (n < SLOTS && identity->slots[n].nv != 0) {
+            out[n] = identity->slots[n].nv;
+            n++;
+        }
+    if (identity->nv_fallback != 0)
+        out[n++] = identity->nv_fallback;
+    *out_n = n;
     return true;
 }
 
@@ -131,11 +182,9 @@ bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_byte
 {
     uint32_t candidates[SLOTS + 1] = {0};
     size_t n = 0;
-    for (size_t i = 0; i < SLOTS && identity->slots[i].nv != 0; i++)
-        candidates[n++] = identity->slots[i].nv;
-    if (identity->nv_fallback != 0)
-        candidates[n++] = identity->nv_fallback;
     struct t2c_error why = {0};
+    if (!cert_candidates(identity, candidates, &n, err))
+        return false;
     for (size_t i = 0; i < n; i++) {
         if (t2c_nv_read(candidates[i], der, &why)) {
             *nv = candidates[i];
@@ -148,7 +197,7 @@ bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_byte
         }
     }
     return t2c_fail(err, T2C_NOT_FOUND, "this TPM holds no certificate of %s (NV index 0x%08x)", identity->name,
-        identity->slots[0].nv);
+        n > 0 ? candidates[0] : identity->slots[0].nv);
 }
 
 bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err)

@@ -72,6 +72,9 @@ static bool unmarshal(struct t2c_key *key, const struct t2c_keyfile *file, struc
         Tss2_MU_TPM2B_PRIVATE_Unmarshal(file->priv.data, file->priv.len, &priv_at, &key->priv) != TSS2_RC_SUCCESS ||
         pub_at != file->pub.len || priv_at != file->priv.len)
         return t2c_fail(err, T2C_INVALID, "the TPM structures in the key file are damaged");
+    if (file->parent < TPM2_PERSISTENT_FIRST || file->parent > TPM2_PERSISTENT_LAST)
+        return t2c_fail(err, T2C_INVALID, "its parent is 0x%08x; this version uses keys below a persistent key only",
+            file->parent);
     key->parent = file->parent;
     key->needs_auth = !file->empty_auth;
     return true;
@@ -100,15 +103,11 @@ struct t2c_key *t2c_key_ref(struct t2c_key *key)
     return key;
 }
 
-/* Gives back what this connection holds for the key. A transient object costs one command, a persistent one none. */
+/* Flushes what this connection loaded for the key. The ESYS_TR of a persistent handle is the connection's. */
 static void unload(struct t2c_key *key)
 {
     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (key->tr == 0 || !t2c_tpm_current(&use, key->generation))
-        return;
-    if (key->handle != 0)
-        Esys_TR_Close(use.esys, &key->tr);
-    else
+    if (key->handle == 0 && key->tr != 0 && t2c_tpm_current(&use, key->generation))
         Esys_FlushContext(use.esys, key->tr);
 }
 
@@ -255,10 +254,8 @@ static bool load(struct t2c_key *key, struct t2c_tpm_use *use, struct t2c_error 
     } else {
         if (!t2c_object_open(use, key->handle, &tr, &now, err))
             return false;
-        if (memcmp(&now.publicArea.unique, &key->pub.publicArea.unique, sizeof(now.publicArea.unique)) != 0) {
-            Esys_TR_Close(use->esys, &tr);
+        if (memcmp(&now.publicArea.unique, &key->pub.publicArea.unique, sizeof(now.publicArea.unique)) != 0)
             return t2c_fail(err, T2C_EXISTS, "another key sits at 0x%08x since this one was opened", key->handle);
-        }
     }
     key->tr = tr;
     key->generation = use->generation;

@@ -73,7 +73,7 @@ bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out,
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     long der_len = 0;
-    if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, NULL, LABEL, bio, NULL, NULL) != 1)
+    if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, NULL, LABEL, bio, t2c_no_passphrase, NULL) != 1)
         return t2c_fail_openssl(err, T2C_INVALID, "no PEM block \"" LABEL "\" in it");
     const unsigned char *at = der;
     T2C_CLEANUP(tpmkey_freep)

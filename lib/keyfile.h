@@ -9,7 +9,7 @@
 
 /* pub: TPM2B_PUBLIC, priv: TPM2B_PRIVATE, both marshalled with their sizes in front. */
 struct t2c_keyfile {
-    uint32_t parent; /* persistent handle, or 0x4000000x: the hierarchy's primary key */
+    uint32_t parent; /* persistent handle, or 0x4000000x for a hierarchy's primary key */
     bool empty_auth;
     struct t2c_bytes pub;
     struct t2c_bytes priv;

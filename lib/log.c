@@ -35,6 +35,10 @@ void t2c_log(enum t2c_level level, const char *format, ...)
     va_end(args);
     if (want > 0)
         len = strlen(line);
+    /* A peer's words may be in it; they must not reach a terminal as commands. */
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
     line[len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, len);
     (void)written; /* there is nowhere else to say that stderr is closed */

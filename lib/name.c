@@ -64,25 +64,23 @@ bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t
     return false;
 }
 
+/* DER is what TCG's indices hold; older scripts stored PEM. */
+static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    return t2c_cert_parse(content->data, content->len, out, err) || t2c_fail_context(err, "NV index 0x%08x", index);
+}
+
 static bool read_nv(uint32_t index, STACK_OF(X509) **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
-    if (!t2c_nv_read(index, &der, err))
-        return false;
-    return t2c_cert_parse_der(der.data, der.len, out, err) || t2c_fail_context(err, "NV index 0x%08x", index);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    return t2c_nv_read(index, &content, err) && parse_nv(index, &content, out, err);
 }
 
 static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     uint32_t nv = 0;
-    if (!t2c_identity_read_cert(identity, &content, &nv, err))
-        return false;
-    /* The scripts that used the fallback index stored PEM. */
-    bool pem = content.len > 0 && content.data[0] == '-';
-    return (pem ? t2c_cert_parse_pem(content.data, content.len, out, err)
-                : t2c_cert_parse_der(content.data, content.len, out, err)) ||
-        t2c_fail_context(err, "NV index 0x%08x", nv);
+    return t2c_identity_read_cert(identity, &content, &nv, err) && parse_nv(nv, &content, out, err);
 }
 
 bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err)
@@ -121,43 +119,62 @@ bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err)
         key_path, uri->name);
 }
 
-/* A key file that exists and fits is success; one that exists is never overwritten. */
-static bool create_file(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err)
+/* Makes the directory that PATH is in. */
+static bool make_dir_of(const char *path, mode_t mode, struct t2c_error *err)
 {
-    char path[PATH_MAX];
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    if (!path_of(name, true, path, sizeof(path), err))
-        return false;
-    struct t2c_error why = {0};
-    if (t2c_key_open_file(path, name, &key, &why)) {
-        *made = false;
-        if (alg == T2C_ALG_OTHER || alg == t2c_key_alg(key))
-            return true;
-        return t2c_fail(err, T2C_EXISTS, "%s holds a %s key, not %s; if nothing needs it, remove the file", path,
-            t2c_alg_name(t2c_key_alg(key)), t2c_alg_name(alg));
-    }
-    if (why.code != T2C_NOT_FOUND) {
-        if (err != NULL)
-            *err = why;
-        return false;
-    }
-    bool unused = false;
-    const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    bool ready = t2c_file_mkdirs(path, 0750, err);
-    *slash = '/';
-    *made = true;
-    return ready && t2c_identity_create(t2c_identity_find("srk"), T2C_ALG_OTHER, &unused, err) &&
-        t2c_key_make_file(SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
-        t2c_file_replace(path, pem.data, pem.len, &owner, err);
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+    return t2c_file_mkdirs(dir, mode, err);
 }
 
-bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err)
+/* Success when PATH holds a key that fits ALG. Errors: EXISTS when it holds another, NOT_FOUND when there is none. */
+static bool open_existing(const char *path, const char *name, enum t2c_alg alg, struct t2c_key **out,
+    struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    if (!t2c_key_open_file(path, name, &key, err))
+        return false;
+    if (alg != T2C_ALG_OTHER && alg != t2c_key_alg(key))
+        return t2c_fail(err, T2C_EXISTS, "%s holds a %s key, not %s; if nothing needs it, remove the file", path,
+            t2c_alg_name(t2c_key_alg(key)), t2c_alg_name(alg));
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+static bool make_file(const char *path, enum t2c_alg alg, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
+    return make_dir_of(path, 0750, err) && t2c_identity_ensure_srk(err) &&
+        t2c_key_make_file(SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
+        t2c_file_create(path, pem.data, pem.len, &owner, err);
+}
+
+/* A key file that is there and fits is success; it is never overwritten, not even by two that create it at once. */
+static bool create_file(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    struct t2c_error why = {0};
+    if (!path_of(name, true, path, sizeof(path), err))
+        return false;
+    *made = false;
+    if (open_existing(path, name, alg, out, &why))
+        return true;
+    if (why.code == T2C_NOT_FOUND) {
+        *made = make_file(path, alg, &why);
+        if (*made || why.code == T2C_EXISTS)
+            return open_existing(path, name, alg, out, err);
+    }
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
-    return identity != NULL ? t2c_identity_create(identity, alg, made, err) : create_file(name, alg, made, err);
+    return identity != NULL ? t2c_identity_create(identity, alg, made, out, err)
+                            : create_file(name, alg, made, out, err);
 }
 
 /* Checks that the first certificate of CHAIN certifies the numbers of KEY. */
@@ -200,12 +217,15 @@ static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) *cha
         return false;
     snprintf(where, where_len, "NV index 0x%08x", index);
     if (t2c_nv_read(index, &old, &why)) {
+        T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *held = NULL;
         if (old.len == der.len && memcmp(old.data, der.data, der.len) == 0)
             return true;
-        return t2c_fail(err, T2C_EXISTS,
+        if (parse_nv(index, &old, &held, &why))
+            return t2c_fail(err, T2C_EXISTS,
             "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and remove it "
             "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
             index, name, name, index);
+        why.code = T2C_NOT_FOUND; /* what an interrupted import left */
     }
     if (why.code != T2C_NOT_FOUND) {
         if (err != NULL)
@@ -235,12 +255,8 @@ bool t2c_name_write_certs(const char *name, const STACK_OF(X509) *chain, char *w
         return t2c_fail(err, T2C_INVALID, "the certificate of %s is the TPM maker's and cannot be replaced", name);
     if (!path_of(name, false, path, sizeof(path), err) || !t2c_cert_append_pem(chain, &pem, err))
         return false;
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    bool ready = t2c_file_mkdirs(path, 0755, err);
-    *slash = '/';
     snprintf(where, where_len, "%s", path);
-    return ready && t2c_file_replace(path, pem.data, pem.len, &owner, err);
+    return make_dir_of(path, 0755, err) && t2c_file_replace(path, pem.data, pem.len, &owner, err);
 }
 
 void t2c_name_list_fini(struct t2c_name_list *list)
@@ -324,8 +340,10 @@ static bool list_dir(struct t2c_name_list *list, const char *dir, bool keys, str
 {
     struct dirent **found = NULL;
     int n = scandir(dir, &found, is_pem, alphasort);
+    if (n < 0 && errno == EACCES)
+        t2c_fail_errno(&list->hidden, errno, "names in %s are not listed", dir);
     if (n < 0)
-        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
+        return errno == ENOENT || errno == EACCES || t2c_fail_errno(err, errno, "cannot list %s", dir);
     bool ok = true;
     for (int i = 0; i < n; i++) {
         char name[T2C_NAME_MAX];

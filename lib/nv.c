@@ -29,13 +29,14 @@ static uint16_t chunk_len(ESYS_CONTEXT *esys)
         data->data.tpmProperties.count != 1 || data->data.tpmProperties.tpmProperty[0].property != TPM2_PT_NV_BUFFER_MAX)
         return smallest;
     uint32_t max = data->data.tpmProperties.tpmProperty[0].value;
-    return max < smallest ? (uint16_t)max : max > TPM2_MAX_NV_BUFFER_SIZE ? TPM2_MAX_NV_BUFFER_SIZE : (uint16_t)max;
+    return max == 0 ? smallest : max < smallest ? (uint16_t)max : max > TPM2_MAX_NV_BUFFER_SIZE ? TPM2_MAX_NV_BUFFER_SIZE : (uint16_t)max;
 }
 
 static bool open_index(ESYS_CONTEXT *esys, uint32_t index, ESYS_TR *tr, struct t2c_error *err)
 {
     TSS2_RC rc = Esys_TR_FromTPMPublic(esys, index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, tr);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "no NV index 0x%08x", index);
+    return rc == TSS2_RC_SUCCESS ||
+        t2c_fail_tss(err, rc, "%s NV index 0x%08x", t2c_tss_is_absent(rc) ? "no" : "cannot open", index);
 }
 
 static bool read_chunks(ESYS_CONTEXT *esys, ESYS_TR tr, size_t len, struct t2c_bytes *out, struct t2c_error *err)
@@ -105,25 +106,43 @@ static TSS2_RC define(ESYS_CONTEXT *esys, size_t owner, uint32_t index, size_t l
         &public, tr);
 }
 
+static bool undefine(ESYS_CONTEXT *esys, ESYS_TR hierarchy, ESYS_TR tr)
+{
+    return Esys_NV_UndefineSpace(esys, hierarchy, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE) == TSS2_RC_SUCCESS;
+}
+
+/* Removes INDEX, whoever made it. True also when there is none. */
+static bool remove_index(ESYS_CONTEXT *esys, uint32_t index, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    ESYS_TR tr = ESYS_TR_NONE;
+    if (!open_index(esys, index, &tr, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail(err, why.code, "%s", why.text);
+    if (undefine(esys, ESYS_TR_RH_PLATFORM, tr) || undefine(esys, ESYS_TR_RH_OWNER, tr))
+        return true;
+    Esys_TR_Close(esys, &tr);
+    return t2c_fail(err, T2C_EXISTS,
+        "NV index 0x%08x is in use and cannot be removed; remove it with: tpm2_nvundefine -C p 0x%08x (or -C o)", index, index);
+}
+
 bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err)
 {
     if (data_len == 0 || data_len > DATA_MAX)
         return t2c_fail(err, T2C_INVALID, "%zu bytes do not fit an NV index", data_len);
     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (!t2c_tpm_begin(&use, err))
+    if (!t2c_tpm_begin(&use, err) || !remove_index(use.esys, index, err))
         return false;
     ESYS_TR tr = ESYS_TR_NONE;
     size_t owner = 0;
     TSS2_RC rc = define(use.esys, owner, index, data_len, &tr);
     if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_NV_DEFINED && rc != TPM2_RC_NV_SPACE)
         rc = define(use.esys, ++owner, index, data_len, &tr);
-    if (rc == TPM2_RC_NV_DEFINED)
-        return t2c_fail(err, T2C_EXISTS, "NV index 0x%08x is already defined", index);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot define NV index 0x%08x for %zu bytes", index, data_len);
     if (!write_chunks(use.esys, owners[owner].hierarchy, tr, data, data_len, err)) {
-        Esys_NV_UndefineSpace(use.esys, owners[owner].hierarchy, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
-        return t2c_fail_context(err, "NV index 0x%08x (removed again)", index);
+        bool removed = undefine(use.esys, owners[owner].hierarchy, tr);
+        return t2c_fail_context(err, "NV index 0x%08x (%s)", index,
+            removed ? "removed again" : "left incomplete; the same command again completes it");
     }
     Esys_TR_Close(use.esys, &tr);
     *cleared_with_owner = owners[owner].hierarchy == ESYS_TR_RH_OWNER;

@@ -40,11 +40,9 @@ bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, T
     ESYS_TR found = ESYS_TR_NONE;
     TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &found);
     if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "no object at handle 0x%08x", handle);
-    if (!public_of_tr(use->esys, found, pub) && !read_public(use->esys, found, pub, err)) {
-        Esys_TR_Close(use->esys, &found);
+        return t2c_fail_tss(err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
+    if (!public_of_tr(use->esys, found, pub) && !read_public(use->esys, found, pub, err))
         return false;
-    }
     *tr = found;
     return true;
 }
@@ -80,8 +78,10 @@ bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const T
 static bool open_parent(struct t2c_tpm_use *use, TPM2_HANDLE parent, ESYS_TR *tr, struct t2c_error *err)
 {
     TPM2B_PUBLIC unused = {0};
-    return t2c_object_open(use, parent, tr, &unused, err) ||
-        t2c_fail_context(err, "the parent key is missing; create it with: tpm2cloud key create srk");
+    if (t2c_object_open(use, parent, tr, &unused, err))
+        return true;
+    bool srk = parent == 0x81000001 && err != NULL && err->code == T2C_NOT_FOUND;
+    return t2c_fail_context(err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
 }
 
 bool t2c_object_make_child(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *template,
@@ -95,7 +95,6 @@ bool t2c_object_make_child(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TP
         return false;
     TSS2_RC rc = Esys_Create(use->esys, parent_tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth, template,
         &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);
-    Esys_TR_Close(use->esys, &parent_tr);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent);
 }
 
@@ -106,6 +105,5 @@ bool t2c_object_load(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PU
     if (!open_parent(use, parent, &parent_tr, err))
         return false;
     TSS2_RC rc = Esys_Load(use->esys, parent_tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
-    Esys_TR_Close(use->esys, &parent_tr);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent);
 }

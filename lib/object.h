@@ -7,8 +7,8 @@
 #include "esys.h"
 
 /*
- * Reads the public area at persistent HANDLE with one TPM command. Gives: *tr, to be closed by the caller with
- * Esys_TR_Close, and *pub. Errors: NOT_FOUND when nothing sits there.
+ * Reads the public area at persistent HANDLE with one TPM command. Gives: *pub and *tr, which belongs to the connection:
+ * ESYS gives the same one to all who ask for this handle, so nobody closes it. Errors: NOT_FOUND when nothing sits there.
  */
 bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub,
     struct t2c_error *err);

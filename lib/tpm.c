@@ -18,6 +18,7 @@
 #include <tss2/tss2_tctildr.h>
 
 #define DEFAULT_TCTI "device:/dev/tpmrm0"
+#define TCTI_MAX sizeof(((struct t2c_tpm_info *)NULL)->tcti)
 
 static pthread_mutex_t tpm_lock = PTHREAD_MUTEX_INITIALIZER;
 static ESYS_CONTEXT *tpm_esys;
@@ -34,15 +35,14 @@ void t2c_tpm_quiet(void)
 static bool choose_tcti(char *out, size_t out_len, struct t2c_error *err)
 {
     const char *named = secure_getenv("TPM2CLOUD_TCTI");
-    if (named != NULL && named[0] != '\0') {
-        snprintf(out, out_len, "%s", named);
-        return true;
-    }
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
-    if (!t2c_settings_load(&settings, err))
-        return false;
-    snprintf(out, out_len, "%s", settings.tcti != NULL ? settings.tcti : DEFAULT_TCTI);
-    return true;
+    if (named == NULL || named[0] == '\0') {
+        if (!t2c_settings_load(&settings, err))
+            return false;
+        named = settings.tcti != NULL ? settings.tcti : DEFAULT_TCTI;
+    }
+    return snprintf(out, out_len, "%s", named) < (int)out_len ||
+        t2c_fail(err, T2C_INVALID, "the TCTI is longer than %zu characters: %.40s...", out_len - 1, named);
 }
 
 /* A device that is missing or forbidden is the common mistake; its errno says more than the TCTI's code. */
@@ -78,7 +78,7 @@ static void drop(void)
 
 static bool open_connection(struct t2c_error *err)
 {
-    char tcti[256];
+    char tcti[TCTI_MAX];
     if (!choose_tcti(tcti, sizeof(tcti), err))
         return false;
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
@@ -148,6 +148,11 @@ static TSS2_RC base_of(TSS2_RC rc)
     return (rc & TPM2_RC_FMT1) != 0 ? rc & (TPM2_RC_FMT1 | 0x3F) : rc;
 }
 
+bool t2c_tss_is_absent(TSS2_RC rc)
+{
+    return base_of(rc) == TPM2_RC_HANDLE;
+}
+
 static const struct {
     TSS2_RC rc;
     enum t2c_code code;
@@ -162,6 +167,8 @@ static const struct {
     {TPM2_RC_POLICY_FAIL, T2C_AUTH, NULL},
     {TPM2_RC_HIERARCHY, T2C_AUTH, "the hierarchy is disabled"},
     {TPM2_RC_HANDLE, T2C_NOT_FOUND, NULL},
+    {TPM2_RC_NV_DEFINED, T2C_EXISTS, "something was put there meanwhile"},
+    {TPM2_RC_NV_UNINITIALIZED, T2C_NOT_FOUND, "it was never written"},
     {TPM2_RC_NV_SPACE, T2C_TPM,
         "the TPM has no room left: list what it holds with tpm2_getcap handles-persistent and handles-nv-index, and "
         "remove what is not needed with tpm2_evictcontrol or tpm2_nvundefine"},
@@ -175,7 +182,7 @@ static const struct {
     {TPM2_RC_NV_RATE, T2C_RETRY, "the TPM limits NV writes to spare its memory: try again later"},
     {TPM2_RC_NV_UNAVAILABLE, T2C_RETRY, NULL},
     {TPM2_RC_INITIALIZE, T2C_TPM, "the TPM was not started up: run tpm2_startup -c"},
-    {TPM2_RC_INTEGRITY, T2C_TPM, "the key belongs to another TPM, or this TPM was cleared since it was made"},
+    {TPM2_RC_INTEGRITY, T2C_TPM, "the key belongs to another TPM, or this TPM was cleared since it was made: remove its file and create it again"},
 };
 
 static bool is_transport(TSS2_RC rc)
@@ -203,7 +210,7 @@ bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    t2c_fail(err, code, "%s: TPM answered 0x%03x (%s)%s%s", what, rc, Tss2_RC_Decode(rc), hint != NULL ? "; " : "",
+    t2c_fail(err, code, "%s: %s 0x%03x (%s)%s%s", what, transport ? "transport error" : "TPM answered", rc, Tss2_RC_Decode(rc), hint != NULL ? "; " : "",
         hint != NULL ? hint : "");
     err->detail = rc;
     return false;

@@ -82,6 +82,8 @@ static bool set_number(struct piece name, struct piece value, uint32_t low, uint
 
 static bool set_type(struct piece value, enum t2c_uri_type *out, struct t2c_error *err)
 {
+    if (*out != T2C_URI_ANY)
+        return t2c_fail(err, T2C_INVALID, "URI attribute type is given twice");
     if (is(value, "private"))
         *out = T2C_URI_PRIVATE;
     else if (is(value, "public"))

@@ -6,6 +6,7 @@
 #include "provider.h"
 
 #include "tpm2cloud/name.h"
+#include "tpm2cloud/ossl.h"
 #include "tpm2cloud/wrapper.h"
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
@@ -77,7 +78,7 @@ static int decoder_pem_decode(void *context, OSSL_CORE_BIO *in, int selection, O
     BIO *bio = BIO_new_mem_buf(block.data, (int)block.len);
     unsigned char *der = NULL;
     long der_len = 0;
-    int ok = bio != NULL && PEM_bytes_read_bio(&der, &der_len, NULL, T2C_WRAPPER_LABEL, bio, NULL, NULL) == 1;
+    int ok = bio != NULL && PEM_bytes_read_bio(&der, &der_len, NULL, T2C_WRAPPER_LABEL, bio, t2c_no_passphrase, NULL) == 1;
     BIO_free(bio);
     if (ok) {
         char structure[] = STRUCTURE;

@@ -15,6 +15,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* RSA_PSS_SALTLEN_AUTO_DIGEST_MAX, which OpenSSL 3.0 does not know yet. */
+#define SALTLEN_AUTO_DIGEST_MAX (-4)
+
 static OSSL_FUNC_signature_newctx_fn signature_rsa_newctx;
 static OSSL_FUNC_signature_newctx_fn signature_ecdsa_newctx;
 static OSSL_FUNC_signature_freectx_fn signature_freectx;
@@ -34,6 +37,8 @@ struct signature {
     struct t2c_key *key;
     enum t2c_scheme scheme;
     const struct t2c_hash *hash; /* NULL: not chosen; guessed from the digest's length */
+    const struct t2c_hash *mgf1; /* NULL: that of the signature */
+    int salt_len;                /* as asked for: a length, or RSA_PSS_SALTLEN_... */
     EVP_MD *md;
     EVP_MD_CTX *md_ctx;
 };
@@ -44,6 +49,7 @@ static void *newctx(void *context, enum t2c_scheme scheme)
     if (signature != NULL) {
         signature->provider = context;
         signature->scheme = scheme;
+        signature->salt_len = RSA_PSS_SALTLEN_DIGEST;
     }
     return signature;
 }
@@ -144,34 +150,53 @@ static int set_padding(struct signature *signature, const OSSL_PARAM *param)
     return fail(signature, T2C_INVALID, "a TPM key signs with PKCS#1 or PSS padding only", by_name ? name : "");
 }
 
-/* The TPM makes the salt as long as the digest; OpenSSL's "auto" leaves the choice to the signer. */
+/* "digest", "auto", "max" or a number, or the same as an integer. */
 static int set_salt(struct signature *signature, const OSSL_PARAM *param)
 {
-    int len = 0;
+    static const struct {
+        const char *name;
+        int len;
+    } names[] = {{OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST, RSA_PSS_SALTLEN_DIGEST},
+        {OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO, RSA_PSS_SALTLEN_AUTO}, {OSSL_PKEY_RSA_PSS_SALT_LEN_MAX, RSA_PSS_SALTLEN_MAX},
+        {"auto-digestmax", SALTLEN_AUTO_DIGEST_MAX}};
     const char *name = NULL;
-    if (param->data_type == OSSL_PARAM_UTF8_STRING) {
-        if (!OSSL_PARAM_get_utf8_string_ptr(param, &name))
-            return 0;
-        if (strcmp(name, OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST) == 0 || strcmp(name, OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO) == 0)
-            return 1;
-        len = strcmp(name, OSSL_PKEY_RSA_PSS_SALT_LEN_MAX) == 0 ? RSA_PSS_SALTLEN_MAX : atoi(name);
-    } else if (!OSSL_PARAM_get_int(param, &len))
+    char *end = NULL;
+    if (param->data_type != OSSL_PARAM_UTF8_STRING)
+        return OSSL_PARAM_get_int(param, &signature->salt_len);
+    if (!OSSL_PARAM_get_utf8_string_ptr(param, &name))
         return 0;
-    size_t digest_len = signature->hash != NULL ? signature->hash->len : 0;
-    if (len == RSA_PSS_SALTLEN_DIGEST || len == RSA_PSS_SALTLEN_AUTO || (len > 0 && (size_t)len == digest_len))
-        return 1;
-    return fail(signature, T2C_INVALID, "the TPM makes PSS salts of the digest's length only", "");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0) {
+            signature->salt_len = names[i].len;
+            return 1;
+        }
+    signature->salt_len = (int)strtol(name, &end, 10);
+    return end != name && *end == '\0';
 }
 
 static int set_mgf1(struct signature *signature, const OSSL_PARAM *param)
 {
     const char *name = NULL;
-    const struct t2c_hash *hash = NULL;
-    if (OSSL_PARAM_get_utf8_string_ptr(param, &name))
-        hash = t2c_hash_find(name);
-    if (hash != NULL && (signature->hash == NULL || hash == signature->hash))
+    signature->mgf1 = OSSL_PARAM_get_utf8_string_ptr(param, &name) ? t2c_hash_find(name) : NULL;
+    return signature->mgf1 != NULL ||
+        fail(signature, T2C_INVALID, "a TPM key cannot use this digest for MGF1", name != NULL ? name : "");
+}
+
+/*
+ * Options come in any order, so they are judged when it is known what is signed. The TPM makes the salt as long as the
+ * digest, and uses the signature's digest for MGF1; OpenSSL's "auto" leaves the choice to the signer.
+ */
+static int check_pss(const struct signature *signature, const struct t2c_hash *hash)
+{
+    int len = signature->salt_len;
+    if (signature->scheme != T2C_SCHEME_PSS)
         return 1;
-    return fail(signature, T2C_INVALID, "the TPM uses the signature's digest for MGF1 too", name != NULL ? name : "");
+    if (signature->mgf1 != NULL && signature->mgf1 != hash)
+        return fail(signature, T2C_INVALID, "the TPM uses the signature's digest for MGF1 too, not", signature->mgf1->alias);
+    if (len == RSA_PSS_SALTLEN_DIGEST || len == RSA_PSS_SALTLEN_AUTO || len == SALTLEN_AUTO_DIGEST_MAX ||
+        (len > 0 && (size_t)len == hash->len))
+        return 1;
+    return fail(signature, T2C_INVALID, "the TPM makes PSS salts of the digest's length only", "");
 }
 
 static int signature_set_ctx_params(void *context, const OSSL_PARAM params[])
@@ -395,6 +420,8 @@ static int signature_sign(void *context, unsigned char *out, size_t *out_len, si
             t2c_key_label(signature->key));
     if (digest_len != hash->len)
         return fail(signature, T2C_INVALID, "the data is not as long as a digest of", hash->alias);
+    if (!check_pss(signature, hash))
+        return 0;
     if (!t2c_key_sign(signature->key, signature->scheme, hash, digest, &raw, &err))
         return provider_report(signature->provider, &err);
     return t2c_key_is_rsa(signature->key) ? give_rsa(&raw, out, out_len, out_size)

@@ -63,8 +63,18 @@ static const OSSL_PARAM *store_settable_ctx_params(void *context)
 
 static int store_set_ctx_params(void *context, const OSSL_PARAM params[])
 {
+    static const char *const searches[] = {OSSL_STORE_PARAM_SUBJECT, OSSL_STORE_PARAM_ISSUER, OSSL_STORE_PARAM_SERIAL,
+        OSSL_STORE_PARAM_DIGEST, OSSL_STORE_PARAM_FINGERPRINT, OSSL_STORE_PARAM_ALIAS};
     struct store *store = context;
-    const OSSL_PARAM *expect = params != NULL ? OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT) : NULL;
+    struct t2c_error err;
+    if (params == NULL)
+        return 1;
+    for (size_t i = 0; i < sizeof(searches) / sizeof(searches[0]); i++)
+        if (OSSL_PARAM_locate_const(params, searches[i]) != NULL) {
+            t2c_fail(&err, T2C_INVALID, "tpm2cloud: URIs name what they want; searching by %s is not offered", searches[i]);
+            return provider_report(store->provider, &err);
+        }
+    const OSSL_PARAM *expect = OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT);
     return expect == NULL || OSSL_PARAM_get_int(expect, &store->expect);
 }
 
@@ -175,9 +185,11 @@ static int store_load(void *context, OSSL_CALLBACK *callback, void *arg, OSSL_PA
     (void)passphrase;
     (void)passphrase_arg;
     bool key = wants(store, OSSL_STORE_INFO_PKEY) || store->expect == OSSL_STORE_INFO_PUBKEY;
+    bool certs = wants(store, OSSL_STORE_INFO_CERT) &&
+        (store->uri.type == T2C_URI_ANY || store->uri.type == T2C_URI_CERT);
     if (store->step == AT_KEY && !key)
         store->step = AT_CERTS;
-    if (store->step == AT_CERTS && !wants(store, OSSL_STORE_INFO_CERT))
+    if (store->step == AT_CERTS && !certs)
         store->step = AT_END;
     switch (store->step) {
     case AT_KEY:

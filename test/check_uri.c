@@ -59,6 +59,7 @@ static const struct {
     {"tpm2cloud:;handle=0x81000001;handle=0x81000002", "URI attribute handle is given twice"},
     {"tpm2cloud:;nv=0x81000001", "URI attribute nv=0x81000001 must be from 0x01000000 to 0x01ffffff"},
     {"tpm2cloud:a;type=secret", "URI attribute type=secret must be private, public or cert"},
+    {"tpm2cloud:a;type=cert;type=private", "URI attribute type is given twice"},
     {"tpm2cloud:;file=rel", "URI attribute file must be an absolute path"},
     {"tpm2cloud:;file=", "URI attribute file is empty"},
     {"tpm2cloud:;file=/a%2", "URI attribute file: bad percent encoding"},

@@ -43,12 +43,55 @@ check_fails "a bad alternative name" 'cannot make the extension subjectAltName f
 check_fails "an output that cannot be written" "cannot create a file in $work/none: No such file" \
     "$T2C" csr ldevid --subject /CN=x --out "$work/none/x.csr"
 
+# Output that is no plain file is written to, not replaced.
+mkfifo "$work/pipe"
+cat "$work/pipe" >"$work/piped" &
+pids="$pids $!"
+check "a pipe as output" "$T2C" key pem ldevid --out "$work/pipe"
+check "got the text" wait_for 5 grep -q 'END TPM2CLOUD KEY URI' "$work/piped"
+check "and is still a pipe" test -p "$work/pipe"
+echo old >"$work/target.pem"
+ln -s target.pem "$work/link.pem"
+check "a symbolic link as output" "$T2C" key pem ldevid --out "$work/link.pem"
+check "leads to the file that changed" grep -q 'END TPM2CLOUD KEY URI' "$work/target.pem"
+check "and is still a link" test -L "$work/link.pem"
+check_fails "a full device" "/dev/full: No space left" "$T2C" key pem ldevid --out /dev/full
+check_fails "a full standard output" "cannot write to standard output" sh -c "'$T2C' key pem ldevid >/dev/full"
+check_fails "help into a full device" "" sh -c "'$T2C' --help >/dev/full"
+check "help wherever it is asked for" "$T2C" key create --help ldevid
+"$T2C" key create pipe-user >/dev/null
+"$T2C" csr pipe-user --subject /CN=x --san "$(seq -s , -f 'DNS:n%g.example' 9000)" 2>/dev/null | true
+tpm_clean "after a reader that went away"
+
+# Two at once.
+"$T2C" key create twin >"$work/one" 2>&1 &
+first=$!
+"$T2C" key create twin >"$work/two" 2>&1
+status=$?
+wait $first
+check_equal "two that create one key both succeed" "0 0" "$? $status"
+check_equal "and one of them made it" "twin: created twin: exists" "$(sed 's/ (.*//' "$work/one" "$work/two" | sort | paste -sd' ')"
+"$T2C" key create iak >"$work/one" 2>&1 &
+first=$!
+"$T2C" key create iak >"$work/two" 2>&1
+status=$?
+wait $first
+check_equal "two that create one identity both succeed" "0 0" "$? $status"
+tpm2_evictcontrol -Q -C o -c 0x81020001
+
 # A damaged key file, and one for another TPM.
 mkdir -p "$work/keys"
 echo rubbish >"$work/keys/pump.pem"
 check_fails "a damaged key file is named" "$work/keys/pump.pem: no PEM block \"TSS2 PRIVATE KEY\" in it" "$T2C" csr pump --subject /CN=x
 check_fails "and not overwritten" "$work/keys/pump.pem: no PEM block" "$T2C" key create pump
 check_equal "it is as it was" rubbish "$(cat "$work/keys/pump.pem")"
+
+printf -- '-----BEGIN TSS2 PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA\n-----END TSS2 PRIVATE KEY-----\n' \
+    >"$work/keys/encrypted.pem"
+check_fails "an encrypted key file asks nobody" "$work/keys/encrypted.pem: no PEM block" setsid "$T2C" csr encrypted --subject /CN=x
+rm "$work/keys/encrypted.pem" "$work/keys/pump.pem"
+check "a certificate from standard input" sh -c "'$ESTCA' init '$work/pki' >/dev/null && '$T2C' csr ldevid --subject /CN=x --out '$work/x.csr' &&
+    '$ESTCA' sign '$work/pki' --csr '$work/x.csr' | '$T2C' cert import ldevid -"
 
 # A handle that somebody else uses.
 tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx" && tpm2_evictcontrol -Q -C o -c "$work/p.ctx" 0x81020000
@@ -98,8 +141,29 @@ tpm_clean "after a failed creation"
 for i in 0 1 2; do tpm2_nvundefine -Q -C o $((0x01500000 + i)); done
 check "with room it works" "$T2C" cert import idevid "$work/idevid.crt"
 
+# An import that was interrupted: an index that is defined but not written, and one that is half written.
+for written in 0 300; do
+    tpm2_nvundefine -Q -C p 0x01C90200
+    tpm2_nvdefine -Q -C p -s "$bytes" -a "ppwrite|ppread|ownerread|authread|no_da|platformcreate" 0x01C90200
+    [ $written -eq 0 ] || openssl x509 -in "$work/idevid.crt" -outform DER | head -c $written | tpm2_nvwrite -Q -C p -i - 0x01C90200
+    check_fails "$written of $bytes bytes written: no certificate" "" "$T2C" cert export idevid
+    check "$written of $bytes bytes written: importing again completes it" "$T2C" cert import idevid "$work/idevid.crt"
+    check "$written of $bytes bytes written: it is whole" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.crt'"
+done
+
+# An endorsement key in one place and a certificate in another.
+"$T2C" key create ek --alg ec-p256 >"$work/ek"
+check_equal "the EK that was made is the one that is told" "ek: created (ec-p256, 0x8101000a)" "$(cat "$work/ek")"
+tpm2_nvundefine -Q -C o 0x01500003
+openssl x509 -in "$work/idevid.crt" -outform DER -out "$work/rsa-ek.der"
+tpm2_nvdefine -Q -C o -s "$(stat -c %s "$work/rsa-ek.der")" 0x01C00002 && tpm2_nvwrite -Q -C o -i "$work/rsa-ek.der" 0x01C00002
+check_fails "the certificate of another EK is not taken for its own" "this TPM holds no certificate of ek (NV index 0x01c0000a)" \
+    "$T2C" cert export ek
+check_fails "an EK of an algorithm without template" "there is no template of an endorsement key with the algorithm ec-p521" \
+    "$T2C" key create ek --alg ec-p521
+
 # Configuration.
-check_fails "a conf file that is named but missing" "cannot open the configuration $work/none.conf: No such file" \
+check_fails "a conf file that is named but missing" "configuration: cannot open $work/none.conf: No such file" \
     env TPM2CLOUD_CONF="$work/none.conf" "$T2C" key list
 printf 'keys_dri = /x\n' >"$work/bad.conf"
 check_fails "an unknown key at the top" "$work/bad.conf: unknown key \"keys_dri\" in the top of the file" \
@@ -112,11 +176,16 @@ check_fails "a syntax error, with its line" "$work/bad.conf: line 2: missing equ
 printf 'profile = custom\n' >"$work/bad.conf"
 check_fails "an unknown profile" "profile = custom is not known; this version knows: tcg" \
     env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+check_fails "a directory for a conf file" "$work is no regular file" env TPM2CLOUD_CONF="$work" "$T2C" key list
+printf 'keys_dir =\n' >"$work/bad.conf"
+check_fails "an empty directory" "keys_dir =  must be an absolute path" env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
+printf 'certs_dir = certs\n' >"$work/bad.conf"
+check_fails "a relative directory" "certs_dir = certs must be an absolute path" env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     printf 'tcti = x\n' >"$work/secret.conf"
     chmod 700 "$work"
     chmod 600 "$work/secret.conf"
-    check_fails "an unreadable conf file" "cannot open the configuration $work/secret.conf: Permission denied" \
+    check_fails "an unreadable conf file" "configuration: cannot open $work/secret.conf: Permission denied" \
         env TPM2CLOUD_CONF="$work/secret.conf" setpriv --reuid 65534 --regid 65534 --clear-groups "$T2C" key list
 else
     skip "an unreadable conf file" "needs root to become somebody else"
@@ -128,5 +197,7 @@ check_fails "no TPM at the configured place" "no TPM at swtpm:path=$work/nobody"
     env -u TPM2CLOUD_TCTI TPM2CLOUD_CONF="$work/tcti.conf" "$T2C" status
 check_fails "no TPM device" "no TPM at device:/dev/none: No such file or directory; is there a TPM, and is it enabled in the firmware?" \
     env TPM2CLOUD_TCTI=device:/dev/none "$T2C" status
+check_fails "a TCTI that is too long" "the TCTI is longer than 511 characters" \
+    env TPM2CLOUD_TCTI="swtpm:path=/$(head -c 600 /dev/zero | tr '\0' x)" "$T2C" status
 check_fails "no such TCTI" "no TPM at nonsense:x" env TPM2CLOUD_TCTI=nonsense:x "$T2C" status
 finish

@@ -29,5 +29,11 @@ for algorithm in ec-p256 rsa-2048; do
     check "$algorithm: openssl verifies that too" openssl dgst -sha256 -verify "$work/theirs.pub" -signature "$work/sig" \
         "$work/data"
 done
+OPENSSL_MODULES=$(dirname "$peer")
+openssl genpkey -provider tpm2 -provider default -algorithm EC -pkeyopt group:P-256 -out "$work/keys/hierarchy.pem" 2>/dev/null
+tpm2_flushcontext -t
+OPENSSL_MODULES=$BUILD/.libs
+check_fails "a key below a hierarchy is refused, saying so" \
+    "its parent is 0x40000001; this version uses keys below a persistent key only" "$T2C" csr hierarchy --subject /CN=x
 tpm_clean "after all that"
 finish

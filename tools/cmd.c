@@ -7,10 +7,12 @@
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/provider.h"
 #include "tpm2cloud/uri.h"
+#include <errno.h>
 #include <openssl/store.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* One library context with the default provider and ours, built in: one process has one connection to the TPM. */
 static OSSL_LIB_CTX *cmd_libctx;
@@ -84,6 +86,12 @@ static bool open_libctx(struct t2c_error *err)
     return true;
 }
 
+void cmd_warn_hidden(const struct t2c_name_list *list)
+{
+    if (list->hidden.code != T2C_OK)
+        fprintf(stderr, "tpm2cloud: %s\n", list->hidden.text);
+}
+
 void cmd_close(void)
 {
     OSSL_PROVIDER_unload(cmd_tpm2cloud);
@@ -112,11 +120,27 @@ bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err)
     return true;
 }
 
+/* Devices and pipes are written to. */
+static bool write_through(const char *path, const struct t2c_bytes *text, struct t2c_error *err)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return t2c_fail_errno(err, errno, "cannot open %s", path);
+    bool ok = fwrite(text->data, 1, text->len, file) == text->len;
+    ok = fclose(file) == 0 && ok;
+    return ok || t2c_fail_errno(err, errno, "cannot write %s", path);
+}
+
 bool cmd_write(const char *path, const struct t2c_bytes *text, struct t2c_error *err)
 {
     const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
-    if (path != NULL && strcmp(path, "-") != 0)
-        return t2c_file_replace(path, text->data, text->len, &owner, err);
+    struct stat found;
+    if (path != NULL && strcmp(path, "-") != 0) {
+        T2C_CLEANUP(t2c_freep) char *real = realpath(path, NULL); /* what a symbolic link leads to */
+        if (stat(path, &found) == 0 && !S_ISREG(found.st_mode))
+            return write_through(path, text, err);
+        return t2c_file_replace(real != NULL ? real : path, text->data, text->len, &owner, err);
+    }
     return fwrite(text->data, 1, text->len, stdout) == text->len ||
         t2c_fail(err, T2C_IO, "cannot write to standard output");
 }

@@ -5,8 +5,7 @@
 #define TPM2CLOUD_TOOLS_CMD_H
 
 #include "tpm2cloud/bytes.h"
-#include "tpm2cloud/key.h"
-#include <openssl/types.h>
+#include "tpm2cloud/name.h"
 
 /*
  * Runs with the words behind the verb. A wrong command line fails with code INVALID and detail CMD_USAGE: main then prints the
@@ -45,8 +44,11 @@ bool cmd_check_name(const char *name, struct t2c_error *err);
 /* Opens the private key of NAME through the provider, in a library context of this command alone. */
 bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err);
 
-/* Writes TEXT to PATH (replaced atomically), or to stdout when PATH is NULL or "-". */
+/* Writes TEXT to PATH (a file is replaced atomically, a device written to), or to stdout when PATH is NULL or "-". */
 bool cmd_write(const char *path, const struct t2c_bytes *text, struct t2c_error *err);
+
+/* Says which names are left out of LIST, and why. */
+void cmd_warn_hidden(const struct t2c_name_list *list);
 
 /* Gives back what cmd_load_key set up. */
 void cmd_close(void);

@@ -43,7 +43,7 @@ bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     char place[32];
     if (!cmd_parse(argc, argv, options, 1, &name, 1, err) || !parse_alg(alg_text, &alg, err) ||
-        !cmd_check_name(name, err) || !t2c_name_create_key(name, alg, &made, err) || !open_key(name, &key, err))
+        !cmd_check_name(name, err) || !t2c_name_create_key(name, alg, &made, &key, err))
         return false;
     place_text(key, place, sizeof(place));
     printf("%s: %s (%s, %s)\n", name, made ? "created" : "exists", t2c_alg_name(t2c_key_alg(key)), place);
@@ -55,6 +55,7 @@ bool cmd_key_list(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
     if (!cmd_parse(argc, argv, NULL, 0, NULL, 0, err) || !t2c_name_list(&list, err))
         return false;
+    cmd_warn_hidden(&list);
     printf("%-20s %-10s %-12s %s\n", "NAME", "ALGORITHM", "HANDLE", "CERTIFICATE");
     for (size_t i = 0; i < list.n; i++) {
         const struct t2c_name_entry *entry = &list.entries[i];

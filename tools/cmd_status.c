@@ -57,6 +57,7 @@ bool cmd_status(int argc, char **argv, struct t2c_error *err)
     if (!cmd_parse(argc, argv, NULL, 0, NULL, 0, err) || !t2c_tpm_info(&info, err) || !t2c_name_list(&list, err))
         return false;
     print_tpm(&info);
+    cmd_warn_hidden(&list);
     printf("%-16s %-20s %-21s %s\n", "NAME", "KEY", "EXPIRES", "ISSUER");
     for (size_t i = 0; i < list.n; i++) {
         struct t2c_uri uri = {0};

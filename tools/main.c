@@ -6,6 +6,7 @@
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/tpm.h"
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,19 @@ static int fail_unknown(int argc, char **argv)
     return 2;
 }
 
+static bool wants_help(int argc, char **argv)
+{
+    bool help = strcmp(argv[1], "help") == 0;
+    for (int i = 1; i < argc; i++)
+        help = help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+    return help;
+}
+
+static int flush_output(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+}
+
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
     struct t2c_error err = {0};
@@ -90,6 +104,7 @@ int main(int argc, char **argv)
     /* What this command does must not depend on the machine's openssl.cnf. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     t2c_tpm_quiet();
+    signal(SIGPIPE, SIG_IGN); /* a reader that leaves must not keep us from giving back what the TPM holds for us */
     t2c_log_open("tpm2cloud", T2C_LOG_INFO);
     if (argc < 2) {
         print_usage(stderr);
@@ -97,11 +112,11 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts(PACKAGE_STRING);
-        return 0;
+        return flush_output();
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[argc - 1], "--help") == 0) {
+    if (wants_help(argc, argv)) {
         print_usage(stdout);
-        return 0;
+        return flush_output();
     }
     int words = 0;
     const struct cmd *cmd = find(argc, argv, &words);

@@ -24,6 +24,8 @@ T2C_DEFINE_FREEP(t2c_x509_name_freep, X509_NAME, X509_NAME_free)
 bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err);
 /* The same for one or more DER certificates on end; trailing padding (0x00 or 0xFF, as NV indices have) is ignored. */
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
+/* PEM or DER, whichever it is. */
+bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err);
 bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
 bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err);
 

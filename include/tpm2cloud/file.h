@@ -7,8 +7,14 @@
 #include "tpm2cloud/bytes.h"
 #include <sys/types.h>
 
-/* Appends the content of PATH. Errors: NOT_FOUND, AUTH (permission), IO, INVALID when it is longer than MAX_LEN bytes. */
+/*
+ * Appends the content of the regular file PATH. Errors: NOT_FOUND, AUTH (permission), IO, INVALID when it is longer than
+ * MAX_LEN bytes or no regular file.
+ */
 bool t2c_file_read(const char *path, size_t max_len, struct t2c_bytes *out, struct t2c_error *err);
+
+/* The same from an open file, which may be a pipe; NAME is for messages. */
+bool t2c_file_read_fd(int fd, const char *name, size_t max_len, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Who owns a written file; (uid_t)-1 and (gid_t)-1 leave what the process gives. */
 struct t2c_file_owner {
@@ -23,6 +29,10 @@ struct t2c_file_owner {
  * Errors: NOT_FOUND when the directory is missing, AUTH, IO (a full disk among them).
  */
 bool t2c_file_replace(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
+    struct t2c_error *err);
+
+/* The same for a file that must not exist yet. Errors: EXISTS; what was there is unchanged. */
+bool t2c_file_create(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
     struct t2c_error *err);
 
 /* Makes PATH and its missing parents as directories of MODE. An existing directory is success. */

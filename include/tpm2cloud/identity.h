@@ -33,11 +33,19 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
 
 /*
  * Makes the identity's key, with ALG or (T2C_ALG_OTHER) the default. A key that sits there already and fits is success with
- * *made false. Errors: EXISTS when what sits there is something else, and it says what.
+ * *made false. Gives: *out, the key. Errors: EXISTS when what sits there is something else, and it says what; INVALID when
+ * the identity has no place for ALG.
  */
-bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_error *err);
+bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out,
+    struct t2c_error *err);
 
-/* Appends the DER content of the first certificate index that is there, and tells which in *nv. */
+/* Makes the storage root key unless it is there. */
+bool t2c_identity_ensure_srk(struct t2c_error *err);
+
+/*
+ * Appends the content of the certificate index that belongs to the key which is there (without a key, of the first index
+ * that is), and tells which in *nv.
+ */
 bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv,
     struct t2c_error *err);
 

@@ -22,7 +22,7 @@ bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct
 bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err);
 
 /* Makes the key NAME. ALG: T2C_ALG_OTHER is the default one. See t2c_identity_create. */
-bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_error *err);
+bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err);
 
 /*
  * Stores CHAIN (leaf first) as the certificate of NAME, after checking that it fits the key; *where then says where.
@@ -42,6 +42,7 @@ struct t2c_name_entry {
 struct t2c_name_list {
     struct t2c_name_entry *entries;
     size_t n;
+    struct t2c_error hidden; /* code T2C_AUTH: why a directory could not be listed; it is left out */
 };
 void t2c_name_list_fini(struct t2c_name_list *list);
 

@@ -10,10 +10,10 @@
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
 
 /*
- * Defines INDEX and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
+ * Defines INDEX, in place of what may be defined there, and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
  * where the platform's is not ours (a PC's firmware keeps it), with the owner's: *cleared_with_owner then becomes true.
  * Everyone may read it, with the index's own empty auth. On failure the index is removed again.
- * Errors: EXISTS when the index is defined.
+ * Errors: EXISTS when what is defined there cannot be removed.
  */
 bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err);
 

@@ -20,6 +20,16 @@ static inline void t2c_openssl_freep(void *variable)
     *pointer = NULL;
 }
 
+/* For PEM readers: nothing of ours is encrypted, and OpenSSL would else ask on the terminal. */
+static inline int t2c_no_passphrase(char *out, int out_len, int writing, void *data)
+{
+    (void)out;
+    (void)out_len;
+    (void)writing;
+    (void)data;
+    return -1;
+}
+
 /* Appends what was written to the memory BIO so far. */
 static inline bool t2c_bytes_append_bio(struct t2c_bytes *bytes, BIO *bio, struct t2c_error *err)
 {

@@ -13,7 +13,7 @@ void t2c_tpm_quiet(void);
 void t2c_tpm_close(void);
 
 struct t2c_tpm_info {
-    char tcti[128];
+    char tcti[512];
     char manufacturer[5]; /* TCG vendor id, e.g. "IFX" */
     uint32_t firmware[2];
     uint32_t revision; /* of the specification, times 100, e.g. 138 */

@@ -1,0 +1,25 @@
+#!/bin/sh
+# A program that does more with keys than to load one and sign once.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl
+tpm_start
+"$ESTCA" init "$work/pki" >/dev/null
+for name in ldevid file rsa; do
+    "$T2C" key create $name --alg "$([ $name = rsa ] && echo rsa-2048 || echo ec-p256)" >/dev/null
+    "$T2C" csr $name --subject /CN=$name --out "$work/$name.csr"
+    "$ESTCA" sign "$work/pki" --csr "$work/$name.csr" --out "$work/$name.crt"
+done
+objects() { # TEST NAME
+    with_conf "$BUILD/objects" "$1" "tpm2cloud://$2" "$work/$2.crt"
+}
+for name in ldevid file rsa; do
+    for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused load-and-unload; do
+        check "$name: $test" objects $test $name
+    done
+    tpm_clean "$name"
+done
+check "8 threads that open, sign and free" objects threads ldevid
+check "RSA-PSS options in any order" objects pss-options-in-any-order rsa
+tpm_clean "after all that"
+finish
