@@ -222,15 +222,15 @@ static bool is_in_force(const X509 *cert, int64_t now_s)
 }
 
 /*
- * Fills STORE with the roots among CERTS, and OTHERS with the rest: those in force, or those that are not. A renewed CA
+ * Fills STORE with the roots among CERTS, and OTHERS with the rest; unless ALL, only with those in force. A renewed CA
  * has the name and key of its predecessor (RFC 7030 4.1.3), and OpenSSL, told not to look at times, would take the first.
  */
-static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool in_force, X509_STORE *store,
+static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool all, X509_STORE *store,
     STACK_OF(X509) *others, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(certs); i++) {
         X509 *cert = sk_X509_value(certs, i);
-        if (is_in_force(cert, now_s) != in_force)
+        if (!all && !is_in_force(cert, now_s))
             continue;
         if (!is_root(cert)) {
             if (!push_ref(others, cert, err))
@@ -264,19 +264,19 @@ static bool fail_unverified(X509 *leaf, const X509_STORE_CTX *ctx, struct t2c_er
         X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
-/* Verifies with those of ANCHORS and UNTRUSTED that are in force, or that are not. */
+/* Verifies with those of ANCHORS and UNTRUSTED that are in force, or with ALL. */
 static bool verify_with(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
-    bool in_force, STACK_OF(X509) **chain, struct t2c_error *err)
+    bool all, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
     T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *others = sk_X509_new_null();
     if (store == NULL || ctx == NULL || others == NULL)
         return t2c_fail_nomem(err);
-    if (!sort_anchors(anchors, now_s, in_force, store, others, err))
+    if (!sort_anchors(anchors, now_s, all, store, others, err))
         return false;
     for (int i = 0; i < sk_X509_num(untrusted); i++)
-        if (is_in_force(sk_X509_value(untrusted, i), now_s) == in_force &&
+        if ((all || is_in_force(sk_X509_value(untrusted, i), now_s)) &&
             !push_ref(others, sk_X509_value(untrusted, i), err))
             return false;
     X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
@@ -289,19 +289,14 @@ static bool verify_with(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK
 }
 
 /*
- * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. CAs that are
- * not in force verify nothing; they are tried only for the better message.
+ * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. The second
+ * try, with CAs that are not in force too, is for its message: it names the one that expired.
  */
 bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
     STACK_OF(X509) **chain, struct t2c_error *err)
 {
-    struct t2c_error why = {0};
-    if (verify_with(leaf, untrusted, anchors, now_s, true, chain, err))
-        return true;
-    if (is_in_force(leaf, now_s) && !verify_with(leaf, untrusted, anchors, now_s, false, NULL, &why) &&
-        strstr(why.text, "does not verify") == NULL && err != NULL)
-        *err = why;
-    return false;
+    return verify_with(leaf, untrusted, anchors, now_s, false, chain, err) ||
+        verify_with(leaf, untrusted, anchors, now_s, true, chain, err);
 }
 
 /* One "type=value" of a subject, cut out of a writable copy of the text. */

@@ -351,6 +351,27 @@ START_TEST(an_intermediate_is_no_anchor)
 }
 END_TEST
 
+/* RFC 7030 4.1.3: a renewed CA has the name, and may have the key, of the one before it; both are in the bag. */
+START_TEST(renewed_ca_verifies)
+{
+    bool old_first = _i % 2 == 0;
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
+    T2C_CLEANUP(t2c_x509_freep)
+    X509 *old_root =
+        make(&(struct plan){"/CN=root", root_key, NULL, NULL, true, NOW - 2000 * DAY, NOW - 500 * DAY, NULL});
+    T2C_CLEANUP(t2c_x509_freep)
+    X509 *old_ca = make(&(struct plan){"/CN=ca", ca_key, root, root_key, true, NOW - 900 * DAY, NOW - DAY, NULL});
+    T2C_CLEANUP(t2c_x509s_freep)
+    STACK_OF(X509) *anchors = stack_of(old_first ? old_root : root, old_first ? root : old_root, NULL);
+    T2C_CLEANUP(t2c_x509s_freep)
+    STACK_OF(X509) *untrusted = stack_of(old_first ? old_ca : ca, old_first ? ca : old_ca, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct t2c_error err = {0};
+    ck_assert_msg(t2c_cert_verify(leaf, untrusted, anchors, NOW, &chain, &err), "%s", err.text);
+    ck_assert_int_eq(X509_cmp(sk_X509_value(chain, 1), ca), 0);
+}
+END_TEST
+
 /* The leaf lives from NOW - 1 day to NOW + 1 day, the CA for 100 days on both sides. */
 static const struct {
     int64_t now_s;
@@ -526,6 +547,7 @@ static Suite *suite(void)
     tcase_add_test(t, chain_is_built_without_the_root);
     tcase_add_test(t, intermediates_may_stand_beside_the_anchors);
     tcase_add_test(t, an_intermediate_is_no_anchor);
+    tcase_add_loop_test(t, renewed_ca_verifies, 0, 2);
     tcase_add_loop_test(t, times_are_checked, 0, COUNT(times));
     tcase_add_test(t, expired_intermediate_is_named);
     tcase_add_test(t, key_fits_or_not);
