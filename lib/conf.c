@@ -85,24 +85,29 @@ const char *t2c_conf_get(const CONF *conf, const char *section, const char *name
     return found;
 }
 
-static bool set(char **field, const CONF *conf, const char *name, const char *fallback, struct t2c_error *err)
+static const char *setting(const CONF *conf, const char *name, const char *fallback)
 {
     const char *value = conf != NULL ? t2c_conf_get(conf, NULL, name) : NULL;
-    if (value == NULL)
-        value = fallback;
-    if (value == NULL)
-        return true;
-    *field = strdup(value);
-    return *field != NULL || t2c_fail_nomem(err);
+    return value != NULL ? value : fallback;
 }
 
 /* A directory that is relative would be another one for each program. */
 static bool set_dir(char **field, const CONF *conf, const char *path, const char *name, const char *fallback,
     struct t2c_error *err)
 {
-    if (!set(field, conf, name, fallback, err))
-        return false;
-    return (*field)[0] == '/' || t2c_fail(err, T2C_INVALID, "%s: %s = %s must be an absolute path", path, name, *field);
+    const char *value = setting(conf, name, fallback);
+    if (value[0] != '/')
+        return t2c_fail(err, T2C_INVALID, "%s: %s = %s must be an absolute path", path, name, value);
+    *field = strdup(value);
+    return *field != NULL || t2c_fail_nomem(err);
+}
+
+static bool set_tcti(char **field, const CONF *conf, struct t2c_error *err)
+{
+    const char *value = setting(conf, "tcti", NULL);
+    if (value != NULL && (*field = strdup(value)) == NULL)
+        return t2c_fail_nomem(err);
+    return true;
 }
 
 bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
@@ -117,12 +122,12 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
     if ((named != NULL || access(path, F_OK) == 0) &&
         !t2c_conf_load(path, keys, sizeof(keys) / sizeof(keys[0]), &conf, err))
         return false;
-    const char *profile = conf != NULL ? t2c_conf_get(conf, NULL, "profile") : NULL;
-    if (profile != NULL && strcmp(profile, "tcg") != 0)
+    const char *profile = setting(conf, "profile", "tcg");
+    if (strcmp(profile, "tcg") != 0)
         return t2c_fail(err, T2C_INVALID, "%s: profile = %s is not known; this version knows: tcg", path, profile);
 
     struct t2c_settings settings = {0};
-    if (!set(&settings.tcti, conf, "tcti", NULL, err) ||
+    if (!set_tcti(&settings.tcti, conf, err) ||
         !set_dir(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
         !set_dir(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err)) {
         t2c_settings_fini(&settings);
