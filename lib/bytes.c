@@ -76,8 +76,8 @@ bool t2c_bytes_printf(struct t2c_bytes *bytes, struct t2c_error *err, const char
     return ok || (len >= 0 ? false : t2c_fail_nomem(err));
 }
 
-bool t2c_bytes_base64(struct t2c_bytes *bytes, const void *data, size_t data_len, size_t line_len,
-    struct t2c_error *err)
+bool t2c_bytes_base64(
+    struct t2c_bytes *bytes, const void *data, size_t data_len, size_t line_len, struct t2c_error *err)
 {
     size_t text_len = (data_len + 2) / 3 * 4;
     T2C_CLEANUP(t2c_freep) char *text = malloc(text_len + 1);

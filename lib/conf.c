@@ -36,8 +36,8 @@ static bool check_key(const char *path, const char *section, const char *name, c
         strcmp(section, TOP) == 0 ? "" : "section [", section_text(section), strcmp(section, TOP) == 0 ? "" : "]");
 }
 
-static bool check(const CONF *conf, const char *path, const struct t2c_conf_key *keys, size_t keys_n,
-    struct t2c_error *err)
+static bool check(
+    const CONF *conf, const char *path, const struct t2c_conf_key *keys, size_t keys_n, struct t2c_error *err)
 {
     STACK_OF(OPENSSL_CSTRING) *sections = NCONF_get_section_names(conf);
     bool ok = true;
@@ -51,8 +51,7 @@ static bool check(const CONF *conf, const char *path, const struct t2c_conf_key 
     return ok;
 }
 
-bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out,
-    struct t2c_error *err)
+bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     if (!t2c_file_read(path, CONF_MAX, &text, err))
@@ -92,8 +91,8 @@ static const char *setting(const CONF *conf, const char *name, const char *fallb
 }
 
 /* A directory that is relative would be another one for each program. */
-static bool set_dir(char **field, const CONF *conf, const char *path, const char *name, const char *fallback,
-    struct t2c_error *err)
+static bool set_dir(
+    char **field, const CONF *conf, const char *path, const char *name, const char *fallback, struct t2c_error *err)
 {
     const char *value = setting(conf, name, fallback);
     if (value[0] != '/')

@@ -99,14 +99,14 @@ static bool place(const char *path, const void *data, size_t data_len, const str
     return true;
 }
 
-bool t2c_file_replace(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
-    struct t2c_error *err)
+bool t2c_file_replace(
+    const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
     return place(path, data, data_len, owner, true, err);
 }
 
-bool t2c_file_create(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
-    struct t2c_error *err)
+bool t2c_file_create(
+    const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
     return place(path, data, data_len, owner, false, err);
 }

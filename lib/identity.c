@@ -12,8 +12,7 @@
 
 static const struct t2c_identity identities[] = {
     {"ek", "endorsement key", T2C_ROLE_EK, T2C_ALG_RSA_2048, 0,
-        {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002},
-            {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
+        {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002}, {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
             {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}}},
     {"srk", "storage root key", T2C_ROLE_SRK, T2C_ALG_RSA_2048, 0, {{T2C_ALG_OTHER, 0x81000001, 0}}},
     {"idevid", "factory identity", T2C_ROLE_IDEVID, T2C_ALG_EC_P256, 0x01C90000,
@@ -50,8 +49,9 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
             return t2c_fail_context(err, "%s", identity->name);
         }
     }
-    return t2c_fail(err, T2C_NOT_FOUND, "this TPM has no %s (nothing at handle 0x%08x); create it with: tpm2cloud key create %s",
-        identity->name, identity->slots[0].handle, identity->name);
+    return t2c_fail(err, T2C_NOT_FOUND,
+        "this TPM has no %s (nothing at handle 0x%08x); create it with: tpm2cloud key create %s", identity->name,
+        identity->slots[0].handle, identity->name);
 }
 
 /* NULL when the identity has no place for a key of ALG. */
@@ -84,8 +84,8 @@ static bool fits(const struct t2c_identity *identity, enum t2c_alg alg, const st
         t2c_template_fits(&template, t2c_key_public(key));
 }
 
-static bool fail_occupied(const struct t2c_identity *identity, enum t2c_alg alg, const struct t2c_key *key,
-    struct t2c_error *err)
+static bool fail_occupied(
+    const struct t2c_identity *identity, enum t2c_alg alg, const struct t2c_key *key, struct t2c_error *err)
 {
     char attributes[256];
     t2c_key_attributes(key, attributes, sizeof(attributes));
@@ -111,8 +111,8 @@ static bool fail_as(struct t2c_error *err, const struct t2c_error *why, const ch
     return t2c_fail_context(err, "%s", name);
 }
 
-bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out,
-    struct t2c_error *err)
+bool t2c_identity_create(
+    const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
@@ -155,8 +155,8 @@ static bool holds(const uint32_t *handles, size_t handles_n, uint32_t handle)
 }
 
 /* Where the certificate may be: with the key that is there; without a key at any of the indices. */
-static bool cert_candidates(const struct t2c_identity *identity, uint32_t out[SLOTS + 1], size_t *out_n,
-    struct t2c_error *err)
+static bool cert_candidates(
+    const struct t2c_identity *identity, uint32_t out[SLOTS + 1], size_t *out_n, struct t2c_error *err)
 {
     uint32_t handles[TPM2_MAX_CAP_HANDLES];
     size_t handles_n = 0, n = 0;
@@ -177,8 +177,8 @@ static bool cert_candidates(const struct t2c_identity *identity, uint32_t out[SL
     return true;
 }
 
-bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv,
-    struct t2c_error *err)
+bool t2c_identity_read_cert(
+    const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv, struct t2c_error *err)
 {
     uint32_t candidates[SLOTS + 1] = {0};
     size_t n = 0;

@@ -40,8 +40,8 @@ static bool check_supported(const struct t2c_key *key, struct t2c_error *err)
 {
     if (t2c_key_alg(key) != T2C_ALG_OTHER)
         return true;
-    return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm", key->label,
-        key->pub.publicArea.type);
+    return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm",
+        key->label, key->pub.publicArea.type);
 }
 
 bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
@@ -73,8 +73,8 @@ static bool unmarshal(struct t2c_key *key, const struct t2c_keyfile *file, struc
         pub_at != file->pub.len || priv_at != file->priv.len)
         return t2c_fail(err, T2C_INVALID, "the TPM structures in the key file are damaged");
     if (file->parent < TPM2_PERSISTENT_FIRST || file->parent > TPM2_PERSISTENT_LAST)
-        return t2c_fail(err, T2C_INVALID, "its parent is 0x%08x; this version uses keys below a persistent key only",
-            file->parent);
+        return t2c_fail(
+            err, T2C_INVALID, "its parent is 0x%08x; this version uses keys below a persistent key only", file->parent);
     key->parent = file->parent;
     key->needs_auth = !file->empty_auth;
     return true;
@@ -172,7 +172,7 @@ const struct t2c_hash *t2c_key_fixed_hash(const struct t2c_key *key)
     if (scheme == TPM2_ALG_NULL)
         return NULL;
     return t2c_hash_of_tpm_alg(rsa ? pub->parameters.rsaDetail.scheme.details.anySig.hashAlg
-                           : pub->parameters.eccDetail.scheme.details.anySig.hashAlg);
+                                   : pub->parameters.eccDetail.scheme.details.anySig.hashAlg);
 }
 
 bool t2c_key_can_sign(const struct t2c_key *key)
@@ -186,15 +186,10 @@ void t2c_key_attributes(const struct t2c_key *key, char *out, size_t out_len)
     static const struct {
         TPMA_OBJECT bit;
         const char *name;
-    } names[] = {{TPMA_OBJECT_FIXEDTPM, "fixedtpm"},
-        {TPMA_OBJECT_FIXEDPARENT, "fixedparent"},
-        {TPMA_OBJECT_SENSITIVEDATAORIGIN, "sensitivedataorigin"},
-        {TPMA_OBJECT_USERWITHAUTH, "userwithauth"},
-        {TPMA_OBJECT_ADMINWITHPOLICY, "adminwithpolicy"},
-        {TPMA_OBJECT_NODA, "noda"},
-        {TPMA_OBJECT_RESTRICTED, "restricted"},
-        {TPMA_OBJECT_DECRYPT, "decrypt"},
-        {TPMA_OBJECT_SIGN_ENCRYPT, "sign"}};
+    } names[] = {{TPMA_OBJECT_FIXEDTPM, "fixedtpm"}, {TPMA_OBJECT_FIXEDPARENT, "fixedparent"},
+        {TPMA_OBJECT_SENSITIVEDATAORIGIN, "sensitivedataorigin"}, {TPMA_OBJECT_USERWITHAUTH, "userwithauth"},
+        {TPMA_OBJECT_ADMINWITHPOLICY, "adminwithpolicy"}, {TPMA_OBJECT_NODA, "noda"},
+        {TPMA_OBJECT_RESTRICTED, "restricted"}, {TPMA_OBJECT_DECRYPT, "decrypt"}, {TPMA_OBJECT_SIGN_ENCRYPT, "sign"}};
     out[0] = '\0';
     size_t at = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && at < out_len; i++)
@@ -267,8 +262,8 @@ static uint16_t tpm_scheme(enum t2c_scheme scheme)
     return scheme == T2C_SCHEME_ECDSA ? TPM2_ALG_ECDSA : scheme == T2C_SCHEME_PKCS1 ? TPM2_ALG_RSASSA : TPM2_ALG_RSAPSS;
 }
 
-static bool check_sign(const struct t2c_key *key, enum t2c_scheme scheme, const struct t2c_hash *hash,
-    struct t2c_error *err)
+static bool check_sign(
+    const struct t2c_key *key, enum t2c_scheme scheme, const struct t2c_hash *hash, struct t2c_error *err)
 {
     const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
     if (!t2c_key_can_sign(key))
@@ -283,16 +278,16 @@ static bool check_sign(const struct t2c_key *key, enum t2c_scheme scheme, const 
     return true;
 }
 
-static bool append_padded(struct t2c_bytes *out, const uint8_t *number, size_t number_len, size_t len,
-    struct t2c_error *err)
+static bool append_padded(
+    struct t2c_bytes *out, const uint8_t *number, size_t number_len, size_t len, struct t2c_error *err)
 {
     static const uint8_t zeros[66];
     return number_len <= len && t2c_bytes_append(out, zeros, len - number_len, err) &&
         t2c_bytes_append(out, number, number_len, err);
 }
 
-static bool take_signature(const struct t2c_key *key, const TPMT_SIGNATURE *from, struct t2c_bytes *sig,
-    struct t2c_error *err)
+static bool take_signature(
+    const struct t2c_key *key, const TPMT_SIGNATURE *from, struct t2c_bytes *sig, struct t2c_error *err)
 {
     t2c_bytes_clear(sig);
     if (t2c_key_is_rsa(key))
@@ -319,14 +314,15 @@ bool t2c_key_sign(struct t2c_key *key, enum t2c_scheme scheme, const struct t2c_
         return false;
     if (!load(key, &use, err))
         return t2c_fail_context(err, "%s", key->label);
-    TSS2_RC rc = Esys_Sign(use.esys, key->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &tbs, &how, &outside, &made);
+    TSS2_RC rc =
+        Esys_Sign(use.esys, key->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &tbs, &how, &outside, &made);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "%s cannot sign a %s digest", key->label, hash->name);
     return take_signature(key, made, sig, err);
 }
 
-static bool append_keyfile(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv, struct t2c_bytes *pem,
-    struct t2c_error *err)
+static bool append_keyfile(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
+    struct t2c_bytes *pem, struct t2c_error *err)
 {
     uint8_t pub_blob[sizeof(*pub)], priv_blob[sizeof(*priv)];
     size_t pub_len = 0, priv_len = 0;
@@ -334,8 +330,8 @@ static bool append_keyfile(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TP
     if (Tss2_MU_TPM2B_PUBLIC_Marshal(pub, pub_blob, sizeof(pub_blob), &pub_len) != TSS2_RC_SUCCESS ||
         Tss2_MU_TPM2B_PRIVATE_Marshal(priv, priv_blob, sizeof(priv_blob), &priv_len) != TSS2_RC_SUCCESS)
         return t2c_fail(err, T2C_TPM, "the TPM made a key that cannot be encoded");
-    return t2c_bytes_append(&file.pub, pub_blob, pub_len, err) && t2c_bytes_append(&file.priv, priv_blob, priv_len, err) &&
-        t2c_keyfile_append(&file, pem, err);
+    return t2c_bytes_append(&file.pub, pub_blob, pub_len, err) &&
+        t2c_bytes_append(&file.priv, priv_blob, priv_len, err) && t2c_keyfile_append(&file, pem, err);
 }
 
 bool t2c_key_make_file(TPM2_HANDLE parent, enum t2c_alg alg, struct t2c_bytes *pem, struct t2c_error *err)

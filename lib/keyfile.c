@@ -28,20 +28,21 @@ typedef struct tpmkey {
     ASN1_OCTET_STRING *privkey;
 } TPMKEY;
 
-ASN1_SEQUENCE(TPMKEY) = {
-    ASN1_SIMPLE(TPMKEY, type, ASN1_OBJECT),
-    ASN1_EXP_OPT(TPMKEY, empty_auth, ASN1_BOOLEAN, 0),
-    ASN1_EXP_OPT(TPMKEY, policy, ASN1_ANY, 1),
-    ASN1_EXP_OPT(TPMKEY, secret, ASN1_OCTET_STRING, 2),
-    ASN1_EXP_OPT(TPMKEY, auth_policy, ASN1_ANY, 3),
-    ASN1_EXP_OPT(TPMKEY, description, ASN1_UTF8STRING, 4),
-    ASN1_EXP_OPT(TPMKEY, rsa_parent, ASN1_BOOLEAN, 5),
-    ASN1_SIMPLE(TPMKEY, parent, ASN1_INTEGER),
-    ASN1_SIMPLE(TPMKEY, pubkey, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(TPMKEY, privkey, ASN1_OCTET_STRING),
+ASN1_SEQUENCE(TPMKEY) =
+    {
+        ASN1_SIMPLE(TPMKEY, type, ASN1_OBJECT),
+        ASN1_EXP_OPT(TPMKEY, empty_auth, ASN1_BOOLEAN, 0),
+        ASN1_EXP_OPT(TPMKEY, policy, ASN1_ANY, 1),
+        ASN1_EXP_OPT(TPMKEY, secret, ASN1_OCTET_STRING, 2),
+        ASN1_EXP_OPT(TPMKEY, auth_policy, ASN1_ANY, 3),
+        ASN1_EXP_OPT(TPMKEY, description, ASN1_UTF8STRING, 4),
+        ASN1_EXP_OPT(TPMKEY, rsa_parent, ASN1_BOOLEAN, 5),
+        ASN1_SIMPLE(TPMKEY, parent, ASN1_INTEGER),
+        ASN1_SIMPLE(TPMKEY, pubkey, ASN1_OCTET_STRING),
+        ASN1_SIMPLE(TPMKEY, privkey, ASN1_OCTET_STRING),
 } static_ASN1_SEQUENCE_END(TPMKEY)
 
-static void tpmkey_freep(TPMKEY **key)
+        static void tpmkey_freep(TPMKEY * *key)
 {
     ASN1_item_free((ASN1_VALUE *)*key, ASN1_ITEM_rptr(TPMKEY));
 }
@@ -57,7 +58,8 @@ static bool check(const TPMKEY *key, struct t2c_error *err)
     char oid[64] = "";
     OBJ_obj2txt(oid, sizeof(oid), key->type, 1);
     if (strcmp(oid, LOADABLE) != 0)
-        return t2c_fail(err, T2C_INVALID, "a TPM key file of type %s; only loadable keys (%s) can be used", oid, LOADABLE);
+        return t2c_fail(
+            err, T2C_INVALID, "a TPM key file of type %s; only loadable keys (%s) can be used", oid, LOADABLE);
     if (key->policy != NULL || key->auth_policy != NULL)
         return t2c_fail(err, T2C_INVALID, "a TPM key file with a policy; this version uses keys without policy");
     return true;
@@ -85,7 +87,8 @@ bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out,
         return false;
     if (ASN1_INTEGER_get_uint64(&parent, key->parent) != 1 || parent > UINT32_MAX)
         return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file names an impossible parent");
-    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {.parent = (uint32_t)parent, .empty_auth = key->empty_auth > 0};
+    T2C_CLEANUP(t2c_keyfile_fini)
+    struct t2c_keyfile file = {.parent = (uint32_t)parent, .empty_auth = key->empty_auth > 0};
     if (!take(&file.pub, key->pubkey, err) || !take(&file.priv, key->privkey, err))
         return false;
     *out = file;

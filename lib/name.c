@@ -57,33 +57,33 @@ bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t
     if (t2c_key_open_file(path, uri->name, out, &why))
         return true;
     if (why.code == T2C_NOT_FOUND)
-        return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", uri->name,
-            path, uri->name);
+        return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s",
+            uri->name, path, uri->name);
     if (err != NULL)
         *err = why;
     return false;
 }
 
 /* DER is what TCG's indices hold; older scripts stored PEM. */
-static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) **out, struct t2c_error *err)
+static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     return t2c_cert_parse(content->data, content->len, out, err) || t2c_fail_context(err, "NV index 0x%08x", index);
 }
 
-static bool read_nv(uint32_t index, STACK_OF(X509) **out, struct t2c_error *err)
+static bool read_nv(uint32_t index, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     return t2c_nv_read(index, &content, err) && parse_nv(index, &content, out, err);
 }
 
-static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) **out, struct t2c_error *err)
+static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     uint32_t nv = 0;
     return t2c_identity_read_cert(identity, &content, &nv, err) && parse_nv(nv, &content, out, err);
 }
 
-bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err)
+bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     char path[PATH_MAX];
     if (uri->nv != 0)
@@ -98,8 +98,9 @@ bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct
     if (t2c_cert_read_file(path, out, err))
         return true;
     if (err != NULL && err->code == T2C_NOT_FOUND)
-        t2c_fail(err, T2C_NOT_FOUND, "there is no certificate of %s (no %s); import one with: tpm2cloud cert import %s FILE",
-            uri->name, path, uri->name);
+        t2c_fail(err, T2C_NOT_FOUND,
+            "there is no certificate of %s (no %s); import one with: tpm2cloud cert import %s FILE", uri->name, path,
+            uri->name);
     return false;
 }
 
@@ -115,8 +116,8 @@ bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err)
         return false;
     if (access(key_path, F_OK) == 0 || access(cert_path, F_OK) == 0)
         return true;
-    return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", uri->name,
-        key_path, uri->name);
+    return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s",
+        uri->name, key_path, uri->name);
 }
 
 /* Makes the directory that PATH is in. */
@@ -128,8 +129,8 @@ static bool make_dir_of(const char *path, mode_t mode, struct t2c_error *err)
 }
 
 /* Success when PATH holds a key that fits ALG. Errors: EXISTS when it holds another, NOT_FOUND when there is none. */
-static bool open_existing(const char *path, const char *name, enum t2c_alg alg, struct t2c_key **out,
-    struct t2c_error *err)
+static bool open_existing(
+    const char *path, const char *name, enum t2c_alg alg, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     if (!t2c_key_open_file(path, name, &key, err))
@@ -178,7 +179,7 @@ bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct 
 }
 
 /* Checks that the first certificate of CHAIN certifies the numbers of KEY. */
-static bool check_fits(const char *name, const STACK_OF(X509) *chain, struct t2c_error *err)
+static bool check_fits(const char *name, const STACK_OF(X509) * chain, struct t2c_error *err)
 {
     struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -194,7 +195,7 @@ static bool check_fits(const char *name, const STACK_OF(X509) *chain, struct t2c
         subject, name);
 }
 
-static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
+static bool append_der(const STACK_OF(X509) * chain, struct t2c_bytes *out, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(chain); i++) {
         unsigned char *der = NULL;
@@ -207,7 +208,7 @@ static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struc
     return true;
 }
 
-static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) *chain, char *where, size_t where_len,
+static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) * chain, char *where, size_t where_len,
     struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, old = {0};
@@ -222,9 +223,10 @@ static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) *cha
             return true;
         if (parse_nv(index, &old, &held, &why))
             return t2c_fail(err, T2C_EXISTS,
-            "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and remove it "
-            "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
-            index, name, name, index);
+                "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and "
+                "remove it "
+                "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
+                index, name, name, index);
         why.code = T2C_NOT_FOUND; /* what an interrupted import left */
     }
     if (why.code != T2C_NOT_FOUND) {
@@ -235,13 +237,13 @@ static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) *cha
     if (!t2c_nv_write(index, der.data, der.len, &cleared_with_owner, err))
         return false;
     if (cleared_with_owner)
-        snprintf(where, where_len, "NV index 0x%08x, made by the owner since the platform hierarchy is closed: TPM2_Clear removes it",
-            index);
+        snprintf(where, where_len,
+            "NV index 0x%08x, made by the owner since the platform hierarchy is closed: TPM2_Clear removes it", index);
     return true;
 }
 
-bool t2c_name_write_certs(const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len,
-    struct t2c_error *err)
+bool t2c_name_write_certs(
+    const char *name, const STACK_OF(X509) * chain, char *where, size_t where_len, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
     const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};

@@ -15,7 +15,8 @@ static const struct {
     TPMA_NV attributes;
 } owners[] = {
     {ESYS_TR_RH_PLATFORM,
-        TPMA_NV_PPWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE},
+        TPMA_NV_PPWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA |
+            TPMA_NV_PLATFORMCREATE},
     {ESYS_TR_RH_OWNER, TPMA_NV_OWNERWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA},
 };
 
@@ -26,10 +27,14 @@ static uint16_t chunk_len(ESYS_CONTEXT *esys)
     const uint16_t smallest = 512; /* PC Client Platform TPM Profile */
     if (Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
             TPM2_PT_NV_BUFFER_MAX, 1, &more, &data) != TSS2_RC_SUCCESS ||
-        data->data.tpmProperties.count != 1 || data->data.tpmProperties.tpmProperty[0].property != TPM2_PT_NV_BUFFER_MAX)
+        data->data.tpmProperties.count != 1 ||
+        data->data.tpmProperties.tpmProperty[0].property != TPM2_PT_NV_BUFFER_MAX)
         return smallest;
     uint32_t max = data->data.tpmProperties.tpmProperty[0].value;
-    return max == 0 ? smallest : max < smallest ? (uint16_t)max : max > TPM2_MAX_NV_BUFFER_SIZE ? TPM2_MAX_NV_BUFFER_SIZE : (uint16_t)max;
+    return max == 0                     ? smallest
+        : max < smallest                ? (uint16_t)max
+        : max > TPM2_MAX_NV_BUFFER_SIZE ? TPM2_MAX_NV_BUFFER_SIZE
+                                        : (uint16_t)max;
 }
 
 static bool open_index(ESYS_CONTEXT *esys, uint32_t index, ESYS_TR *tr, struct t2c_error *err)
@@ -79,8 +84,8 @@ bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
     return ok || t2c_fail_context(err, "NV index 0x%08x", index);
 }
 
-static bool write_chunks(ESYS_CONTEXT *esys, ESYS_TR hierarchy, ESYS_TR tr, const uint8_t *data, size_t data_len,
-    struct t2c_error *err)
+static bool write_chunks(
+    ESYS_CONTEXT *esys, ESYS_TR hierarchy, ESYS_TR tr, const uint8_t *data, size_t data_len, struct t2c_error *err)
 {
     uint16_t step = chunk_len(esys);
     for (size_t at = 0; at < data_len;) {
@@ -102,8 +107,8 @@ static TSS2_RC define(ESYS_CONTEXT *esys, size_t owner, uint32_t index, size_t l
                                         .nameAlg = TPM2_ALG_SHA256,
                                         .attributes = owners[owner].attributes,
                                         .dataSize = (UINT16)len}};
-    return Esys_NV_DefineSpace(esys, owners[owner].hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth,
-        &public, tr);
+    return Esys_NV_DefineSpace(
+        esys, owners[owner].hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth, &public, tr);
 }
 
 static bool undefine(ESYS_CONTEXT *esys, ESYS_TR hierarchy, ESYS_TR tr)
@@ -122,7 +127,8 @@ static bool remove_index(ESYS_CONTEXT *esys, uint32_t index, struct t2c_error *e
         return true;
     Esys_TR_Close(esys, &tr);
     return t2c_fail(err, T2C_EXISTS,
-        "NV index 0x%08x is in use and cannot be removed; remove it with: tpm2_nvundefine -C p 0x%08x (or -C o)", index, index);
+        "NV index 0x%08x is in use and cannot be removed; remove it with: tpm2_nvundefine -C p 0x%08x (or -C o)", index,
+        index);
 }
 
 bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err)

@@ -34,13 +34,13 @@ static bool read_public(ESYS_CONTEXT *esys, ESYS_TR tr, TPM2B_PUBLIC *pub, struc
     return true;
 }
 
-bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub,
-    struct t2c_error *err)
+bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub, struct t2c_error *err)
 {
     ESYS_TR found = ESYS_TR_NONE;
     TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &found);
     if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
+        return t2c_fail_tss(
+            err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
     if (!public_of_tr(use->esys, found, pub) && !read_public(use->esys, found, pub, err))
         return false;
     *tr = found;
@@ -50,16 +50,16 @@ bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, T
 bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle, struct t2c_error *err)
 {
     ESYS_TR persistent = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_EvictControl(use->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-        handle, &persistent);
+    TSS2_RC rc = Esys_EvictControl(
+        use->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot persist the key at handle 0x%08x", handle);
     Esys_TR_Close(use->esys, &persistent);
     return true;
 }
 
-bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    TPM2_HANDLE handle, struct t2c_error *err)
+bool t2c_object_make_primary(
+    struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template, TPM2_HANDLE handle, struct t2c_error *err)
 {
     const TPM2B_SENSITIVE_CREATE empty_auth = {0};
     const TPM2B_DATA no_outside_info = {0};
@@ -81,7 +81,8 @@ static bool open_parent(struct t2c_tpm_use *use, TPM2_HANDLE parent, ESYS_TR *tr
     if (t2c_object_open(use, parent, tr, &unused, err))
         return true;
     bool srk = parent == 0x81000001 && err != NULL && err->code == T2C_NOT_FOUND;
-    return t2c_fail_context(err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
+    return t2c_fail_context(
+        err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
 }
 
 bool t2c_object_make_child(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *template,

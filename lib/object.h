@@ -10,8 +10,8 @@
  * Reads the public area at persistent HANDLE with one TPM command. Gives: *pub and *tr, which belongs to the connection:
  * ESYS gives the same one to all who ask for this handle, so nobody closes it. Errors: NOT_FOUND when nothing sits there.
  */
-bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub,
-    struct t2c_error *err);
+bool t2c_object_open(
+    struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub, struct t2c_error *err);
 
 /* Makes the primary object of TEMPLATE under HIERARCHY (ESYS_TR_RH_...) and persists it at HANDLE. */
 bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,

@@ -124,8 +124,8 @@ bool t2c_template_fill(enum t2c_role role_id, enum t2c_alg alg, TPM2B_PUBLIC *ou
     const struct role *role = find_role(role_id);
     const struct algorithm *a = find_algorithm(alg);
     if (a == NULL || (is_storage(role_id) && alg != T2C_ALG_RSA_2048 && alg != T2C_ALG_EC_P256))
-        return t2c_fail(err, T2C_INVALID, "there is no template of %s with the algorithm %s", role->text,
-            t2c_alg_name(alg));
+        return t2c_fail(
+            err, T2C_INVALID, "there is no template of %s with the algorithm %s", role->text, t2c_alg_name(alg));
     const struct t2c_hash *name_hash =
         t2c_hash_find(role_id == T2C_ROLE_IDEVID || role_id == T2C_ROLE_IAK ? a->name_hash : "SHA256");
     TPM2B_PUBLIC template = {0};

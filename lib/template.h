@@ -7,7 +7,6 @@
 #include "policy.h"
 #include "tpm2cloud/identity.h"
 
-
 /* Fills *out. Errors: INVALID when the role has no template for ALG. */
 bool t2c_template_fill(enum t2c_role role, enum t2c_alg alg, TPM2B_PUBLIC *out, struct t2c_error *err);
 

@@ -182,7 +182,9 @@ static const struct {
     {TPM2_RC_NV_RATE, T2C_RETRY, "the TPM limits NV writes to spare its memory: try again later"},
     {TPM2_RC_NV_UNAVAILABLE, T2C_RETRY, NULL},
     {TPM2_RC_INITIALIZE, T2C_TPM, "the TPM was not started up: run tpm2_startup -c"},
-    {TPM2_RC_INTEGRITY, T2C_TPM, "the key belongs to another TPM, or this TPM was cleared since it was made: remove its file and create it again"},
+    {TPM2_RC_INTEGRITY, T2C_TPM,
+        "the key belongs to another TPM, or this TPM was cleared since it was made: remove its file and create it "
+        "again"},
 };
 
 static bool is_transport(TSS2_RC rc)
@@ -210,8 +212,8 @@ bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    t2c_fail(err, code, "%s: %s 0x%03x (%s)%s%s", what, transport ? "transport error" : "TPM answered", rc, Tss2_RC_Decode(rc), hint != NULL ? "; " : "",
-        hint != NULL ? hint : "");
+    t2c_fail(err, code, "%s: %s 0x%03x (%s)%s%s", what, transport ? "transport error" : "TPM answered", rc,
+        Tss2_RC_Decode(rc), hint != NULL ? "; " : "", hint != NULL ? hint : "");
     err->detail = rc;
     return false;
 }
@@ -226,8 +228,8 @@ void t2c_transient_fini(struct t2c_transient *transient)
 static bool properties(ESYS_CONTEXT *esys, uint32_t first, TPMS_CAPABILITY_DATA **out, struct t2c_error *err)
 {
     TPMI_YES_NO more = 0;
-    TSS2_RC rc = Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, 64,
-        &more, out);
+    TSS2_RC rc = Esys_GetCapability(
+        esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, 64, &more, out);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot read the TPM's properties");
 }
 

@@ -59,8 +59,8 @@ static bool set_text(struct piece name, struct piece value, char *out, size_t ou
 }
 
 /* A handle or index of the form 0xHEX, within [low, high]. */
-static bool set_number(struct piece name, struct piece value, uint32_t low, uint32_t high, uint32_t *out,
-    struct t2c_error *err)
+static bool set_number(
+    struct piece name, struct piece value, uint32_t low, uint32_t high, uint32_t *out, struct t2c_error *err)
 {
     char text[16] = "";
     if (*out != 0)
@@ -74,8 +74,8 @@ static bool set_number(struct piece name, struct piece value, uint32_t low, uint
             number = strtoull(text, &end, 16);
     }
     if (end == text || *end != '\0' || number < low || number > high)
-        return t2c_fail(err, T2C_INVALID, "URI attribute %.*s=%.*s must be from 0x%08x to 0x%08x", (int)name.len, name.text,
-            (int)value.len, value.text, low, high);
+        return t2c_fail(err, T2C_INVALID, "URI attribute %.*s=%.*s must be from 0x%08x to 0x%08x", (int)name.len,
+            name.text, (int)value.len, value.text, low, high);
     *out = (uint32_t)number;
     return true;
 }
@@ -91,8 +91,8 @@ static bool set_type(struct piece value, enum t2c_uri_type *out, struct t2c_erro
     else if (is(value, "cert"))
         *out = T2C_URI_CERT;
     else
-        return t2c_fail(err, T2C_INVALID, "URI attribute type=%.*s must be private, public or cert", (int)value.len,
-            value.text);
+        return t2c_fail(
+            err, T2C_INVALID, "URI attribute type=%.*s must be private, public or cert", (int)value.len, value.text);
     return true;
 }
 
@@ -118,16 +118,16 @@ static bool set_path_attribute(struct piece name, struct piece value, struct t2c
             (uri->file[0] == '/' || t2c_fail(err, T2C_INVALID, "URI attribute file must be an absolute path"));
     if (is(name, "type"))
         return set_type(value, &uri->type, err);
-    return t2c_fail(err, T2C_INVALID, "unknown URI attribute \"%.*s\"; known are handle, nv, file, type", (int)name.len,
-        name.text);
+    return t2c_fail(
+        err, T2C_INVALID, "unknown URI attribute \"%.*s\"; known are handle, nv, file, type", (int)name.len, name.text);
 }
 
 static bool set_query_attribute(struct piece name, struct piece value, struct t2c_uri *uri, struct t2c_error *err)
 {
     if (is(name, "auth-source"))
         return set_auth_source(name, value, uri, err);
-    return t2c_fail(err, T2C_INVALID, "unknown URI attribute \"%.*s\" after '?'; known is auth-source", (int)name.len,
-        name.text);
+    return t2c_fail(
+        err, T2C_INVALID, "unknown URI attribute \"%.*s\" after '?'; known is auth-source", (int)name.len, name.text);
 }
 
 /* Splits "name=value" and hands it to the right setter. */
@@ -147,8 +147,8 @@ bool t2c_uri_name_valid(const char *name, size_t name_len)
         return false;
     for (size_t i = 0; i < name_len; i++) {
         char c = name[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-            c == '-';
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+            c == '_' || c == '-';
         if (!good)
             return false;
     }
@@ -161,7 +161,8 @@ static bool set_name(struct piece piece, struct t2c_uri *uri, struct t2c_error *
         return true;
     if (!t2c_uri_name_valid(piece.text, piece.len))
         return t2c_fail(err, T2C_INVALID,
-            "\"%.*s\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", (int)piece.len, piece.text);
+            "\"%.*s\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", (int)piece.len,
+            piece.text);
     memcpy(uri->name, piece.text, piece.len);
     return true;
 }

@@ -78,7 +78,8 @@ static int decoder_pem_decode(void *context, OSSL_CORE_BIO *in, int selection, O
     BIO *bio = BIO_new_mem_buf(block.data, (int)block.len);
     unsigned char *der = NULL;
     long der_len = 0;
-    int ok = bio != NULL && PEM_bytes_read_bio(&der, &der_len, NULL, T2C_WRAPPER_LABEL, bio, t2c_no_passphrase, NULL) == 1;
+    int ok =
+        bio != NULL && PEM_bytes_read_bio(&der, &der_len, NULL, T2C_WRAPPER_LABEL, bio, t2c_no_passphrase, NULL) == 1;
     BIO_free(bio);
     if (ok) {
         char structure[] = STRUCTURE;
@@ -112,8 +113,8 @@ static int decode_key(const struct provider *provider, OSSL_CORE_BIO *in, bool r
     struct t2c_error err = {0};
     if (!read_all(provider, in, &der))
         return 1;
-    if (!t2c_wrapper_parse_der(der.data, der.len, &text, &err) ||
-        !t2c_uri_parse((const char *)text.data, &uri, &err) || !t2c_name_open_key(&uri, &key, &err))
+    if (!t2c_wrapper_parse_der(der.data, der.len, &text, &err) || !t2c_uri_parse((const char *)text.data, &uri, &err) ||
+        !t2c_name_open_key(&uri, &key, &err))
         return provider_report(provider, &err);
     if (t2c_key_is_rsa(key) != rsa)
         return 1;
@@ -138,12 +139,12 @@ static int decoder_ec_decode(void *context, OSSL_CORE_BIO *in, int selection, OS
     return decode_key(context, in, false, callback, arg);
 }
 
-#define FUNCTIONS(decode)                                                                                    \
-    {                                                                                                        \
-        {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))decoder_newctx},                                          \
-            {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))decoder_freectx},                                    \
-            {OSSL_FUNC_DECODER_DOES_SELECTION, (void (*)(void))decoder_does_selection},                      \
-            {OSSL_FUNC_DECODER_DECODE, (void (*)(void))(decode)}, {0, NULL},                                 \
+#define FUNCTIONS(decode)                                                               \
+    {                                                                                   \
+        {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))decoder_newctx},                     \
+            {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))decoder_freectx},               \
+            {OSSL_FUNC_DECODER_DOES_SELECTION, (void (*)(void))decoder_does_selection}, \
+            {OSSL_FUNC_DECODER_DECODE, (void (*)(void))(decode)}, {0, NULL},            \
     }
 
 const OSSL_DISPATCH decoder_pem_functions[] = FUNCTIONS(decoder_pem_decode);

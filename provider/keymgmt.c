@@ -219,14 +219,14 @@ static int keymgmt_get_params(void *context, OSSL_PARAM params[])
     return 1;
 }
 
-#define COMMON_GETTABLE                                                                                      \
-    OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL), OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),         \
-        OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),                                                      \
-        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),                                     \
+#define COMMON_GETTABLE                                                                              \
+    OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL), OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL), \
+        OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),                                              \
+        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),                             \
         OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0)
 #define RSA_PUBLIC OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0)
-#define EC_PUBLIC                                                                                            \
-    OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),                                             \
+#define EC_PUBLIC                                                \
+    OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0), \
         OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0)
 
 static const OSSL_PARAM *keymgmt_rsa_gettable_params(void *context)
@@ -310,14 +310,16 @@ static const char *keymgmt_ec_query_operation_name(int operation)
     return operation == OSSL_OP_SIGNATURE ? "ECDSA" : "EC";
 }
 
-#define COMMON_FUNCTIONS                                                                                     \
-    {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))keymgmt_new}, {OSSL_FUNC_KEYMGMT_LOAD, (void (*)(void))keymgmt_load}, \
-        {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))keymgmt_free},     \
-        {OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))keymgmt_dup}, {OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))keymgmt_has},     \
-        {OSSL_FUNC_KEYMGMT_MATCH, (void (*)(void))keymgmt_match},                                            \
-        {OSSL_FUNC_KEYMGMT_VALIDATE, (void (*)(void))keymgmt_validate},                                      \
-        {OSSL_FUNC_KEYMGMT_GET_PARAMS, (void (*)(void))keymgmt_get_params},                                  \
-        {OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))keymgmt_export}
+#define COMMON_FUNCTIONS                                                                                              \
+    {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))keymgmt_new}, {OSSL_FUNC_KEYMGMT_LOAD, (void (*)(void))keymgmt_load},     \
+        {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))keymgmt_free}, {OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))keymgmt_dup}, \
+        {OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))keymgmt_has},                                                         \
+        {OSSL_FUNC_KEYMGMT_MATCH, (void (*)(void))keymgmt_match},                                                     \
+        {OSSL_FUNC_KEYMGMT_VALIDATE, (void (*)(void))keymgmt_validate},                                               \
+        {OSSL_FUNC_KEYMGMT_GET_PARAMS, (void (*)(void))keymgmt_get_params},                                           \
+    {                                                                                                                 \
+        OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))keymgmt_export                                                      \
+    }
 
 const OSSL_DISPATCH keymgmt_rsa_functions[] = {
     COMMON_FUNCTIONS,

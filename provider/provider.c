@@ -105,7 +105,8 @@ static int provider_get_params(void *context, OSSL_PARAM params[])
     OSSL_PARAM *status = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_STATUS);
     return set_text(params, OSSL_PROV_PARAM_NAME, "tpm2cloud: TPM 2.0 keys and certificates") &&
         set_text(params, OSSL_PROV_PARAM_VERSION, PACKAGE_VERSION) &&
-        set_text(params, OSSL_PROV_PARAM_BUILDINFO, PACKAGE_STRING) && (status == NULL || OSSL_PARAM_set_int(status, 1));
+        set_text(params, OSSL_PROV_PARAM_BUILDINFO, PACKAGE_STRING) &&
+        (status == NULL || OSSL_PARAM_set_int(status, 1));
 }
 
 static const OSSL_ITEM *provider_get_reason_strings(void *context)
@@ -136,7 +137,8 @@ static const OSSL_ALGORITHM *provider_query_operation(void *context, int operati
         {RSA_NAMES, PROPERTIES, signature_rsa_functions, "RSA signatures by a TPM"},
         {"ECDSA", PROPERTIES, signature_ecdsa_functions, "ECDSA signatures by a TPM"}, {NULL, NULL, NULL, NULL}};
     static const OSSL_ALGORITHM store[] = {
-        {"tpm2cloud", PROPERTIES, store_functions, "keys and certificates by tpm2cloud: URI"}, {NULL, NULL, NULL, NULL}};
+        {"tpm2cloud", PROPERTIES, store_functions, "keys and certificates by tpm2cloud: URI"},
+        {NULL, NULL, NULL, NULL}};
     static const OSSL_ALGORITHM decoder[] = {
         {"DER", PROPERTIES ",input=pem", decoder_pem_functions, "PEM file that wraps a tpm2cloud: URI"},
         {RSA_NAMES, PROPERTIES ",input=der,structure=tpm2cloud-uri", decoder_rsa_functions, "RSA key of a wrapped URI"},
@@ -191,8 +193,8 @@ static void take_upcalls(struct provider *provider, const OSSL_DISPATCH *in)
         }
 }
 
-int OSSL_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
-    void **context)
+int OSSL_provider_init(
+    const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **context)
 {
     struct provider *provider = calloc(1, sizeof(*provider));
     if (provider == NULL)

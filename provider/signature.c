@@ -192,7 +192,8 @@ static int check_pss(const struct signature *signature, const struct t2c_hash *h
     if (signature->scheme != T2C_SCHEME_PSS)
         return 1;
     if (signature->mgf1 != NULL && signature->mgf1 != hash)
-        return fail(signature, T2C_INVALID, "the TPM uses the signature's digest for MGF1 too, not", signature->mgf1->alias);
+        return fail(
+            signature, T2C_INVALID, "the TPM uses the signature's digest for MGF1 too, not", signature->mgf1->alias);
     if (len == RSA_PSS_SALTLEN_DIGEST || len == RSA_PSS_SALTLEN_AUTO || len == SALTLEN_AUTO_DIGEST_MAX ||
         (len > 0 && (size_t)len == hash->len))
         return 1;
@@ -400,8 +401,8 @@ static int give_rsa(const struct t2c_bytes *raw, unsigned char *out, size_t *out
     return 1;
 }
 
-static int signature_sign(void *context, unsigned char *out, size_t *out_len, size_t out_size, const unsigned char *digest,
-    size_t digest_len)
+static int signature_sign(
+    void *context, unsigned char *out, size_t *out_len, size_t out_size, const unsigned char *digest, size_t digest_len)
 {
     T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct signature *signature = context;
@@ -435,8 +436,8 @@ static int signature_digest_sign_init(void *context, const char *digest_name, vo
         return 0;
     const struct t2c_hash *fixed = t2c_key_fixed_hash(signature->key);
     const char *name = digest_name != NULL && digest_name[0] != '\0' ? digest_name
-        : fixed != NULL                                                ? fixed->alias
-                                                                       : "SHA256";
+        : fixed != NULL                                              ? fixed->alias
+                                                                     : "SHA256";
     if (!set_digest(signature, name) || !signature_set_ctx_params(signature, params))
         return 0;
     EVP_MD_CTX_free(signature->md_ctx);
@@ -465,18 +466,20 @@ static int signature_digest_sign_final(void *context, unsigned char *out, size_t
         signature_sign(signature, out, out_len, out_size, digest, digest_len);
 }
 
-#define COMMON_FUNCTIONS                                                                                     \
-    {OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))signature_freectx},                                        \
-        {OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))signature_dupctx},                                      \
-        {OSSL_FUNC_SIGNATURE_SIGN_INIT, (void (*)(void))signature_sign_init},                                \
-        {OSSL_FUNC_SIGNATURE_SIGN, (void (*)(void))signature_sign},                                          \
-        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))signature_digest_sign_init},                  \
-        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))signature_digest_sign_update},              \
-        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))signature_digest_sign_final},                \
-        {OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))signature_get_ctx_params},                      \
-        {OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, (void (*)(void))signature_gettable_ctx_params},            \
-        {OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, (void (*)(void))signature_set_ctx_params},                      \
-        {OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, (void (*)(void))signature_settable_ctx_params}
+#define COMMON_FUNCTIONS                                                                          \
+    {OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))signature_freectx},                             \
+        {OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))signature_dupctx},                           \
+        {OSSL_FUNC_SIGNATURE_SIGN_INIT, (void (*)(void))signature_sign_init},                     \
+        {OSSL_FUNC_SIGNATURE_SIGN, (void (*)(void))signature_sign},                               \
+        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))signature_digest_sign_init},       \
+        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))signature_digest_sign_update},   \
+        {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))signature_digest_sign_final},     \
+        {OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))signature_get_ctx_params},           \
+        {OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, (void (*)(void))signature_gettable_ctx_params}, \
+        {OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, (void (*)(void))signature_set_ctx_params},           \
+    {                                                                                             \
+        OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, (void (*)(void))signature_settable_ctx_params    \
+    }
 
 const OSSL_DISPATCH signature_rsa_functions[] = {
     {OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))signature_rsa_newctx},

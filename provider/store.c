@@ -28,7 +28,7 @@ struct store {
     int expect; /* OSSL_STORE_INFO_..., 0: anything */
     enum step step;
     bool gave_key;
-    STACK_OF(X509) *certs;
+    STACK_OF(X509) * certs;
     struct t2c_name_list names;
     size_t next; /* certificate or name */
 };
@@ -71,7 +71,8 @@ static int store_set_ctx_params(void *context, const OSSL_PARAM params[])
         return 1;
     for (size_t i = 0; i < sizeof(searches) / sizeof(searches[0]); i++)
         if (OSSL_PARAM_locate_const(params, searches[i]) != NULL) {
-            t2c_fail(&err, T2C_INVALID, "tpm2cloud: URIs name what they want; searching by %s is not offered", searches[i]);
+            t2c_fail(
+                &err, T2C_INVALID, "tpm2cloud: URIs name what they want; searching by %s is not offered", searches[i]);
             return provider_report(store->provider, &err);
         }
     const OSSL_PARAM *expect = OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT);
@@ -121,8 +122,8 @@ static int load_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error err = {0};
     bool public = store->expect == OSSL_STORE_INFO_PUBKEY || store->uri.type == T2C_URI_PUBLIC;
-    bool only = store->expect != 0 || store->uri.type != T2C_URI_ANY ||
-        (store->uri.name[0] == '\0' && store->uri.nv == 0);
+    bool only =
+        store->expect != 0 || store->uri.type != T2C_URI_ANY || (store->uri.name[0] == '\0' && store->uri.nv == 0);
     store->step = only ? AT_END : AT_CERTS;
     if (!t2c_name_open_key(&store->uri, &key, &err))
         return err.code == T2C_NOT_FOUND && !only && load_certs(store, callback, arg) ? 1 : stop(store, &err);
@@ -177,16 +178,16 @@ static int load_names(struct store *store, OSSL_CALLBACK *callback, void *arg)
     return give_name(entry, callback, arg);
 }
 
-static int store_load(void *context, OSSL_CALLBACK *callback, void *arg, OSSL_PASSPHRASE_CALLBACK *passphrase,
-    void *passphrase_arg)
+static int store_load(
+    void *context, OSSL_CALLBACK *callback, void *arg, OSSL_PASSPHRASE_CALLBACK *passphrase, void *passphrase_arg)
 {
     T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct store *store = context;
     (void)passphrase;
     (void)passphrase_arg;
     bool key = wants(store, OSSL_STORE_INFO_PKEY) || store->expect == OSSL_STORE_INFO_PUBKEY;
-    bool certs = wants(store, OSSL_STORE_INFO_CERT) &&
-        (store->uri.type == T2C_URI_ANY || store->uri.type == T2C_URI_CERT);
+    bool certs =
+        wants(store, OSSL_STORE_INFO_CERT) && (store->uri.type == T2C_URI_ANY || store->uri.type == T2C_URI_CERT);
     if (store->step == AT_KEY && !key)
         store->step = AT_CERTS;
     if (store->step == AT_CERTS && !certs)

@@ -16,20 +16,23 @@ static const struct {
     {T2C_POLICY_EK_A, "SHA384",
         "8bbf2266537c171cb56e403c4dc1d4b64f432611dc386e6f532050c3278c930e143e8bb1133824ccb431053871c6db53"},
     {T2C_POLICY_EK_A, "SHA512",
-        "1e3b76502c8a1425aa0b7b3fc646a1b0fae063b03b5368f9c4cddecaff0891dd682bac1a85d4d832b781ea451915de5fc5bf0dc4a1917cd4"
+        "1e3b76502c8a1425aa0b7b3fc646a1b0fae063b03b5368f9c4cddecaff0891dd682bac1a85d4d832b781ea451915de5fc5bf0dc4a1917c"
+        "d4"
         "2fa041e3f998e0ee"},
     {T2C_POLICY_EK_B, "SHA256", "ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0"},
     {T2C_POLICY_IDEVID, "SHA256", "ad6b3a2284fd698a0710bf5cc1b9bdf15e2532e3f601fa4b93a6a8fa8de579ea"},
     {T2C_POLICY_IDEVID, "SHA384",
         "4db1aa836d0b5615df6ee53a40ef70c61c217f4303d44695925972bc927006cfa5cbdf6dc18c4dbe329b2f1542c3dd33"},
     {T2C_POLICY_IDEVID, "SHA512",
-        "7dd7500fd6c1b94f97a6af910da147301ef28f662fee06f225a4ccadda3b4e6b38e66b2f3ad5dee1a0503cd2daedb1e68cfe4f84b03a8cd2"
+        "7dd7500fd6c1b94f97a6af910da147301ef28f662fee06f225a4ccadda3b4e6b38e66b2f3ad5dee1a0503cd2daedb1e68cfe4f84b03a8c"
+        "d2"
         "2bb6a976f071a72f"},
     {T2C_POLICY_IAK, "SHA256", "5437182326e414fca797d5f174615a1641f61255797c3a2b22c21d120b2d1e07"},
     {T2C_POLICY_IAK, "SHA384",
         "129d94ebf84556652c6eef43bbb757512ac87e52be7b349ca6ce4d826f749fcf672f51716c5cbb605f313bf345aab312"},
     {T2C_POLICY_IAK, "SHA512",
-        "8060d1fb31716a29e48a6e5fece088bcfc1b278fc162255e81c3eca3544cd44af94410c3715d561cccd9e39a6cb2646d43535bb54ea88710"
+        "8060d1fb31716a29e48a6e5fece088bcfc1b278fc162255e81c3eca3544cd44af94410c3715d561cccd9e39a6cb2646d43535bb54ea887"
+        "10"
         "deb5f7836bd9b586"},
 };
 
@@ -38,7 +41,8 @@ START_TEST(digest_is_the_published_one)
     TPM2B_DIGEST digest = {0};
     struct t2c_error err = {0};
     char hex[2 * 64 + 1];
-    ck_assert_msg(t2c_policy_digest(published[_i].policy, t2c_hash_find(published[_i].hash), &digest, &err), "%s", err.text);
+    ck_assert_msg(
+        t2c_policy_digest(published[_i].policy, t2c_hash_find(published[_i].hash), &digest, &err), "%s", err.text);
     t2c_hex(digest.buffer, digest.size, hex);
     ck_assert_str_eq(hex, published[_i].digest);
 }
@@ -71,7 +75,8 @@ START_TEST(template_is_tcgs)
     const TPMT_PUBLIC *pub = &template.publicArea;
     ck_assert_uint_eq(pub->objectAttributes, templates[_i].attributes);
     ck_assert_uint_eq(pub->nameAlg, templates[_i].name_alg);
-    ck_assert_uint_eq(pub->type == TPM2_ALG_RSA ? pub->unique.rsa.size : pub->unique.ecc.x.size, templates[_i].unique_len);
+    ck_assert_uint_eq(
+        pub->type == TPM2_ALG_RSA ? pub->unique.rsa.size : pub->unique.ecc.x.size, templates[_i].unique_len);
     ck_assert_int_eq(t2c_template_alg(pub), templates[_i].alg);
     ck_assert(t2c_template_fits(&template, &template));
 }

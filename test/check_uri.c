@@ -47,7 +47,8 @@ static const struct {
     {"tpm2cloud:a b", "\"a b\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front"},
     {"tpm2cloud:../etc", "\"../etc\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front"},
     {"tpm2cloud:0123456789012345678901234567890123456789012345678901234567890123",
-        "\"0123456789012345678901234567890123456789012345678901234567890123\" is not a name: use up to 63 of A-Z a-z 0-9 "
+        "\"0123456789012345678901234567890123456789012345678901234567890123\" is not a name: use up to 63 of A-Z a-z "
+        "0-9 "
         ". _ - and no dot in front"},
     {"tpm2cloud:a;handel=0x81000001", "unknown URI attribute \"handel\"; known are handle, nv, file, type"},
     {"tpm2cloud:a;handle", "URI attribute \"handle\" is not name=value"},

@@ -140,9 +140,9 @@ static bool pss(int salt_len, const EVP_MD *mgf1, bool digest_last)
 
 static bool pss_options_in_any_order(void)
 {
-    return pss(32, EVP_sha256(), true) && pss(32, EVP_sha256(), false) && pss(RSA_PSS_SALTLEN_DIGEST, EVP_sha256(), true) &&
-        !pss(32, EVP_sha1(), true) && !pss(32, EVP_sha1(), false) && !pss(48, EVP_sha256(), true) &&
-        !pss(RSA_PSS_SALTLEN_MAX, EVP_sha256(), true);
+    return pss(32, EVP_sha256(), true) && pss(32, EVP_sha256(), false) &&
+        pss(RSA_PSS_SALTLEN_DIGEST, EVP_sha256(), true) && !pss(32, EVP_sha1(), true) && !pss(32, EVP_sha1(), false) &&
+        !pss(48, EVP_sha256(), true) && !pss(RSA_PSS_SALTLEN_MAX, EVP_sha256(), true);
 }
 
 static bool search_is_refused(void)

@@ -31,8 +31,8 @@ bool cmd_fail_usage(struct t2c_error *err, const char *format, ...)
 }
 
 /* Takes one option at argv[*at], and its value behind it or after '='. */
-static bool take_option(int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n,
-    struct t2c_error *err)
+static bool take_option(
+    int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n, struct t2c_error *err)
 {
     const char *name = argv[*at] + 2;
     size_t name_len = strcspn(name, "=");

@@ -13,7 +13,7 @@
 #define IMPORT_MAX (256 * 1024)
 
 /* FILE may be "-", or a pipe. */
-static bool read_certs(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
+static bool read_certs(const char *path, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
     T2C_CLEANUP(t2c_closep) int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
@@ -30,8 +30,7 @@ bool cmd_cert_import(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     char where[PATH_MAX];
     if (!cmd_parse(argc, argv, NULL, 0, words, 2, err) || !cmd_check_name(words[0], err) ||
-        !read_certs(words[1], &chain, err) ||
-        !t2c_name_write_certs(words[0], chain, where, sizeof(where), err))
+        !read_certs(words[1], &chain, err) || !t2c_name_write_certs(words[0], chain, where, sizeof(where), err))
         return false;
     printf("%s: certificate stored in %s\n", words[0], where);
     return true;
@@ -47,5 +46,6 @@ bool cmd_cert_export(int argc, char **argv, struct t2c_error *err)
     if (!cmd_parse(argc, argv, options, 1, &name, 1, err) || !cmd_check_name(name, err))
         return false;
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return t2c_name_read_certs(&uri, &chain, err) && t2c_cert_append_pem(chain, &pem, err) && cmd_write(path, &pem, err);
+    return t2c_name_read_certs(&uri, &chain, err) && t2c_cert_append_pem(chain, &pem, err) &&
+        cmd_write(path, &pem, err);
 }

@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const struct cmd cmds[] = {
-    {"key", "create", "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072]", "make a key in the TPM", cmd_key_create},
+    {"key", "create", "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072]", "make a key in the TPM",
+        cmd_key_create},
     {"key", "list", "", "list keys and certificates", cmd_key_list},
     {"key", "show", "NAME", "show a key and its public half", cmd_key_show},
     {"key", "pem", "NAME [--out FILE]", "write the key file that stands for a TPM key", cmd_key_pem},
@@ -32,9 +33,10 @@ static void print_usage(FILE *to)
             cmds[i].verb != NULL ? cmds[i].verb : "", cmds[i].arguments);
         fprintf(to, "  %s\n        %s\n", words, cmds[i].what);
     }
-    fprintf(to, "  help, --help\n  --version\n\n"
-                "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
-                "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n");
+    fprintf(to,
+        "  help, --help\n  --version\n\n"
+        "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
+        "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n");
 }
 
 static void print_synopsis(const struct cmd *cmd)

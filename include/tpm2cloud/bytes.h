@@ -27,8 +27,8 @@ bool t2c_bytes_printf(struct t2c_bytes *bytes, struct t2c_error *err, const char
 /*
  * Appends DATA as base64 (RFC 4648 section 4). LINE_LEN: characters a line, each line ended by LF; 0: one line, no LF.
  */
-bool t2c_bytes_base64(struct t2c_bytes *bytes, const void *data, size_t data_len, size_t line_len,
-    struct t2c_error *err);
+bool t2c_bytes_base64(
+    struct t2c_bytes *bytes, const void *data, size_t data_len, size_t line_len, struct t2c_error *err);
 
 /*
  * Appends what TEXT decodes to. CR, LF, space and tab are skipped anywhere; padding is required; anything else, or

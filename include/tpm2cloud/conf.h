@@ -20,8 +20,7 @@ struct t2c_conf_key {
  * Reads PATH and refuses what KEYS does not list. Takes: nothing. Gives: *out, to be freed with NCONF_free.
  * Errors: NOT_FOUND, AUTH, IO; INVALID for syntax (with the line) and for unknown sections and keys.
  */
-bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out,
-    struct t2c_error *err);
+bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out, struct t2c_error *err);
 
 /* Gives the value or NULL. SECTION as in struct t2c_conf_key. */
 const char *t2c_conf_get(const CONF *conf, const char *section, const char *name);

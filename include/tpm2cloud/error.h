@@ -30,12 +30,10 @@ struct t2c_error {
 };
 
 /* Fills ERR (which may be NULL) and returns false. The text says what failed, on what, why, and what to do next. */
-bool t2c_fail(struct t2c_error *err, enum t2c_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+bool t2c_fail(struct t2c_error *err, enum t2c_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same for a failed system call: ": strerror" is appended and the code chosen from ERRNUM. */
-bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+bool t2c_fail_errno(struct t2c_error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same for a failed OpenSSL call: its queue is emptied into the text (newest reason and its data). */
 bool t2c_fail_openssl(struct t2c_error *err, enum t2c_code code, const char *format, ...)

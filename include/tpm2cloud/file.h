@@ -28,12 +28,12 @@ struct t2c_file_owner {
  * old content or the new one, whole; on failure the old file stays and the temporary one is gone.
  * Errors: NOT_FOUND when the directory is missing, AUTH, IO (a full disk among them).
  */
-bool t2c_file_replace(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
-    struct t2c_error *err);
+bool t2c_file_replace(
+    const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err);
 
 /* The same for a file that must not exist yet. Errors: EXISTS; what was there is unchanged. */
-bool t2c_file_create(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
-    struct t2c_error *err);
+bool t2c_file_create(
+    const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err);
 
 /* Makes PATH and its missing parents as directories of MODE. An existing directory is success. */
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err);

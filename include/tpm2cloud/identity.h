@@ -36,8 +36,8 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
  * *made false. Gives: *out, the key. Errors: EXISTS when what sits there is something else, and it says what; INVALID when
  * the identity has no place for ALG.
  */
-bool t2c_identity_create(const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out,
-    struct t2c_error *err);
+bool t2c_identity_create(
+    const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err);
 
 /* Makes the storage root key unless it is there. */
 bool t2c_identity_ensure_srk(struct t2c_error *err);
@@ -46,8 +46,8 @@ bool t2c_identity_ensure_srk(struct t2c_error *err);
  * Appends the content of the certificate index that belongs to the key which is there (without a key, of the first index
  * that is), and tells which in *nv.
  */
-bool t2c_identity_read_cert(const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv,
-    struct t2c_error *err);
+bool t2c_identity_read_cert(
+    const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv, struct t2c_error *err);
 
 /* The persistent handles (0x81......) or NV indices (0x01......) that the TPM holds, sorted; at most MAX of them. */
 bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err);

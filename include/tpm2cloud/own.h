@@ -14,20 +14,20 @@
 #define T2C_CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Gives the pointer away: the variable is NULL afterwards, so its clean-up does nothing. */
-#define T2C_STEAL(pointer)                                                                                   \
-    __extension__({                                                                                          \
-        __typeof__(pointer) t2c_stolen = (pointer);                                                          \
-        (pointer) = NULL;                                                                                    \
-        t2c_stolen;                                                                                          \
+#define T2C_STEAL(pointer)                          \
+    __extension__({                                 \
+        __typeof__(pointer) t2c_stolen = (pointer); \
+        (pointer) = NULL;                           \
+        t2c_stolen;                                 \
     })
 
 /* Defines a clean-up function NAME for variables of type TYPE pointer, which FREE releases. */
-#define T2C_DEFINE_FREEP(name, type, free_function)                                                          \
-    static inline void name(type **pointer)                                                                  \
-    {                                                                                                        \
-        if (*pointer != NULL)                                                                                \
-            free_function(*pointer);                                                                         \
-        *pointer = NULL;                                                                                     \
+#define T2C_DEFINE_FREEP(name, type, free_function) \
+    static inline void name(type **pointer)         \
+    {                                               \
+        if (*pointer != NULL)                       \
+            free_function(*pointer);                \
+        *pointer = NULL;                            \
     }
 
 /* A pointer of any type, seen as void *: clean-up functions for all types must be allowed to alias them. */

@@ -13,88 +13,86 @@
 
 static bool digest(const void *p, size_t len, uint8_t out[DIGEST_LEN])
 {
-	return EVP_Q_digest(NULL, "SHA256", NULL, p, len, out, NULL) == 1;
+    return EVP_Q_digest(NULL, "SHA256", NULL, p, len, out, NULL) == 1;
 }
 
 static bool add_user(struct auth *auth, const char *user, size_t len, struct fail *err)
 {
-	uint8_t md[DIGEST_LEN];
-	if (memchr(user, ':', len) == NULL)
-		return fail(err, "a user is NAME:PASSWORD, and \"%.*s\" has no colon", (int)len, user);
-	if (!digest(user, len, md))
-		return fail_ossl(err, "cannot digest a password");
-	bytes_add(&auth->users, md, sizeof(md));
-	return true;
+    uint8_t md[DIGEST_LEN];
+    if (memchr(user, ':', len) == NULL)
+        return fail(err, "a user is NAME:PASSWORD, and \"%.*s\" has no colon", (int)len, user);
+    if (!digest(user, len, md))
+        return fail_ossl(err, "cannot digest a password");
+    bytes_add(&auth->users, md, sizeof(md));
+    return true;
 }
 
 /* One user a line; empty lines and those that begin with # are skipped. */
 static bool add_users(struct auth *auth, const char *path, struct fail *err)
 {
-	OWN(bytes_fini) struct bytes text = {0};
-	if (!file_read(path, &text, err))
-		return false;
-	for (const char *line = (const char *)text.p; *line != '\0';) {
-		size_t len = strcspn(line, "\r\n");
-		if (len > 0 && line[0] != '#' && !add_user(auth, line, len, err))
-			return false;
-		line += len + strspn(line + len, "\r\n");
-	}
-	return true;
+    OWN(bytes_fini) struct bytes text = {0};
+    if (!file_read(path, &text, err))
+        return false;
+    for (const char *line = (const char *)text.p; *line != '\0';) {
+        size_t len = strcspn(line, "\r\n");
+        if (len > 0 && line[0] != '#' && !add_user(auth, line, len, err))
+            return false;
+        line += len + strspn(line + len, "\r\n");
+    }
+    return true;
 }
 
 void auth_fini(struct auth *auth)
 {
-	bytes_fini(&auth->users);
+    bytes_fini(&auth->users);
 }
 
-bool auth_init(struct auth *auth, enum auth_mode mode, const struct opt_list *users, const char *file,
-	       struct fail *err)
+bool auth_init(struct auth *auth, enum auth_mode mode, const struct opt_list *users, const char *file, struct fail *err)
 {
-	*auth = (struct auth){.mode = mode};
-	for (size_t i = 0; i < users->n; i++)
-		if (!add_user(auth, users->v[i], strlen(users->v[i]), err))
-			return false;
-	if (file != NULL && !add_users(auth, file, err))
-		return false;
-	if ((mode == AUTH_BASIC || mode == AUTH_ANY) && auth->users.len == 0)
-		return fail(err, "--auth basic and --auth any need a user: give --user NAME:PASSWORD or --user-file FILE");
-	return true;
+    *auth = (struct auth){.mode = mode};
+    for (size_t i = 0; i < users->n; i++)
+        if (!add_user(auth, users->v[i], strlen(users->v[i]), err))
+            return false;
+    if (file != NULL && !add_users(auth, file, err))
+        return false;
+    if ((mode == AUTH_BASIC || mode == AUTH_ANY) && auth->users.len == 0)
+        return fail(err, "--auth basic and --auth any need a user: give --user NAME:PASSWORD or --user-file FILE");
+    return true;
 }
 
 static bool password_ok(const struct auth *auth, const char *authorization)
 {
-	uint8_t md[DIGEST_LEN];
-	unsigned found = 0;
-	OWN(bytes_fini) struct bytes given = {0};
+    uint8_t md[DIGEST_LEN];
+    unsigned found = 0;
+    OWN(bytes_fini) struct bytes given = {0};
 
-	if (authorization == NULL || strncasecmp(authorization, "Basic ", 6) != 0)
-		return false;
-	const char *text = authorization + 6;
-	if (!bytes_add_decoded(&given, (const uint8_t *)text, strlen(text)) || !digest(given.p, given.len, md))
-		return false;
-	for (size_t at = 0; at < auth->users.len; at += DIGEST_LEN)
-		found |= CRYPTO_memcmp(auth->users.p + at, md, DIGEST_LEN) == 0;
-	return found != 0;
+    if (authorization == NULL || strncasecmp(authorization, "Basic ", 6) != 0)
+        return false;
+    const char *text = authorization + 6;
+    if (!bytes_add_decoded(&given, (const uint8_t *)text, strlen(text)) || !digest(given.p, given.len, md))
+        return false;
+    for (size_t at = 0; at < auth->users.len; at += DIGEST_LEN)
+        found |= CRYPTO_memcmp(auth->users.p + at, md, DIGEST_LEN) == 0;
+    return found != 0;
 }
 
-bool auth_check(const struct auth *auth, const char *authorization, const X509 *peer, const char **by,
-		struct reply *refusal)
+bool auth_check(
+    const struct auth *auth, const char *authorization, const X509 *peer, const char **by, struct reply *refusal)
 {
-	*by = "none";
-	if (auth->mode == AUTH_NONE)
-		return true;
-	if (auth->mode != AUTH_BASIC && peer != NULL) {
-		*by = "mtls";
-		return true;
-	}
-	if (auth->mode == AUTH_MTLS)
-		return reply_text(refusal, 403, "a TLS client certificate is required");
-	if (password_ok(auth, authorization)) {
-		*by = "basic";
-		return true;
-	}
-	reply_text(refusal, 401, authorization == NULL ? "name and password are required"
-						       : "wrong name or password");
-	refusal->challenge = "Basic realm=\"estca\"";
-	return false;
+    *by = "none";
+    if (auth->mode == AUTH_NONE)
+        return true;
+    if (auth->mode != AUTH_BASIC && peer != NULL) {
+        *by = "mtls";
+        return true;
+    }
+    if (auth->mode == AUTH_MTLS)
+        return reply_text(refusal, 403, "a TLS client certificate is required");
+    if (password_ok(auth, authorization)) {
+        *by = "basic";
+        return true;
+    }
+    reply_text(refusal, 401, authorization == NULL ? "name and password are required" : "wrong name or password");
+    refusal->challenge = "Basic realm=\"estca\"";
+    return false;
 }

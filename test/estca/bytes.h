@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 struct bytes {
-	uint8_t *p;     /* always followed by one NUL that len does not count; NULL when empty from the start */
-	size_t len;
-	size_t cap;
+    uint8_t *p; /* always followed by one NUL that len does not count; NULL when empty from the start */
+    size_t len;
+    size_t cap;
 };
 
 void bytes_fini(struct bytes *b);

@@ -13,156 +13,156 @@
 
 int64_t conn_now_ms(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Wait for EVENTS on FD, or -1 for none. */
 static enum conn_end wait_for(int fd, int stop_fd, short events, int64_t deadline_ms)
 {
-	for (;;) {
-		struct pollfd fds[2] = {{.fd = stop_fd, .events = POLLIN}, {.fd = fd, .events = events}};
-		int64_t left_ms = deadline_ms - conn_now_ms();
-		int n = poll(fds, 2, left_ms > 0 ? (int)left_ms : 0);
-		if (n < 0 && errno != EINTR)
-			return CONN_ERROR;
-		if (n > 0 && fds[0].revents != 0)
-			return CONN_STOP;
-		if (n > 0)
-			return CONN_OK;
-		if (n == 0)
-			return CONN_TIMEOUT;
-	}
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = stop_fd, .events = POLLIN}, {.fd = fd, .events = events}};
+        int64_t left_ms = deadline_ms - conn_now_ms();
+        int n = poll(fds, 2, left_ms > 0 ? (int)left_ms : 0);
+        if (n < 0 && errno != EINTR)
+            return CONN_ERROR;
+        if (n > 0 && fds[0].revents != 0)
+            return CONN_STOP;
+        if (n > 0)
+            return CONN_OK;
+        if (n == 0)
+            return CONN_TIMEOUT;
+    }
 }
 
 /* After an SSL call returned RET: wait until it is worth repeating, or say how the connection ended. */
 static enum conn_end wait_again(struct conn *c, int ret, int64_t deadline_ms)
 {
-	switch (SSL_get_error(c->ssl, ret)) {
-	case SSL_ERROR_WANT_READ:
-		return wait_for(c->fd, c->stop_fd, POLLIN, deadline_ms);
-	case SSL_ERROR_WANT_WRITE:
-		return wait_for(c->fd, c->stop_fd, POLLOUT, deadline_ms);
-	case SSL_ERROR_ZERO_RETURN:
-		return CONN_EOF;
-	case SSL_ERROR_SSL:
-		return ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING ? CONN_EOF : CONN_ERROR;
-	default:
-		return CONN_ERROR;
-	}
+    switch (SSL_get_error(c->ssl, ret)) {
+    case SSL_ERROR_WANT_READ:
+        return wait_for(c->fd, c->stop_fd, POLLIN, deadline_ms);
+    case SSL_ERROR_WANT_WRITE:
+        return wait_for(c->fd, c->stop_fd, POLLOUT, deadline_ms);
+    case SSL_ERROR_ZERO_RETURN:
+        return CONN_EOF;
+    case SSL_ERROR_SSL:
+        return ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING ? CONN_EOF : CONN_ERROR;
+    default:
+        return CONN_ERROR;
+    }
 }
 
 bool conn_init(struct conn *c, SSL_CTX *ctx, int fd, int stop_fd, struct fail *err)
 {
-	*c = (struct conn){.fd = fd, .stop_fd = stop_fd, .ssl = SSL_new(ctx)};
-	if (c->ssl != NULL && SSL_set_fd(c->ssl, fd) == 1)
-		return true;
-	conn_fini(c);
-	return fail_ossl(err, "cannot make a TLS connection");
+    *c = (struct conn){.fd = fd, .stop_fd = stop_fd, .ssl = SSL_new(ctx)};
+    if (c->ssl != NULL && SSL_set_fd(c->ssl, fd) == 1)
+        return true;
+    conn_fini(c);
+    return fail_ossl(err, "cannot make a TLS connection");
 }
 
 void conn_fini(struct conn *c)
 {
-	SSL_free(c->ssl);
-	c->ssl = NULL;
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+    SSL_free(c->ssl);
+    c->ssl = NULL;
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
 }
 
 static void say_why(const struct conn *c, enum conn_end end, int saved_errno, struct fail *err)
 {
-	long verify = SSL_get_verify_result(c->ssl);
-	if (end == CONN_TIMEOUT)
-		fail(err, "TLS handshake: the client was silent for %d s", CONN_STEP_MS / 1000);
-	else if (end == CONN_STOP)
-		fail(err, "TLS handshake: the server ends");
-	else if (end == CONN_EOF)
-		fail(err, "TLS handshake: the client closed the connection");
-	else if (ERR_peek_error() == 0)
-		fail(err, "TLS handshake: %s", saved_errno != 0 ? strerror(saved_errno) : "the connection ended");
-	else if (verify != X509_V_OK)
-		fail_ossl(err, "TLS handshake: client certificate: %s", X509_verify_cert_error_string(verify));
-	else
-		fail_ossl(err, "TLS handshake");
+    long verify = SSL_get_verify_result(c->ssl);
+    if (end == CONN_TIMEOUT)
+        fail(err, "TLS handshake: the client was silent for %d s", CONN_STEP_MS / 1000);
+    else if (end == CONN_STOP)
+        fail(err, "TLS handshake: the server ends");
+    else if (end == CONN_EOF)
+        fail(err, "TLS handshake: the client closed the connection");
+    else if (ERR_peek_error() == 0)
+        fail(err, "TLS handshake: %s", saved_errno != 0 ? strerror(saved_errno) : "the connection ended");
+    else if (verify != X509_V_OK)
+        fail_ossl(err, "TLS handshake: client certificate: %s", X509_verify_cert_error_string(verify));
+    else
+        fail_ossl(err, "TLS handshake");
 }
 
 enum conn_end conn_accept(struct conn *c, struct fail *err)
 {
-	enum conn_end end = CONN_OK;
-	int64_t deadline_ms = conn_now_ms() + CONN_STEP_MS;
-	while (end == CONN_OK) {
-		ERR_clear_error();
-		errno = 0;
-		int ret = SSL_accept(c->ssl);
-		if (ret == 1)
-			return CONN_OK;
-		end = wait_again(c, ret, deadline_ms);
-	}
-	say_why(c, end, errno, err);
-	return end;
+    enum conn_end end = CONN_OK;
+    int64_t deadline_ms = conn_now_ms() + CONN_STEP_MS;
+    while (end == CONN_OK) {
+        ERR_clear_error();
+        errno = 0;
+        int ret = SSL_accept(c->ssl);
+        if (ret == 1)
+            return CONN_OK;
+        end = wait_again(c, ret, deadline_ms);
+    }
+    say_why(c, end, errno, err);
+    return end;
 }
 
 enum conn_end conn_fill(struct conn *c, int64_t deadline_ms)
 {
-	enum conn_end end = CONN_OK;
-	int64_t step_ms = conn_now_ms() + CONN_STEP_MS;
-	if (c->in_at < c->in_len)
-		return CONN_OK;
-	while (end == CONN_OK) {
-		ERR_clear_error();
-		int ret = SSL_read(c->ssl, c->in, sizeof(c->in));
-		if (ret > 0) {
-			c->in_at = 0;
-			c->in_len = (size_t)ret;
-			return CONN_OK;
-		}
-		end = wait_again(c, ret, step_ms < deadline_ms ? step_ms : deadline_ms);
-	}
-	return end;
+    enum conn_end end = CONN_OK;
+    int64_t step_ms = conn_now_ms() + CONN_STEP_MS;
+    if (c->in_at < c->in_len)
+        return CONN_OK;
+    while (end == CONN_OK) {
+        ERR_clear_error();
+        int ret = SSL_read(c->ssl, c->in, sizeof(c->in));
+        if (ret > 0) {
+            c->in_at = 0;
+            c->in_len = (size_t)ret;
+            return CONN_OK;
+        }
+        end = wait_again(c, ret, step_ms < deadline_ms ? step_ms : deadline_ms);
+    }
+    return end;
 }
 
 enum conn_end conn_write(struct conn *c, const void *p, size_t len)
 {
-	enum conn_end end = CONN_OK;
-	size_t done = 0;
-	if (len == 0)
-		return CONN_OK;
-	while (end == CONN_OK) {
-		ERR_clear_error();
-		int ret = SSL_write_ex(c->ssl, p, len, &done);
-		if (ret == 1)
-			return CONN_OK;
-		end = wait_again(c, ret, conn_now_ms() + CONN_STEP_MS);
-	}
-	return end;
+    enum conn_end end = CONN_OK;
+    size_t done = 0;
+    if (len == 0)
+        return CONN_OK;
+    while (end == CONN_OK) {
+        ERR_clear_error();
+        int ret = SSL_write_ex(c->ssl, p, len, &done);
+        if (ret == 1)
+            return CONN_OK;
+        end = wait_again(c, ret, conn_now_ms() + CONN_STEP_MS);
+    }
+    return end;
 }
 
 enum conn_end conn_sleep(const struct conn *c, int64_t ms)
 {
-	enum conn_end end = wait_for(-1, c->stop_fd, 0, conn_now_ms() + ms);
-	return end == CONN_TIMEOUT ? CONN_OK : end;
+    enum conn_end end = wait_for(-1, c->stop_fd, 0, conn_now_ms() + ms);
+    return end == CONN_TIMEOUT ? CONN_OK : end;
 }
 
 void conn_close(struct conn *c)
 {
-	char waste[4096];
-	int64_t deadline_ms = conn_now_ms() + LINGER_MS;
-	ERR_clear_error();
-	if (SSL_is_init_finished(c->ssl))
-		SSL_shutdown(c->ssl);
-	ERR_clear_error();
-	if (shutdown(c->fd, SHUT_WR) == 0)
-		while (wait_for(c->fd, c->stop_fd, POLLIN, deadline_ms) == CONN_OK)
-			if (recv(c->fd, waste, sizeof(waste), 0) <= 0)
-				break;
-	conn_fini(c);
+    char waste[4096];
+    int64_t deadline_ms = conn_now_ms() + LINGER_MS;
+    ERR_clear_error();
+    if (SSL_is_init_finished(c->ssl))
+        SSL_shutdown(c->ssl);
+    ERR_clear_error();
+    if (shutdown(c->fd, SHUT_WR) == 0)
+        while (wait_for(c->fd, c->stop_fd, POLLIN, deadline_ms) == CONN_OK)
+            if (recv(c->fd, waste, sizeof(waste), 0) <= 0)
+                break;
+    conn_fini(c);
 }
 
 void conn_reset(struct conn *c)
 {
-	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	conn_fini(c);
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    conn_fini(c);
 }

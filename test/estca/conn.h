@@ -10,22 +10,22 @@
 
 #include "fail.h"
 
-#define CONN_STEP_MS 10000      /* how long one wait for the peer may last */
+#define CONN_STEP_MS 10000 /* how long one wait for the peer may last */
 
 enum conn_end {
-	CONN_OK,
-	CONN_EOF,               /* the peer has closed */
-	CONN_TIMEOUT,
-	CONN_STOP,              /* the server shall end */
-	CONN_ERROR,
+    CONN_OK,
+    CONN_EOF, /* the peer has closed */
+    CONN_TIMEOUT,
+    CONN_STOP, /* the server shall end */
+    CONN_ERROR,
 };
 
 struct conn {
-	int fd;
-	int stop_fd;            /* readable once the server shall end; borrowed */
-	SSL *ssl;
-	uint8_t in[4096];
-	size_t in_at, in_len;
+    int fd;
+    int stop_fd; /* readable once the server shall end; borrowed */
+    SSL *ssl;
+    uint8_t in[4096];
+    size_t in_at, in_len;
 };
 
 int64_t conn_now_ms(void);

@@ -19,218 +19,218 @@ struct op;
 
 /* What one request is about, passed along its way. */
 struct task {
-	struct est *est;
-	const struct op *op;
-	const struct http_request *req;
-	X509 *peer;                     /* borrowed */
-	X509_REQ *csr;
-	struct fault_set faults;
-	struct reply *reply;
-	struct log_line *line;
+    struct est *est;
+    const struct op *op;
+    const struct http_request *req;
+    X509 *peer; /* borrowed */
+    X509_REQ *csr;
+    struct fault_set faults;
+    struct reply *reply;
+    struct log_line *line;
 };
 
 struct op {
-	const char *name;
-	const char *method;
-	bool (*admit)(struct task *task);                       /* false: the reply refuses; NULL: anybody */
-	bool (*work)(struct task *task, struct fail *err);
+    const char *name;
+    const char *method;
+    bool (*admit)(struct task *task); /* false: the reply refuses; NULL: anybody */
+    bool (*work)(struct task *task, struct fail *err);
 };
 
 static const struct op *find_op(const char *name);
 
 static void task_fini(struct task *task)
 {
-	X509_REQ_free(task->csr);
+    X509_REQ_free(task->csr);
 }
 
-static bool add_cert(STACK_OF(X509) *certs, X509 *cert)
+static bool add_cert(STACK_OF(X509) * certs, X509 *cert)
 {
-	X509_up_ref(cert);
-	if (sk_X509_push(certs, cert) > 0)
-		return true;
-	X509_free(cert);
-	return false;
+    X509_up_ref(cert);
+    if (sk_X509_push(certs, cert) > 0)
+        return true;
+    X509_free(cert);
+    return false;
 }
 
 /* Put a bag of FIRST and, when not NULL, MORE and LAST into the reply. */
 static bool reply_certs(struct task *task, X509 *first, X509 *more, X509 *last, const char *type, struct fail *err)
 {
-	OWN(certs_freep) STACK_OF(X509) *certs = sk_X509_new_null();
-	if (certs == NULL || !add_cert(certs, first) || (more != NULL && !add_cert(certs, more)) ||
-	    (last != NULL && !add_cert(certs, last)))
-		return fail_ossl(err, "cannot collect the certificates");
-	task->reply->type = type;
-	return reply_add_bag(&task->reply->der, certs, err);
+    OWN(certs_freep) STACK_OF(X509) *certs = sk_X509_new_null();
+    if (certs == NULL || !add_cert(certs, first) || (more != NULL && !add_cert(certs, more)) ||
+        (last != NULL && !add_cert(certs, last)))
+        return fail_ossl(err, "cannot collect the certificates");
+    task->reply->type = type;
+    return reply_add_bag(&task->reply->der, certs, err);
 }
 
 static bool work_cacerts(struct task *task, struct fail *err)
 {
-	const struct pki *pki = &task->est->pki;
-	return reply_certs(task, pki->ca, pki->root, NULL, "application/pkcs7-mime", err);
+    const struct pki *pki = &task->est->pki;
+    return reply_certs(task, pki->ca, pki->root, NULL, "application/pkcs7-mime", err);
 }
 
 static bool work_csrattrs(struct task *task, struct fail *err)
 {
-	(void)err;
-	const struct bytes *attrs = &task->est->csrattrs;
-	if (attrs->len == 0) {
-		task->reply->status = 204;
-		return true;
-	}
-	task->reply->type = "application/csrattrs";
-	bytes_add(&task->reply->der, attrs->p, attrs->len);
-	return true;
+    (void)err;
+    const struct bytes *attrs = &task->est->csrattrs;
+    if (attrs->len == 0) {
+        task->reply->status = 204;
+        return true;
+    }
+    task->reply->type = "application/csrattrs";
+    bytes_add(&task->reply->der, attrs->p, attrs->len);
+    return true;
 }
 
 static bool read_csr(struct task *task)
 {
-	struct fail why;
-	const struct bytes *body = &task->req->body;
-	OWN(bytes_fini) struct bytes der = {0};
+    struct fail why;
+    const struct bytes *body = &task->req->body;
+    OWN(bytes_fini) struct bytes der = {0};
 
-	if (!http_type_is(http_header(task->req, "Content-Type"), "application/pkcs10"))
-		return reply_text(task->reply, 415, "the Content-Type must be application/pkcs10");
-	if (!bytes_add_decoded(&der, body->p, body->len))
-		return reply_text(task->reply, 400, "the body is not base64");
-	if (der.len == 0)
-		return reply_text(task->reply, 400, "the body is empty");
-	if (!csr_read(der.p, der.len, &task->csr, &why))
-		return reply_text(task->reply, 400, "%s", why.text);
-	issue_add_name(&task->line->subject, X509_REQ_get_subject_name(task->csr));
-	return true;
+    if (!http_type_is(http_header(task->req, "Content-Type"), "application/pkcs10"))
+        return reply_text(task->reply, 415, "the Content-Type must be application/pkcs10");
+    if (!bytes_add_decoded(&der, body->p, body->len))
+        return reply_text(task->reply, 400, "the body is not base64");
+    if (der.len == 0)
+        return reply_text(task->reply, 400, "the body is empty");
+    if (!csr_read(der.p, der.len, &task->csr, &why))
+        return reply_text(task->reply, 400, "%s", why.text);
+    issue_add_name(&task->line->subject, X509_REQ_get_subject_name(task->csr));
+    return true;
 }
 
 static bool admit_enroll(struct task *task)
 {
-	const char *authorization = http_header(task->req, "Authorization");
-	return auth_check(&task->est->auth, authorization, task->peer, &task->line->auth, task->reply) &&
-		read_csr(task);
+    const char *authorization = http_header(task->req, "Authorization");
+    return auth_check(&task->est->auth, authorization, task->peer, &task->line->auth, task->reply) && read_csr(task);
 }
 
 /* The client certificate is the one being renewed: ours, and with the CSR's names (RFC 7030 section 4.2.2). */
 static bool admit_reenroll(struct task *task)
 {
-	struct fail why;
-	X509 *ca = task->est->pki.ca;
+    struct fail why;
+    X509 *ca = task->est->pki.ca;
 
-	if (task->est->lax)
-		return admit_enroll(task);
-	if (task->peer == NULL)
-		return reply_text(task->reply, 403, "simplereenroll needs the certificate being renewed as TLS client "
-				  "certificate");
-	task->line->auth = "mtls";
-	if (X509_check_issued(ca, task->peer) != X509_V_OK || X509_verify(task->peer, X509_get0_pubkey(ca)) != 1) {
-		ERR_clear_error();
-		return reply_text(task->reply, 403, "the client certificate was not issued by this CA, which cannot "
-				  "renew it");
-	}
-	if (!read_csr(task))
-		return false;
-	return csr_same_names(task->csr, task->peer, &why) || reply_text(task->reply, 403, "%s", why.text);
+    if (task->est->lax)
+        return admit_enroll(task);
+    if (task->peer == NULL)
+        return reply_text(task->reply, 403,
+            "simplereenroll needs the certificate being renewed as TLS client "
+            "certificate");
+    task->line->auth = "mtls";
+    if (X509_check_issued(ca, task->peer) != X509_V_OK || X509_verify(task->peer, X509_get0_pubkey(ca)) != 1) {
+        ERR_clear_error();
+        return reply_text(task->reply, 403,
+            "the client certificate was not issued by this CA, which cannot "
+            "renew it");
+    }
+    if (!read_csr(task))
+        return false;
+    return csr_same_names(task->csr, task->peer, &why) || reply_text(task->reply, 403, "%s", why.text);
 }
 
 static bool make_order(struct task *task, struct issue_order *order, struct fail *err)
 {
-	const struct est *est = task->est;
-	order->not_before_s = (int64_t)time(NULL) - est->backdate_s;
-	order->lifetime_s = est->lifetime_s;
-	order->not_after = est->not_after;
-	issue_set_issuer(order, est->pki.ca, est->pki.ca_key);
-	return csr_order(task->csr, order, err) && faults_order(&task->faults, order, err);
+    const struct est *est = task->est;
+    order->not_before_s = (int64_t)time(NULL) - est->backdate_s;
+    order->lifetime_s = est->lifetime_s;
+    order->not_after = est->not_after;
+    issue_set_issuer(order, est->pki.ca, est->pki.ca_key);
+    return csr_order(task->csr, order, err) && faults_order(&task->faults, order, err);
 }
 
 static bool work_enroll(struct task *task, struct fail *err)
 {
-	const struct est *est = task->est;
-	OWN(issue_order_fini) struct issue_order order = {0};
-	OWN(x509_freep) X509 *cert = NULL;
+    const struct est *est = task->est;
+    OWN(issue_order_fini) struct issue_order order = {0};
+    OWN(x509_freep) X509 *cert = NULL;
 
-	if (!make_order(task, &order, err) || !issue_cert(&order, &cert, err))
-		return false;
-	issue_add_serial(&task->line->serial, cert);
-	return reply_certs(task, cert, est->with_chain ? est->pki.ca : NULL, est->with_chain ? est->pki.root : NULL,
-			   CERTS_ONLY, err);
+    if (!make_order(task, &order, err) || !issue_cert(&order, &cert, err))
+        return false;
+    issue_add_serial(&task->line->serial, cert);
+    return reply_certs(
+        task, cert, est->with_chain ? est->pki.ca : NULL, est->with_chain ? est->pki.root : NULL, CERTS_ONLY, err);
 }
 
 /* /.well-known/est[/LABEL]/OP, where the label is no operation's name (RFC 7030 section 3.2.2). */
 static const struct op *route(const char *target)
 {
-	char label[128];
-	if (strncmp(target, PREFIX, strlen(PREFIX)) != 0)
-		return NULL;
-	const char *at = target + strlen(PREFIX);
-	const char *slash = strchr(at, '/');
-	if (slash == NULL)
-		return find_op(at);
-	size_t len = (size_t)(slash - at);
-	if (len == 0 || len >= sizeof(label))
-		return NULL;
-	memcpy(label, at, len);
-	label[len] = '\0';
-	return find_op(label) != NULL ? NULL : find_op(slash + 1);
+    char label[128];
+    if (strncmp(target, PREFIX, strlen(PREFIX)) != 0)
+        return NULL;
+    const char *at = target + strlen(PREFIX);
+    const char *slash = strchr(at, '/');
+    if (slash == NULL)
+        return find_op(at);
+    size_t len = (size_t)(slash - at);
+    if (len == 0 || len >= sizeof(label))
+        return NULL;
+    memcpy(label, at, len);
+    label[len] = '\0';
+    return find_op(label) != NULL ? NULL : find_op(slash + 1);
 }
 
 /* Serve a request that nothing speaks against, but for faults. */
 static void serve(struct task *task)
 {
-	struct fail err;
-	faults_pick(&task->est->faults, task->op->name, &task->faults);
-	if (!faults_instead(&task->faults, task->reply) && !task->op->work(task, &err)) {
-		reply_text(task->reply, 500, "%s", err.text);
-		bytes_add_text(&task->line->reason, err.text);
-		return;
-	}
-	if (!faults_reply(&task->faults, task->reply, &err))
-		reply_text(task->reply, 500, "%s", err.text);
-	faults_describe(&task->faults, &task->line->reason);
+    struct fail err;
+    faults_pick(&task->est->faults, task->op->name, &task->faults);
+    if (!faults_instead(&task->faults, task->reply) && !task->op->work(task, &err)) {
+        reply_text(task->reply, 500, "%s", err.text);
+        bytes_add_text(&task->line->reason, err.text);
+        return;
+    }
+    if (!faults_reply(&task->faults, task->reply, &err))
+        reply_text(task->reply, 500, "%s", err.text);
+    faults_describe(&task->faults, &task->line->reason);
 }
 
 static bool admit(struct task *task)
 {
-	if (strcmp(task->req->method, task->op->method) != 0) {
-		reply_text(task->reply, 405, "%s wants %s", task->op->name, task->op->method);
-		task->reply->allow = task->op->method;
-		return false;
-	}
-	return task->op->admit == NULL || task->op->admit(task);
+    if (strcmp(task->req->method, task->op->method) != 0) {
+        reply_text(task->reply, 405, "%s wants %s", task->op->name, task->op->method);
+        task->reply->allow = task->op->method;
+        return false;
+    }
+    return task->op->admit == NULL || task->op->admit(task);
 }
 
-void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply,
-		struct log_line *line)
+void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply, struct log_line *line)
 {
-	OWN(task_fini) struct task task = {.est = est, .op = route(req->target), .req = req, .peer = peer,
-					   .reply = reply, .line = line};
-	line->op = task.op != NULL ? task.op->name : "unknown";
-	line->auth = "none";
-	if (task.op == NULL)
-		reply_text(reply, 404, "no such EST operation");
-	if (task.op != NULL && admit(&task))
-		serve(&task);
-	else
-		bytes_add(&line->reason, reply->body.p, reply->body.len - 1);    /* without the LF */
-	line->status = reply->status;
+    OWN(task_fini)
+    struct task task = {.est = est, .op = route(req->target), .req = req, .peer = peer, .reply = reply, .line = line};
+    line->op = task.op != NULL ? task.op->name : "unknown";
+    line->auth = "none";
+    if (task.op == NULL)
+        reply_text(reply, 404, "no such EST operation");
+    if (task.op != NULL && admit(&task))
+        serve(&task);
+    else
+        bytes_add(&line->reason, reply->body.p, reply->body.len - 1); /* without the LF */
+    line->status = reply->status;
 }
 
 void est_fini(struct est *est)
 {
-	pki_fini(&est->pki);
-	auth_fini(&est->auth);
-	bytes_fini(&est->csrattrs);
+    pki_fini(&est->pki);
+    auth_fini(&est->auth);
+    bytes_fini(&est->csrattrs);
 }
 
 const char *const est_ops[] = {"cacerts", "csrattrs", "simpleenroll", "simplereenroll", NULL};
 
 static const struct op ops[] = {
-	{"cacerts", "GET", NULL, work_cacerts},
-	{"csrattrs", "GET", NULL, work_csrattrs},
-	{"simpleenroll", "POST", admit_enroll, work_enroll},
-	{"simplereenroll", "POST", admit_reenroll, work_enroll},
+    {"cacerts", "GET", NULL, work_cacerts},
+    {"csrattrs", "GET", NULL, work_csrattrs},
+    {"simpleenroll", "POST", admit_enroll, work_enroll},
+    {"simplereenroll", "POST", admit_reenroll, work_enroll},
 };
 
 static const struct op *find_op(const char *name)
 {
-	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-		if (strcmp(ops[i].name, name) == 0)
-			return &ops[i];
-	return NULL;
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        if (strcmp(ops[i].name, name) == 0)
+            return &ops[i];
+    return NULL;
 }

@@ -9,15 +9,15 @@
 #include "pki.h"
 
 struct est {
-	struct pki pki;
-	struct auth auth;
-	struct faults faults;
-	struct bytes csrattrs;          /* DER; empty: 204 */
-	bool lax;                       /* simplereenroll is like simpleenroll */
-	bool with_chain;
-	int64_t lifetime_s;
-	const char *not_after;          /* wins over lifetime_s */
-	int64_t backdate_s;
+    struct pki pki;
+    struct auth auth;
+    struct faults faults;
+    struct bytes csrattrs; /* DER; empty: 204 */
+    bool lax;              /* simplereenroll is like simpleenroll */
+    bool with_chain;
+    int64_t lifetime_s;
+    const char *not_after; /* wins over lifetime_s */
+    int64_t backdate_s;
 };
 
 void est_fini(struct est *est);
@@ -29,7 +29,7 @@ extern const char *const est_ops[];
  * Answer REQ, which came with the verified client certificate PEER (or NULL).
  * Gives: REPLY (initialised before), and what the log line should say but connection and time.
  */
-void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply,
-		struct log_line *line);
+void est_handle(
+    struct est *est, const struct http_request *req, X509 *peer, struct reply *reply, struct log_line *line);
 
 #endif

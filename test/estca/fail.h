@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 struct fail {
-	char text[512];
+    char text[512];
 };
 
 /* Fill ERR and return false, so that a caller may write `return fail(err, ...)`. */

@@ -20,23 +20,23 @@
 struct fault_row;
 
 struct fault {
-	const struct fault_row *row;
-	const char *spec;       /* as given; borrowed */
-	int64_t arg;
-	uint64_t first_n;       /* acts on the first N requests; 0: on all */
+    const struct fault_row *row;
+    const char *spec; /* as given; borrowed */
+    int64_t arg;
+    uint64_t first_n; /* acts on the first N requests; 0: on all */
 };
 
 struct faults {
-	struct fault of[OPT_LIST_MAX];
-	size_t n;
-	const char *op;         /* NULL: simpleenroll and simplereenroll */
-	atomic_ullong seen;
+    struct fault of[OPT_LIST_MAX];
+    size_t n;
+    const char *op; /* NULL: simpleenroll and simplereenroll */
+    atomic_ullong seen;
 };
 
 /* The faults that act on one request. */
 struct fault_set {
-	const struct fault *of[OPT_LIST_MAX];
-	size_t n;
+    const struct fault *of[OPT_LIST_MAX];
+    size_t n;
 };
 
 /* Read `NAME[=NUMBER][@N]` texts. OP: the only operation to disturb, or NULL. */

@@ -12,21 +12,21 @@
 
 /* One extension in the notation of openssl.cnf. */
 struct issue_ext {
-	int nid;
-	const char *value;
+    int nid;
+    const char *value;
 };
 
 struct issue_order {
-	X509_NAME *subject;
-	EVP_PKEY *key;
-	X509 *issuer;                    /* NULL: self-signed */
-	EVP_PKEY *issuer_key;
-	int64_t not_before_s;            /* since 1970 */
-	int64_t lifetime_s;              /* notAfter - notBefore */
-	const char *not_after;           /* YYYYMMDDHHMMSSZ, wins over lifetime_s; borrowed */
-	STACK_OF(X509_EXTENSION) *wanted;        /* what a CSR asked for; NULL for none */
-	struct issue_ext ext[ISSUE_EXT_MAX];     /* what the CA says; the values are borrowed */
-	size_t ext_n;
+    X509_NAME *subject;
+    EVP_PKEY *key;
+    X509 *issuer; /* NULL: self-signed */
+    EVP_PKEY *issuer_key;
+    int64_t not_before_s;                /* since 1970 */
+    int64_t lifetime_s;                  /* notAfter - notBefore */
+    const char *not_after;               /* YYYYMMDDHHMMSSZ, wins over lifetime_s; borrowed */
+    STACK_OF(X509_EXTENSION) * wanted;   /* what a CSR asked for; NULL for none */
+    struct issue_ext ext[ISSUE_EXT_MAX]; /* what the CA says; the values are borrowed */
+    size_t ext_n;
 };
 
 /* Everything but the borrowed texts is the order's own. */

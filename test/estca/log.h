@@ -9,20 +9,20 @@
 
 /* What one line says; an empty text is shown as "" or -. */
 struct log_line {
-	const char *op;
-	int status;
-	const char *auth;
-	struct bytes peer;              /* the client certificate's subject */
-	struct bytes subject;           /* the CSR's */
-	struct bytes serial;            /* of the certificate issued */
-	const char *tls;
-	uint64_t conn;                  /* counted from 1 */
-	uint64_t req;                   /* counted from 1 in each connection */
-	struct bytes reason;
+    const char *op;
+    int status;
+    const char *auth;
+    struct bytes peer;    /* the client certificate's subject */
+    struct bytes subject; /* the CSR's */
+    struct bytes serial;  /* of the certificate issued */
+    const char *tls;
+    uint64_t conn; /* counted from 1 */
+    uint64_t req;  /* counted from 1 in each connection */
+    struct bytes reason;
 };
 
 struct log {
-	int fd;
+    int fd;
 };
 
 void log_line_fini(struct log_line *line);

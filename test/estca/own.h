@@ -17,23 +17,28 @@
 #include <unistd.h>
 
 #define OWN(freep) __attribute__((cleanup(freep)))
-#define STEAL(p) __extension__({ __typeof__(p) stolen_ = (p); (p) = NULL; stolen_; })
+#define STEAL(p)                     \
+    __extension__({                  \
+        __typeof__(p) stolen_ = (p); \
+        (p) = NULL;                  \
+        stolen_;                     \
+    })
 
-#define OWN_FREEP(name, type, how)            \
-	static inline void name(type **p)     \
-	{                                     \
-		how(*p);                      \
-		*p = NULL;                    \
-	}
+#define OWN_FREEP(name, type, how)    \
+    static inline void name(type **p) \
+    {                                 \
+        how(*p);                      \
+        *p = NULL;                    \
+    }
 
-static inline void own_free_certs(STACK_OF(X509) *certs)
+static inline void own_free_certs(STACK_OF(X509) * certs)
 {
-	sk_X509_pop_free(certs, X509_free);
+    sk_X509_pop_free(certs, X509_free);
 }
 
-static inline void own_free_exts(STACK_OF(X509_EXTENSION) *exts)
+static inline void own_free_exts(STACK_OF(X509_EXTENSION) * exts)
 {
-	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+    sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 }
 
 OWN_FREEP(text_freep, char, free)
@@ -51,9 +56,9 @@ OWN_FREEP(exts_freep, STACK_OF(X509_EXTENSION), own_free_exts)
 
 static inline void fd_closep(int *fd)
 {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
 }
 
 #endif

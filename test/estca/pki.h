@@ -8,18 +8,18 @@
 #include "fail.h"
 
 struct pki {
-	X509 *root;
-	X509 *ca;
-	EVP_PKEY *ca_key;
-	char *server_cert_path;
-	char *server_key_path;
+    X509 *root;
+    X509 *ca;
+    EVP_PKEY *ca_key;
+    char *server_cert_path;
+    char *server_key_path;
 };
 
 /* What `estca init` may choose. */
 struct pki_plan {
-	const char *name;               /* in front of "root" and "issuing CA" */
-	const char *server_name;        /* NULL: localhost and 127.0.0.1 */
-	int64_t server_days;            /* negative: expired that long ago */
+    const char *name;        /* in front of "root" and "issuing CA" */
+    const char *server_name; /* NULL: localhost and 127.0.0.1 */
+    int64_t server_days;     /* negative: expired that long ago */
 };
 
 void pki_fini(struct pki *pki);

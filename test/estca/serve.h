@@ -5,11 +5,11 @@
 #include "est.h"
 
 struct serve {
-	struct est est;
-	SSL_CTX *ctx;
-	struct log log;
-	int64_t port;           /* 0: the kernel chooses */
-	const char *port_file;  /* NULL: none */
+    struct est est;
+    SSL_CTX *ctx;
+    struct log log;
+    int64_t port;          /* 0: the kernel chooses */
+    const char *port_file; /* NULL: none */
 };
 
 void serve_fini(struct serve *serve);

@@ -10,11 +10,11 @@
 enum tls_version { TLS_ANY, TLS_ONLY_12, TLS_ONLY_13 };
 
 struct tls_settings {
-	struct opt_list client_ca;      /* PEM bundles; every certificate in them is a trust anchor */
-	bool no_own_client_ca;
-	int version;                    /* enum tls_version */
-	const char *groups;             /* NULL: OpenSSL's */
-	bool tickets;
+    struct opt_list client_ca; /* PEM bundles; every certificate in them is a trust anchor */
+    bool no_own_client_ca;
+    int version;        /* enum tls_version */
+    const char *groups; /* NULL: OpenSSL's */
+    bool tickets;
 };
 
 /*
