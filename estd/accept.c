@@ -6,6 +6,7 @@
 
 #include "est.h"
 #include "schedule.h"
+#include <strings.h>
 
 /* The time to judge by: a CA whose clock is a little ahead has not issued a future certificate. */
 static int64_t judged_at_s(int64_t not_before_s, int64_t now_s)
@@ -23,13 +24,14 @@ static bool check_leaf(X509 *leaf, bool client_auth, struct t2c_error *err)
     if (X509_check_ca(leaf) == 1)
         return t2c_fail(err, T2C_PROTO, "the issued certificate is that of a CA (CA:TRUE), which was not asked for");
     if (client_auth && (X509_get_extended_key_usage(leaf) & XKU_SSL_CLIENT) == 0)
-        return t2c_fail(err, T2C_PROTO, "the issued certificate is not for TLS clients (no clientAuth in its extended "
+        return t2c_fail(err, T2C_PROTO,
+            "the issued certificate is not for TLS clients (no clientAuth in its extended "
             "key usage); ask the CA's operator, or change eku");
     return true;
 }
 
-bool accept_chain(const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain,
-    struct t2c_error *err)
+bool accept_chain(
+    const STACK_OF(X509) * issued, const struct accept_rules *rules, STACK_OF(X509) * *chain, struct t2c_error *err)
 {
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;
@@ -37,4 +39,75 @@ bool accept_chain(const STACK_OF(X509) *issued, const struct accept_rules *rules
         !t2c_cert_validity(leaf, &from, &to, err))
         return false;
     return t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), chain, err);
+}
+
+/* ---- names ---- */
+
+T2C_DEFINE_FREEP(general_names_freep, GENERAL_NAMES, GENERAL_NAMES_free)
+T2C_DEFINE_FREEP(extension_freep, X509_EXTENSION, X509_EXTENSION_free)
+T2C_DEFINE_FREEP(bio_freep, BIO, BIO_free_all)
+
+static bool is_same_name(GENERAL_NAME *a, GENERAL_NAME *b)
+{
+    if (a->type != GEN_DNS || b->type != GEN_DNS)
+        return GENERAL_NAME_cmp(a, b) == 0;
+    int len = ASN1_STRING_length(a->d.dNSName);
+    return len == ASN1_STRING_length(b->d.dNSName) &&
+        strncasecmp((const char *)ASN1_STRING_get0_data(a->d.dNSName),
+            (const char *)ASN1_STRING_get0_data(b->d.dNSName), (size_t)len) == 0;
+}
+
+/* Says whether each of A is in B. */
+static bool is_within(const GENERAL_NAMES *a, const GENERAL_NAMES *b)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(a); i++) {
+        int k = 0;
+        while (k < sk_GENERAL_NAME_num(b) && !is_same_name(sk_GENERAL_NAME_value(a, i), sk_GENERAL_NAME_value(b, k)))
+            k++;
+        if (k >= sk_GENERAL_NAME_num(b))
+            return false;
+    }
+    return true;
+}
+
+static void names_text(const GENERAL_NAMES *names, char *out, size_t out_len)
+{
+    T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    out[0] = '\0';
+    for (int i = 0; bio != NULL && i < sk_GENERAL_NAME_num(names); i++) {
+        BIO_puts(bio, i > 0 ? ", " : "");
+        GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+    }
+    int len = bio != NULL ? BIO_read(bio, out, (int)out_len - 1) : 0;
+    out[len > 0 ? len : 0] = '\0';
+}
+
+static bool check_san(const X509 *leaf, const char *san, struct t2c_error *err)
+{
+    char had[160], wanted[160];
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, NULL, NULL, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&ctx);
+    T2C_CLEANUP(extension_freep) X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, san);
+    T2C_CLEANUP(general_names_freep) GENERAL_NAMES *want = extension != NULL ? X509V3_EXT_d2i(extension) : NULL;
+    T2C_CLEANUP(general_names_freep) GENERAL_NAMES *have = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    if (is_within(want, have) && is_within(have, want))
+        return true;
+    names_text(have, had, sizeof(had));
+    names_text(want, wanted, sizeof(wanted));
+    return t2c_fail(err, T2C_PROTO, "its SAN is \"%s\" and the configured san \"%s\"", had, wanted);
+}
+
+bool accept_names(const X509 *leaf, const char *subject, const char *san, struct t2c_error *err)
+{
+    char had[160], wanted[160];
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *want = NULL;
+    const X509_NAME *have = X509_get_subject_name(leaf);
+    if (!t2c_cert_parse_subject(subject, &want, err))
+        return false;
+    if (X509_NAME_cmp(have, want) == 0)
+        return san == NULL || check_san(leaf, san, err);
+    t2c_cert_name_text(have, had, sizeof(had));
+    t2c_cert_name_text(want, wanted, sizeof(wanted));
+    return t2c_fail(err, T2C_PROTO, "its subject is \"%s\" and the configured subject \"%s\"", had, wanted);
 }

@@ -8,7 +8,7 @@
 
 struct accept_rules {
     EVP_PKEY *key;                  /* the public half is what the certificate must certify */
-    const STACK_OF(X509) *anchors;  /* the self-signed ones are trusted, the others help to build the chain */
+    const STACK_OF(X509) * anchors; /* the self-signed ones are trusted, the others help to build the chain */
     bool client_auth;               /* the certificate must be good for TLS clients */
     int64_t now_s;
 };
@@ -17,7 +17,13 @@ struct accept_rules {
  * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, an end entity. Gives:
  * *chain, leaf first, without the root. Errors: PROTO with what is wrong. Spec: RFC 7030 4.2.3.
  */
-bool accept_chain(const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain,
-    struct t2c_error *err);
+bool accept_chain(
+    const STACK_OF(X509) * issued, const struct accept_rules *rules, STACK_OF(X509) * *chain, struct t2c_error *err);
+
+/*
+ * Says whether LEAF bears SUBJECT and exactly the names of SAN (NULL: any), both as in struct t2c_csr_spec.
+ * Errors: PROTO with both names.
+ */
+bool accept_names(const X509 *leaf, const char *subject, const char *san, struct t2c_error *err);
 
 #endif

@@ -9,10 +9,7 @@
 #include "tpm2cloud/log.h"
 #include <dirent.h>
 #include <errno.h>
-#include <grp.h>
-#include <limits.h>
 #include <openssl/err.h>
-#include <pwd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,18 +28,38 @@ struct config {
 };
 
 static const struct t2c_conf_key main_keys[] = {
-    {"estd", "certs_d"}, {"estd", "state_dir"}, {"estd", "aziot_certd_dir"},
-    {"defaults", "url"}, {"defaults", "trust"}, {"defaults", "eku"}, {"defaults", "window"}, {"defaults", "mode"},
-    {"defaults", "owner"}, {"defaults", "user"}, {"defaults", "password_file"}, {"defaults", "auth_key"},
+    {"estd", "certs_d"},
+    {"estd", "state_dir"},
+    {"estd", "aziot_certd_dir"},
+    {"defaults", "url"},
+    {"defaults", "trust"},
+    {"defaults", "eku"},
+    {"defaults", "window"},
+    {"defaults", "mode"},
+    {"defaults", "owner"},
+    {"defaults", "user"},
+    {"defaults", "password_file"},
+    {"defaults", "auth_key"},
     {"defaults", "auth_cert"},
 };
 
 static const struct t2c_conf_key cert_keys[] = {
-    {"certificate", "url"}, {"certificate", "trust"}, {"certificate", "key"}, {"certificate", "subject"},
-    {"certificate", "san"}, {"certificate", "eku"},
-    {"auth", "key"}, {"auth", "cert"}, {"auth", "user"}, {"auth", "password_file"},
+    {"certificate", "url"},
+    {"certificate", "trust"},
+    {"certificate", "key"},
+    {"certificate", "subject"},
+    {"certificate", "san"},
+    {"certificate", "eku"},
+    {"auth", "key"},
+    {"auth", "cert"},
+    {"auth", "user"},
+    {"auth", "password_file"},
     {"renew", "window"},
-    {"install", "file"}, {"install", "mode"}, {"install", "owner"}, {"install", "certd"}, {"install", "cert_id"},
+    {"install", "file"},
+    {"install", "mode"},
+    {"install", "owner"},
+    {"install", "certd"},
+    {"install", "cert_id"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -124,12 +141,26 @@ static bool check_uri_or_path(const char *text, struct t2c_error *err)
     return t2c_fail(err, T2C_INVALID, "\"%s\" is neither a URI, as tpm2cloud:device, nor an absolute path", text);
 }
 
+const char *config_path_of(const char *uri)
+{
+    if (uri[0] == '/')
+        return uri;
+    if (strncmp(uri, "file://", 7) == 0)
+        return strchr(uri + 7, '/');
+    return strncmp(uri, "file:/", 6) == 0 ? uri + 5 : NULL;
+}
+
+static bool check_file(const char *text, struct t2c_error *err)
+{
+    return check_path(text, err) && install_check_path(text, err);
+}
+
 static bool check_trust(const char *text, struct t2c_error *err)
 {
     if (strcmp(text, CONFIG_TRUST_SYSTEM) == 0 || text[0] == '/')
         return true;
-    return t2c_fail(err, T2C_INVALID, "\"%s\" is neither " CONFIG_TRUST_SYSTEM " nor the absolute path of a PEM file",
-        text);
+    return t2c_fail(
+        err, T2C_INVALID, "\"%s\" is neither " CONFIG_TRUST_SYSTEM " nor the absolute path of a PEM file", text);
 }
 
 static bool check_subject(const char *text, struct t2c_error *err)
@@ -225,61 +256,12 @@ static bool read_window(const struct source *source, struct config_cert *cert, s
     struct value window = find(source, "renew", "window", "window");
     int from = 60, to = 80, used = 0;
     if (window.text != NULL &&
-        (sscanf(window.text, "%3d-%3d%n", &from, &to, &used) != 2 || window.text[used] != '\0' || from < 1 ||
-            to > 99 || from > to)) {
+        (sscanf(window.text, "%3d-%3d%n", &from, &to, &used) != 2 || window.text[used] != '\0' || from < 1 || to > 99 ||
+            from > to)) {
         t2c_fail(err, T2C_INVALID, "\"%s\" is not a part of the lifetime in percent; write it as 60-80", window.text);
         return at(&window, err);
     }
     cert->window = (struct schedule_window){.from = from, .to = to};
-    return true;
-}
-
-static bool find_user(const char *name, uid_t *uid, struct t2c_error *err)
-{
-    char *end = NULL;
-    unsigned long number = strtoul(name, &end, 10);
-    const struct passwd *user = getpwnam(name);
-    if (user == NULL && (end == name || *end != '\0' || number >= UINT_MAX))
-        return t2c_fail(err, T2C_INVALID, "there is no user \"%s\"; create it or name another", name);
-    *uid = user != NULL ? user->pw_uid : (uid_t)number;
-    return true;
-}
-
-static bool find_group(const char *name, gid_t *gid, struct t2c_error *err)
-{
-    char *end = NULL;
-    unsigned long number = strtoul(name, &end, 10);
-    const struct group *group = getgrnam(name);
-    if (group == NULL && (end == name || *end != '\0' || number >= UINT_MAX))
-        return t2c_fail(err, T2C_INVALID, "there is no group \"%s\"; create it or name another", name);
-    *gid = group != NULL ? group->gr_gid : (gid_t)number;
-    return true;
-}
-
-/* "user", "user:group" or ":group". */
-static bool read_owner(const struct value *value, struct t2c_file_owner *owner, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_freep) char *user = strdup(value->text);
-    if (user == NULL)
-        return t2c_fail_nomem(err);
-    char *group = strchr(user, ':');
-    if (group != NULL)
-        *group++ = '\0';
-    if ((user[0] != '\0' && !find_user(user, &owner->uid, err)) ||
-        (group != NULL && !find_group(group, &owner->gid, err)))
-        return at(value, err);
-    return true;
-}
-
-static bool read_mode(const struct value *value, struct t2c_file_owner *owner, struct t2c_error *err)
-{
-    char *end = NULL;
-    unsigned long mode = strtoul(value->text, &end, 8);
-    if (end == value->text || *end != '\0' || mode > 0777 || (mode & 0400) == 0) {
-        t2c_fail(err, T2C_INVALID, "\"%s\" is not a file mode that its owner can read; write it as 0644", value->text);
-        return at(value, err);
-    }
-    owner->mode = (mode_t)mode;
     return true;
 }
 
@@ -289,8 +271,8 @@ static void add_target(struct config_cert *cert, char *path, bool dir, const str
     cert->targets[cert->targets_n++] = (struct install_target){.path = path, .make_dir = dir, .owner = *owner};
 }
 
-static bool add_certd(const struct source *source, struct config_cert *cert, const struct t2c_file_owner *owner,
-    struct t2c_error *err)
+static bool add_certd(
+    const struct source *source, struct config_cert *cert, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
     struct value dir = own_value(source, "install", "certd"), id = own_value(source, "install", "cert_id");
     if (dir.text == NULL && id.text == NULL)
@@ -298,8 +280,8 @@ static bool add_certd(const struct source *source, struct config_cert *cert, con
     T2C_CLEANUP(t2c_freep) char *home = NULL;
     T2C_CLEANUP(t2c_freep) char *cert_id = NULL;
     if (dir.text == NULL)
-        dir = (struct value){t2c_conf_get(source->main, "estd", "aziot_certd_dir"), source->main_path, "estd",
-            "aziot_certd_dir"};
+        dir = (struct value){
+            t2c_conf_get(source->main, "estd", "aziot_certd_dir"), source->main_path, "estd", "aziot_certd_dir"};
     if (dir.text == NULL)
         dir.text = CERTD_DIR;
     if (id.text == NULL)
@@ -308,10 +290,31 @@ static bool add_certd(const struct source *source, struct config_cert *cert, con
     if (!take(&dir, check_path, &home, err) || !take(&id, NULL, &cert_id, err) ||
         !install_certd_path(home, cert_id, &path, err))
         return false;
+    if (!install_check_path((const char *)path.data, err))
+        return at(&id, err);
     char *copy = strdup((const char *)path.data);
     if (copy == NULL)
         return t2c_fail_nomem(err);
     add_target(cert, copy, true, owner);
+    return true;
+}
+
+/* No certificate may land on what it is asked for with. */
+static bool check_overwritten(const struct config_cert *cert, struct t2c_error *err)
+{
+    const struct {
+        const char *uri, *key;
+    } used[] = {{cert->key, "[certificate] key"}, {cert->trust, "[certificate] trust"}, {cert->auth_key, "[auth] key"},
+        {cert->auth_cert, "[auth] cert"}, {cert->auth_password_file, "[auth] password_file"}};
+    for (size_t i = 0; i < cert->targets_n * COUNT(used); i++) {
+        const struct install_target *target = &cert->targets[i / COUNT(used)];
+        const char *uri = used[i % COUNT(used)].uri, *path = uri != NULL ? config_path_of(uri) : NULL;
+        if (path != NULL && install_is_same(target->path, path))
+            return t2c_fail(err, T2C_INVALID,
+                "%s: [install] %s: %s is the file of %s, which the certificate would "
+                "replace; name another",
+                cert->path, target->make_dir ? "certd" : "file", target->path, used[i % COUNT(used)].key);
+    }
     return true;
 }
 
@@ -320,17 +323,19 @@ static bool read_install(const struct source *source, struct config_cert *cert, 
     struct t2c_file_owner owner = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
     struct value file = own_value(source, "install", "file"), mode = find(source, "install", "mode", "mode");
     struct value who = find(source, "install", "owner", "owner");
-    if ((mode.text != NULL && !read_mode(&mode, &owner, err)) || (who.text != NULL && !read_owner(&who, &owner, err)))
-        return false;
+    if (mode.text != NULL && !install_parse_mode(mode.text, &owner, err))
+        return at(&mode, err);
+    if (who.text != NULL && !install_parse_owner(who.text, &owner, err))
+        return at(&who, err);
     T2C_CLEANUP(t2c_freep) char *path = NULL;
-    if (!take(&file, check_path, &path, err))
+    if (!take(&file, check_file, &path, err))
         return false;
     if (path != NULL)
         add_target(cert, T2C_STEAL(path), false, &owner);
     if (!add_certd(source, cert, &owner, err))
         return false;
     if (cert->targets_n > 0)
-        return true;
+        return check_overwritten(cert, err);
     return t2c_fail(err, T2C_INVALID,
         "%s: [install] names no place; write file = PATH, or cert_id = ID for aziot-certd", source->own_path);
 }
@@ -347,8 +352,9 @@ static void fini_cert(struct config_cert *cert)
         free(cert->targets[i].path);
 }
 
-static bool read_cert(const CONF *main, const char *main_path, const char *dir, const char *file,
-    struct config_cert *cert, struct t2c_error *err)
+/* MAIN: without the certificate's own file. */
+static bool read_cert(
+    const struct source *main, const char *dir, const char *file, struct config_cert *cert, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *own = NULL;
     cert->name = strndup(file, strlen(file) - strlen(SUFFIX));
@@ -356,7 +362,7 @@ static bool read_cert(const CONF *main, const char *main_path, const char *dir, 
         return t2c_fail_nomem(err);
     if (!t2c_conf_load(cert->path, cert_keys, COUNT(cert_keys), &own, err))
         return false;
-    struct source source = {main, own, main_path, cert->path};
+    struct source source = {main->main, own, main->main_path, cert->path};
     return read_request(&source, cert, err) && read_auth(&source, cert, err) && read_window(&source, cert, err) &&
         read_install(&source, cert, err);
 }
@@ -392,27 +398,6 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static bool read_certs(const CONF *main, const char *main_path, const char *dir, struct config *config,
-    struct t2c_error *err)
-{
-    T2C_CLEANUP(listing_fini) struct listing listing = {0};
-    int n = scandir(dir, &listing.entries, is_cert_file, by_name);
-    if (n < 0)
-        return t2c_fail_errno(err, errno, "%s: [estd] certs_d: cannot list %s", main_path, dir);
-    listing.n = n;
-    if (n > CERTS_MAX)
-        return t2c_fail(err, T2C_INVALID, "%s holds more than %d certificates", dir, CERTS_MAX);
-    config->certs = calloc((size_t)n + 1, sizeof(*config->certs));
-    if (config->certs == NULL)
-        return t2c_fail_nomem(err);
-    while (config->certs_n < (size_t)n) {
-        size_t i = config->certs_n++;
-        if (!read_cert(main, main_path, dir, listing.entries[i]->d_name, &config->certs[i], err))
-            return false;
-    }
-    return true;
-}
-
 /* Gives a path that both write, or NULL. */
 static const char *shared_target(const struct config_cert *one, const struct config_cert *other)
 {
@@ -424,21 +409,49 @@ static const char *shared_target(const struct config_cert *one, const struct con
 }
 
 /* Each file has one renewer. */
-static bool check_targets(const struct config *config, struct t2c_error *err)
+static bool check_targets(const struct config *config, const struct config_cert *one, struct t2c_error *err)
 {
-    for (size_t i = 0; i < config->certs_n; i++)
-        for (size_t k = 0; k < i; k++) {
-            const struct config_cert *one = &config->certs[i], *other = &config->certs[k];
-            const char *path = shared_target(one, other);
-            if (path != NULL)
-                return t2c_fail(err, T2C_INVALID, "%s: [install] writes %s, which %s writes too; change one of them",
-                    one->path, path, other->path);
-        }
+    for (size_t k = 0; k < config->certs_n; k++) {
+        const struct config_cert *other = &config->certs[k];
+        const char *path = shared_target(one, other);
+        if (path != NULL)
+            return t2c_fail(err, T2C_INVALID, "%s: [install] writes %s, which %s writes too; change one of them",
+                one->path, path, other->path);
+    }
     return true;
 }
 
-static bool main_path_value(const CONF *conf, const char *path, const char *name, const char *fallback, char **out,
-    struct t2c_error *err)
+static bool read_certs(
+    const struct source *source, const char *dir, bool all, struct config *config, struct t2c_error *err)
+{
+    T2C_CLEANUP(listing_fini) struct listing listing = {0};
+    int n = scandir(dir, &listing.entries, is_cert_file, by_name);
+    if (n < 0)
+        return t2c_fail_errno(err, errno, "%s: [estd] certs_d: cannot list %s", source->main_path, dir);
+    listing.n = n;
+    if (n > CERTS_MAX)
+        return t2c_fail(err, T2C_INVALID, "%s holds more than %d certificates", dir, CERTS_MAX);
+    config->certs = calloc((size_t)n + 1, sizeof(*config->certs));
+    if (config->certs == NULL)
+        return t2c_fail_nomem(err);
+    for (int i = 0; i < n; i++) {
+        struct config_cert *cert = &config->certs[config->certs_n];
+        struct t2c_error why = {0};
+        if (read_cert(source, dir, listing.entries[i]->d_name, cert, &why) && check_targets(config, cert, &why)) {
+            config->certs_n++;
+            continue;
+        }
+        fini_cert(cert);
+        *cert = (struct config_cert){0};
+        if (all)
+            return t2c_fail(err, why.code, "%s", why.text);
+        t2c_log(T2C_LOG_ERROR, "%s; this certificate is left out until that is mended and estd gets SIGHUP", why.text);
+    }
+    return true;
+}
+
+static bool main_path_value(
+    const CONF *conf, const char *path, const char *name, const char *fallback, char **out, struct t2c_error *err)
 {
     struct value value = {t2c_conf_get(conf, "estd", name), path, "estd", name};
     if (value.text == NULL)
@@ -446,7 +459,7 @@ static bool main_path_value(const CONF *conf, const char *path, const char *name
     return take(&value, check_path, out, err);
 }
 
-bool config_load(const char *path, struct config **out, struct t2c_error *err)
+bool config_load(const char *path, bool all, struct config **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     T2C_CLEANUP(t2c_freep) char *certs_d = NULL;
@@ -455,10 +468,11 @@ bool config_load(const char *path, struct config **out, struct t2c_error *err)
     T2C_CLEANUP(config_unrefp) struct config *config = calloc(1, sizeof(*config));
     if (config == NULL)
         return t2c_fail_nomem(err);
+    struct source source = {.main = conf, .main_path = path};
     atomic_init(&config->refs, 1);
     if (!main_path_value(conf, path, "certs_d", CERTS_D, &certs_d, err) ||
         !main_path_value(conf, path, "state_dir", STATE_DIR, &config->state_dir, err) ||
-        !read_certs(conf, path, certs_d, config, err) || !check_targets(config, err))
+        !read_certs(&source, certs_d, all, config, err))
         return false;
     *out = T2C_STEAL(config);
     return true;

@@ -35,14 +35,19 @@ struct config_cert {
 /* Shared between the threads: never changed after config_load, released by the last config_unref. */
 struct config;
 
-/* Gives: *out with one reference. Errors: NOT_FOUND, AUTH, IO, INVALID. */
-bool config_load(const char *path, struct config **out, struct t2c_error *err);
+/*
+ * Gives: *out with one reference. ALL: a mistake in a certificate's file is an error; else it is logged, and the other
+ * certificates go on without that one. Errors: NOT_FOUND, AUTH, IO, INVALID.
+ */
+bool config_load(const char *path, bool all, struct config **out, struct t2c_error *err);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
 T2C_DEFINE_FREEP(config_unrefp, struct config, config_unref)
 
 const char *config_state_dir(const struct config *config);
 size_t config_certs_n(const struct config *config);
+/* Gives the path that URI names, if it is a path or a file: URI, else NULL. */
+const char *config_path_of(const char *uri);
 /* Gives the INDEXth certificate in the order of names. */
 const struct config_cert *config_cert(const struct config *config, size_t index);
 

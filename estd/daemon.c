@@ -6,21 +6,51 @@
 #include "tpm2cloud/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+
+#define LOCK_MODE 0600
+#define LOCKS_MAX (1024 * 1024)
+
+/* Says whether PID is alive and the holder of an flock on the file of INODE, by the kernel's own list. */
+static bool holds_lock(long pid, ino_t inode)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes list = {0};
+    if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno != EPERM))
+        return false;
+    if (!t2c_file_read("/proc/locks", LOCKS_MAX, &list, NULL))
+        return false;
+    char *rest = (char *)list.data;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        long holder = 0;
+        unsigned long long locked = 0;
+        int n = sscanf(line, "%*u: FLOCK %*s %*s %ld %*x:%*x:%llu", &holder, &locked);
+        if (n == 2 && holder == pid && locked == inode)
+            return true;
+    }
+    return false;
+}
 
 static bool refuse_second(int fd, const char *path, struct t2c_error *err)
 {
-    char pid[24] = "";
-    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-    pid[n > 0 ? n : 0] = '\0';
-    pid[strspn(pid, "0123456789")] = '\0';
-    return t2c_fail(err, T2C_EXISTS, "another estd (process %s) works on this state and holds %s; stop it first",
-        pid[0] != '\0' ? pid : "unknown", path);
+    char text[24] = "";
+    struct stat found = {0};
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    long pid = strtol(text, NULL, 10);
+    if (fstat(fd, &found) == 0 && holds_lock(pid, found.st_ino))
+        return t2c_fail(
+            err, T2C_EXISTS, "another estd (process %ld) works on this state and holds %s; stop it first", pid, path);
+    return t2c_fail(err, T2C_EXISTS,
+        "another process holds %s, which estd needs for itself; find it by lslocks(8) and "
+        "stop it",
+        path);
 }
 
 bool daemon_lock(const char *dir, int *fd, struct t2c_error *err)
@@ -29,9 +59,12 @@ bool daemon_lock(const char *dir, int *fd, struct t2c_error *err)
     if (!t2c_file_mkdirs(dir, 0755, err) || !t2c_bytes_printf(&name, err, "%s/lock", dir))
         return false;
     const char *path = (const char *)name.data;
-    T2C_CLEANUP(t2c_closep) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    T2C_CLEANUP(t2c_closep) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, LOCK_MODE);
     if (lock < 0)
         return t2c_fail_errno(err, errno, "cannot open %s", path);
+    /* Whoever can read a file can lock it, and so keep us from starting. Earlier versions made it readable. */
+    if (fchmod(lock, LOCK_MODE) != 0)
+        return t2c_fail_errno(err, errno, "cannot set the mode of %s", path);
     if (flock(lock, LOCK_EX | LOCK_NB) != 0)
         return errno == EWOULDBLOCK ? refuse_second(lock, path, err)
                                     : t2c_fail_errno(err, errno, "cannot lock %s", path);

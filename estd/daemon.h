@@ -8,7 +8,7 @@
 
 /*
  * Locks DIR/lock for this process, making DIR if need be. Gives: *fd, which holds the lock until it is closed.
- * Errors: EXISTS naming the process that holds it; IO, AUTH.
+ * Errors: EXISTS naming the process that holds it, where the kernel tells; IO, AUTH.
  */
 bool daemon_lock(const char *dir, int *fd, struct t2c_error *err);
 

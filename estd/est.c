@@ -17,7 +17,6 @@
 #define REPLY_TYPE "application/pkcs7-mime"
 #define RETRY_AFTER_MAX_S (7 * 86400)
 
-
 const char *est_op_name(enum est_op op)
 {
     static const char *const names[] = {
@@ -57,8 +56,8 @@ bool est_check_url(const char *base, struct t2c_error *err)
             return t2c_fail(err, T2C_INVALID, "\"%s\" has a character that a base URL cannot have (byte %zu)", base,
                 (size_t)(at - base));
     if (ends_with_op(base))
-        return t2c_fail(err, T2C_INVALID,
-            "\"%s\" ends with an operation; give the base, as in https://HOST/.well-known/est", base);
+        return t2c_fail(
+            err, T2C_INVALID, "\"%s\" ends with an operation; give the base, as in https://HOST/.well-known/est", base);
     return true;
 }
 
@@ -102,8 +101,13 @@ static const struct meaning meanings[] = {
     {429, T2C_RETRY, "too many requests"},
 };
 
-static struct meaning meaning_of(long status)
+static struct meaning meaning_of(enum est_op op, long status)
 {
+    /* It was asked without an identity, so nothing that [auth] says can be wrong. */
+    if (op == EST_CACERTS && (status == 401 || status == 403))
+        return (struct meaning){status, T2C_AUTH,
+            "the server wants authentication for /cacerts, which RFC 7030 4.1 "
+            "says it should not; ask its operator to open it, or check url"};
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (meanings[i].status == status)
             return meanings[i];
@@ -149,7 +153,7 @@ bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *
     if (reply->status != 200) {
         char said[120];
         excerpt(reply, said, sizeof(said));
-        struct meaning meaning = meaning_of(reply->status);
+        struct meaning meaning = meaning_of(op, reply->status);
         t2c_fail(err, meaning.code, "the server answered %s with HTTP %ld: %s%s%s%s", est_op_name(op), reply->status,
             meaning.text, said[0] != '\0' ? " (it says: \"" : "", said, said[0] != '\0' ? "\")" : "");
         if (err != NULL)
@@ -216,7 +220,7 @@ int64_t est_retry_after_s(const char *value, int64_t now_s)
 
 /* ---- certificates ---- */
 
-static bool decode_pem(const struct t2c_bytes *text, STACK_OF(X509) **out, struct t2c_error *err)
+static bool decode_pem(const struct t2c_bytes *text, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
@@ -249,7 +253,7 @@ static bool clean(const uint8_t *body, size_t body_len, struct t2c_bytes *out, s
     return t2c_bytes_append(out, "", 0, err);
 }
 
-static bool decode(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
+static bool decode(const void *body, size_t body_len, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     static const char begin[] = "-----BEGIN ";
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
@@ -268,7 +272,7 @@ static bool decode(const void *body, size_t body_len, STACK_OF(X509) **out, stru
     return t2c_fail(err, T2C_PROTO, "the answer cannot be decoded: %s", why.text);
 }
 
-bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
+bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     if (body_len > EST_REPLY_MAX)
         return t2c_fail(err, T2C_PROTO, "the answer is longer than %d bytes", EST_REPLY_MAX);
@@ -284,7 +288,7 @@ bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, s
     return true;
 }
 
-bool est_pick_cert(const STACK_OF(X509) *certs, EVP_PKEY *key, X509 **out, struct t2c_error *err)
+bool est_pick_cert(const STACK_OF(X509) * certs, EVP_PKEY *key, X509 **out, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(certs); i++) {
         if (!t2c_cert_fits_key(sk_X509_value(certs, i), key))

@@ -18,7 +18,7 @@ struct http {
     struct curl_slist *headers;
     char *url, *trust, *hint;
     EVP_PKEY *key;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     struct http_reply reply;
     size_t reply_max;
     int64_t timeout_s;
@@ -116,11 +116,11 @@ static bool set_transport(struct http *http)
     return SET(CURLOPT_URL, http->url) && SET(CURLOPT_PRIVATE, http) && SET(CURLOPT_ERRORBUFFER, http->text) &&
         SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_s * 1000) &&
         SET(CURLOPT_TIMEOUT_MS, (long)http->timeout_s * 1000) && SET(CURLOPT_PROTOCOLS_STR, "https") &&
-        SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_PROXY, "") &&
-        SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) && SET(CURLOPT_QUICK_EXIT, 1L) &&
-        SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && SET(CURLOPT_FRESH_CONNECT, 1L) &&
-        SET(CURLOPT_FORBID_REUSE, 1L) && SET(CURLOPT_WRITEFUNCTION, take_body) && SET(CURLOPT_WRITEDATA, http) &&
-        SET(CURLOPT_HTTPHEADER, http->headers) && SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
+        SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_PROXY, "") && SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+        SET(CURLOPT_QUICK_EXIT, 1L) && SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+        SET(CURLOPT_FRESH_CONNECT, 1L) && SET(CURLOPT_FORBID_REUSE, 1L) && SET(CURLOPT_WRITEFUNCTION, take_body) &&
+        SET(CURLOPT_WRITEDATA, http) && SET(CURLOPT_HTTPHEADER, http->headers) &&
+        SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
 }
 
 static bool set_tls(struct http *http)

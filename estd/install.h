@@ -16,18 +16,36 @@ struct install_target {
 /* Appends DIR/certs/<ASCII letters and digits of ID>-<SHA-256 of ID in hex>.cer, the name that aziot-certd uses. */
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err);
 
+/* Gives *owner's uid and gid by "user", "user:group" or ":group"; what is not named stays. Errors: INVALID. */
+bool install_parse_owner(const char *text, struct t2c_file_owner *owner, struct t2c_error *err);
+/* Gives *owner's mode, by octal digits. Errors: INVALID. */
+bool install_parse_mode(const char *text, struct t2c_file_owner *owner, struct t2c_error *err);
+
+/* Refuses what cannot be replaced, because no temporary file can be named beside it. Errors: INVALID. */
+bool install_check_path(const char *path, struct t2c_error *err);
+
+/* Says whether two paths are one file: equal, or links to the same one. */
+bool install_is_same(const char *one, const char *other);
+
+/*
+ * Removes what a process that was killed in the middle of replacing PATH has left beside it. Gives their number. Only
+ * under the lock: another process may be writing its own.
+ */
+size_t install_remove_temps(const char *path);
+
 /*
  * Writes PEM to each target, in order, replacing files atomically. Errors: the first target that failed; it and those
- * behind it are as they were.
+ * behind it are as they were. EXISTS: a private key stands there, or a link where the directory should be.
  */
-bool install_write(const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem,
-    struct t2c_error *err);
+bool install_write(
+    const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem, struct t2c_error *err);
 
 /*
  * Gives: *out, the chain installed at the first target, leaf first; *same, whether the other targets hold the same
- * bytes. Errors: NOT_FOUND when nothing is installed there, INVALID when the file is not a PEM chain.
+ * bytes. Errors: NOT_FOUND when nothing is installed there, INVALID when the file is not a PEM chain, EXISTS when it
+ * holds a private key.
  */
-bool install_read(const struct install_target *targets, size_t targets_n, STACK_OF(X509) **out, bool *same,
-    struct t2c_error *err);
+bool install_read(
+    const struct install_target *targets, size_t targets_n, STACK_OF(X509) * *out, bool *same, struct t2c_error *err);
 
 #endif

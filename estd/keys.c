@@ -4,6 +4,7 @@
  */
 #include "keys.h"
 
+#include "config.h"
 #include "tpm2cloud/file.h"
 #include <errno.h>
 #include <openssl/err.h>
@@ -52,16 +53,6 @@ void keys_close(struct keys *keys)
     free(keys);
 }
 
-/* The path of a file: URI or of a plain path, else NULL. */
-static const char *path_of(const char *uri)
-{
-    if (uri[0] == '/')
-        return uri;
-    if (strncmp(uri, "file://", 7) == 0)
-        return strchr(uri + 7, '/');
-    return strncmp(uri, "file:/", 6) == 0 ? uri + 5 : NULL;
-}
-
 static bool holds_label(const struct t2c_bytes *text, const char *label)
 {
     return memmem(text->data, text->len, label, strlen(label)) != NULL;
@@ -71,7 +62,7 @@ static bool holds_label(const struct t2c_bytes *text, const char *label)
 static bool needs_provider(const char *uri, bool *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    const char *path = path_of(uri);
+    const char *path = config_path_of(uri);
     *out = strncmp(uri, SCHEME, strlen(SCHEME)) == 0;
     if (path == NULL)
         return true;
@@ -80,6 +71,12 @@ static bool needs_provider(const char *uri, bool *out, struct t2c_error *err)
     *out = holds_label(&text, "-----BEGIN TPM2CLOUD KEY URI-----") ||
         holds_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----");
     return true;
+}
+
+bool keys_in_tpm(const char *uri)
+{
+    bool ours = false;
+    return needs_provider(uri, &ours, NULL) && ours; /* a file that cannot be read costs no TPM command either */
 }
 
 static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *err)
@@ -91,15 +88,17 @@ static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *
     if (keys->tpm2cloud != NULL)
         return true;
     const char *dir = getenv("OPENSSL_MODULES");
-    return t2c_fail_openssl(err, T2C_IO, "%s needs the OpenSSL provider " PROVIDER ", which cannot be loaded from %s; "
-        "install it, or point OPENSSL_MODULES at its directory", uri, dir != NULL ? dir : "OpenSSL's module directory");
+    return t2c_fail_openssl(err, T2C_IO,
+        "%s needs the OpenSSL provider " PROVIDER ", which cannot be loaded from %s; "
+        "install it, or point OPENSSL_MODULES at its directory",
+        uri, dir != NULL ? dir : "OpenSSL's module directory");
 }
 
 /* Fails with WHAT and URI; our provider says itself what can be done, as when an authorization is wrong. */
 static bool fail_store(const struct keys *keys, const char *what, const char *uri, struct t2c_error *err)
 {
-    enum t2c_code code = path_of(uri) != NULL ? T2C_INVALID : T2C_IO;
-    if (strncmp(uri, SCHEME, strlen(SCHEME)) == 0 || (path_of(uri) != NULL && keys->tpm2cloud != NULL))
+    enum t2c_code code = config_path_of(uri) != NULL ? T2C_INVALID : T2C_IO;
+    if (strncmp(uri, SCHEME, strlen(SCHEME)) == 0 || (config_path_of(uri) != NULL && keys->tpm2cloud != NULL))
         return t2c_fail_provider(err, code, "%s %s", what, uri);
     return t2c_fail_openssl(err, code, "%s %s", what, uri);
 }
@@ -111,8 +110,8 @@ static bool open_store(struct keys *keys, const char *uri, int kind, OSSL_STORE_
     if (!needs_provider(uri, &ours, err) || (ours && !load_provider(keys, uri, err)))
         return false;
     ERR_clear_error();
-    T2C_CLEANUP(store_closep) OSSL_STORE_CTX *store =
-        OSSL_STORE_open_ex(uri, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
+    T2C_CLEANUP(store_closep)
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(uri, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
     if (store == NULL)
         return fail_store(keys, "cannot open", uri, err);
     if (OSSL_STORE_expect(store, kind) != 1)
@@ -140,7 +139,7 @@ bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_er
     return true;
 }
 
-bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err)
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     if (uri[0] == '/')
         return t2c_cert_read_file(uri, out, err);

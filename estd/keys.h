@@ -20,7 +20,10 @@ T2C_DEFINE_FREEP(keys_closep, struct keys, keys_close)
  */
 bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_error *err);
 
+/* Says whether the key that URI names lives in the TPM. Reads a file, if it is one, and asks no TPM. */
+bool keys_in_tpm(const char *uri);
+
 /* Gives: *out, the certificates that URI names, leaf first. Errors: as keys_load. */
-bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err);
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) * *out, struct t2c_error *err);
 
 #endif

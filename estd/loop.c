@@ -103,8 +103,8 @@ int64_t loop_now_s(void)
 }
 
 /* Takes FD when OWNS_FD, also on failure. */
-static bool add(struct loop *loop, const struct loop_source *like, uint32_t events, struct loop_source **out,
-    struct t2c_error *err)
+static bool add(
+    struct loop *loop, const struct loop_source *like, uint32_t events, struct loop_source **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_closep) int fd = like->owns_fd ? like->fd : -1;
     T2C_CLEANUP(t2c_freep) struct loop_source *source = malloc(sizeof(*source));
@@ -162,8 +162,8 @@ static bool drain_timer(int fd, uint32_t *what)
     return read(fd, &expirations, sizeof(expirations)) > 0 || errno == ECANCELED;
 }
 
-static bool new_timer(struct loop *loop, clockid_t clock, loop_fn *fn, void *data, struct loop_source **out,
-    struct t2c_error *err)
+static bool new_timer(
+    struct loop *loop, clockid_t clock, loop_fn *fn, void *data, struct loop_source **out, struct t2c_error *err)
 {
     struct loop_source like = {.owns_fd = true, .drain = drain_timer, .fn = fn, .data = data};
     like.fd = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -222,8 +222,8 @@ static bool drain_signal(int fd, uint32_t *what)
     return true;
 }
 
-bool loop_signals(struct loop *loop, const int *signals, loop_fn *fn, void *data, struct loop_source **out,
-    struct t2c_error *err)
+bool loop_signals(
+    struct loop *loop, const int *signals, loop_fn *fn, void *data, struct loop_source **out, struct t2c_error *err)
 {
     sigset_t set;
     sigemptyset(&set);

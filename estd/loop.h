@@ -40,8 +40,8 @@ bool loop_alarm(struct loop *loop, loop_fn *fn, void *data, struct loop_source *
 bool loop_alarm_set(struct loop_source *alarm, int64_t at_s, struct t2c_error *err);
 
 /* Takes the signals of the list, which ends with 0, out of the process and into FN. Call before threads are started. */
-bool loop_signals(struct loop *loop, const int *signals, loop_fn *fn, void *data, struct loop_source **out,
-    struct t2c_error *err);
+bool loop_signals(
+    struct loop *loop, const int *signals, loop_fn *fn, void *data, struct loop_source **out, struct t2c_error *err);
 
 /* Something that other threads can post; posts before the callback runs are one. */
 bool loop_event(struct loop *loop, loop_fn *fn, void *data, struct loop_source **out, struct t2c_error *err);

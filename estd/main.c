@@ -111,7 +111,7 @@ static void reload(struct program *program)
 {
     struct t2c_error why = {0};
     T2C_CLEANUP(config_unrefp) struct config *config = NULL;
-    bool ok = config_load(program->options->conf, &config, &why);
+    bool ok = config_load(program->options->conf, true, &config, &why);
     if (ok && strcmp(config_state_dir(config), config_state_dir(program->config)) != 0)
         ok = t2c_fail(&why, T2C_INVALID, "%s: [estd] state_dir cannot change while estd runs; restart it",
             program->options->conf);
@@ -179,7 +179,9 @@ static int run(const struct options *options)
     struct program program = {.options = options};
     T2C_CLEANUP(t2c_closep) int lock = -1;
     int status = EXIT_FAILURE;
-    if (!config_load(options->conf, &program.config, &why))
+    /* One mistake must not let all certificates of a device expire; a human who looks on is told at once. */
+    bool daemon = options->once == NULL && !options->check_config;
+    if (!config_load(options->conf, !daemon, &program.config, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
     else if (options->check_config) {
         print_config(program.config);
@@ -198,7 +200,8 @@ int main(int argc, char **argv)
         return status;
     enum t2c_level limit = options.once != NULL || options.check_config ? T2C_LOG_WARNING : T2C_LOG_NOTICE;
     t2c_log_open("estd", options.verbose ? T2C_LOG_DEBUG : limit);
-    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets without MSG_NOSIGNAL */
+    unsetenv("SSLKEYLOGFILE"); /* libcurl would write the secrets of TLS there */
+    signal(SIGPIPE, SIG_IGN);  /* OpenSSL writes to sockets without MSG_NOSIGNAL */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
         t2c_log(T2C_LOG_ERROR, "libcurl cannot start");
         return EXIT_FAILURE;

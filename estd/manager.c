@@ -4,6 +4,7 @@
  */
 #include "manager.h"
 
+#include "accept.h"
 #include "tpm2cloud/civil.h"
 #include "renew.h"
 #include "state.h"
@@ -20,11 +21,12 @@ struct entry {
     struct manager *manager;
     const struct config_cert *cert;
     struct renew renew;
-    uint64_t job_id;           /* of the job that runs, 0: none */
-    int64_t wake_s;            /* SCHEDULE_NEVER: not waiting */
-    STACK_OF(X509) *installed; /* NULL: none */
-    STACK_OF(X509) *received;  /* to be installed */
-    bool renewal;              /* received renews the installed one */
+    uint64_t job_id;            /* of the job that runs, 0: none */
+    int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
+    STACK_OF(X509) * installed; /* NULL: none */
+    STACK_OF(X509) * received;  /* to be installed */
+    bool renewal;               /* received renews the installed one */
+    bool clock_told;            /* that it waits for a clock that is set */
 };
 
 struct manager {
@@ -53,8 +55,8 @@ static double dice(void)
 
 /* ---- events ---- */
 
-static bool describe(const struct manager *manager, const STACK_OF(X509) *chain, struct renew_event *event,
-    struct t2c_error *err)
+static bool describe(
+    const struct manager *manager, const STACK_OF(X509) * chain, struct renew_event *event, struct t2c_error *err)
 {
     X509 *leaf = sk_X509_value(chain, 0);
     unsigned char *der = NULL;
@@ -158,12 +160,22 @@ static void repair_targets(struct entry *entry)
         t2c_log(T2C_LOG_WARNING, "%s: a copy of the certificate is not up to date: %s", entry->cert->name, why.text);
 }
 
+/* Removes the leftovers of a process that was killed while it replaced PATH. */
+static void tidy(const char *path)
+{
+    size_t removed = install_remove_temps(path);
+    if (removed > 0)
+        t2c_log(T2C_LOG_NOTICE, "removed %zu temporary file(s) left beside %s by a killed estd", removed, path);
+}
+
 static void look(struct entry *entry)
 {
     const struct config_cert *cert = entry->cert;
     struct t2c_error why = {0};
     bool same = true;
     t2c_x509s_freep(&entry->installed);
+    for (size_t i = 0; i < cert->targets_n; i++)
+        tidy(cert->targets[i].path);
     if (install_read(cert->targets, cert->targets_n, &entry->installed, &same, &why)) {
         if (!same)
             repair_targets(entry);
@@ -179,7 +191,7 @@ static void look(struct entry *entry)
     send_missing(entry);
 }
 
-static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
+static void issuer_text(const STACK_OF(X509) * chain, char *out, size_t out_len)
 {
     t2c_cert_name_text(X509_get_issuer_name(sk_X509_value(chain, 0)), out, out_len);
 }
@@ -230,8 +242,7 @@ static void install(struct entry *entry)
     const struct config_cert *cert = entry->cert;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     struct t2c_error why = {0};
-    if (t2c_cert_append_pem(entry->received, &pem, &why) &&
-        install_write(cert->targets, cert->targets_n, &pem, &why))
+    if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
         finish_install(entry);
     else
         report_failure(entry, "install the new certificate", &why, -1);
@@ -245,10 +256,22 @@ static void hurry(struct entry *entry)
         feed(entry, &now);
 }
 
+/* Said once until the clock is set; --once does not wait for it. */
+static void report_clock(struct entry *entry)
+{
+    char now[T2C_CIVIL_TEXT_MAX];
+    bool tell = entry->renew.clock_unset && !entry->clock_told && entry->manager->once == NULL;
+    entry->clock_told = entry->renew.clock_unset;
+    if (tell)
+        t2c_log(T2C_LOG_WARNING, "%s: the clock says %s, which cannot be; waiting until it is set", entry->cert->name,
+            t2c_civil_text(loop_now_s(), now));
+}
+
 static void act(struct entry *entry, const struct renew_action *action)
 {
     if (action->what != RENEW_DO_NOTHING)
         entry->wake_s = action->what == RENEW_DO_WAIT ? action->at_s : SCHEDULE_NEVER;
+    report_clock(entry);
     switch (action->what) {
     case RENEW_DO_NOTHING:
     case RENEW_DO_WAIT:
@@ -284,12 +307,30 @@ static struct entry *entry_of_job(struct manager *manager, uint64_t id)
     return NULL;
 }
 
+/* KEPT: by a renewal, which asks for the same names again, so another subject in the configuration changes nothing. */
+static void warn_of_names(const struct entry *entry, const STACK_OF(X509) * chain, bool kept)
+{
+    const struct config_cert *cert = entry->cert;
+    struct t2c_error why = {0};
+    if (accept_names(sk_X509_value(chain, 0), cert->subject, cert->san, &why))
+        return;
+    t2c_log(T2C_LOG_WARNING, "%s: the certificate has other names than %s says: %s; %s%s%s", cert->name, cert->path,
+        why.text,
+        kept ? "renewals keep the names that it has: to enrol it anew with those configured, remove "
+             : "the CA chose them: ask its operator, or configure what it issues",
+        kept ? cert->targets[0].path : "", kept ? " and restart estd" : "");
+}
+
 static void report_found(const struct entry *entry)
 {
     char ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    t2c_log(T2C_LOG_NOTICE, "%s: found a certificate, notAfter %s, next renewal %s", entry->cert->name,
-        t2c_civil_text(entry->renew.life.not_after_s, ends),
-        entry->renew.waiting ? t2c_civil_text(entry->renew.due_s, due) : "now");
+    const struct renew *renew = &entry->renew;
+    const char *when = renew->waiting ? t2c_civil_text(renew->due_s, due) : "now";
+    t2c_log(T2C_LOG_NOTICE, "%s: found a certificate, notAfter %s%s%s", entry->cert->name,
+        t2c_civil_text(renew->life.not_after_s, ends), renew->clock_unset ? "" : ", next renewal ",
+        renew->clock_unset ? "" : when);
+    if (loop_now_s() < renew->life.not_after_s) /* else it is enrolled anew as it is */
+        warn_of_names(entry, entry->installed, true);
 }
 
 static void take_look(struct entry *entry, const struct job *job)
@@ -318,6 +359,7 @@ static void take_chain(struct entry *entry, struct job *job)
         report_failure(entry, asks_for(job->kind), &why, -1);
         return;
     }
+    warn_of_names(entry, job->chain, job->kind == JOB_REENROL);
     t2c_x509s_freep(&entry->received);
     entry->received = T2C_STEAL(job->chain);
     entry->renewal = job->kind == JOB_REENROL;
@@ -394,8 +436,8 @@ static void begin(struct manager *manager, bool booting)
     set_alarm(manager);
 }
 
-bool manager_new(struct loop *loop, struct config *config, const char *once, struct manager **out,
-    struct t2c_error *err)
+bool manager_new(
+    struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err)
 {
     struct t2c_error note = {0};
     T2C_CLEANUP(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
@@ -406,8 +448,12 @@ bool manager_new(struct loop *loop, struct config *config, const char *once, str
     if (!use_config(manager, config, err))
         return false;
     if (once != NULL && manager->entries_n == 0)
-        return t2c_fail(err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; --check-config lists what there is",
-            once);
+        return t2c_fail(
+            err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; --check-config lists what there is", once);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes state_path = {0};
+    if (!t2c_bytes_printf(&state_path, err, "%s/" STATE_FILE, config_state_dir(config)))
+        return false;
+    tidy((const char *)state_path.data);
     if (!state_load(config_state_dir(config), &manager->state, &note, err))
         return false;
     if (note.code != T2C_OK)

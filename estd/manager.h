@@ -15,8 +15,8 @@ struct manager;
  * ONCE: NULL, or the name of the one certificate to take one step with, at once; the loop stops when it is done.
  * Errors: NOT_FOUND when ONCE is not configured.
  */
-bool manager_new(struct loop *loop, struct config *config, const char *once, struct manager **out,
-    struct t2c_error *err);
+bool manager_new(
+    struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err);
 
 /* Cancels what runs. Blocks: as long as one operation of a key does. */
 void manager_free(struct manager *manager);

@@ -4,6 +4,7 @@
  */
 #include "multi.h"
 
+#include "tpm2cloud/log.h"
 #include <sys/epoll.h>
 
 struct multi {
@@ -11,7 +12,9 @@ struct multi {
     struct loop *loop;
     struct loop_source *timer;
     multi_fn *fn;
+    multi_broken_fn *broken;
     void *data;
+    bool told; /* that libcurl failed; once is enough */
 };
 
 /* One socket of libcurl's. */
@@ -37,9 +40,17 @@ static void collect(struct multi *multi)
 
 static void tell(struct multi *multi, curl_socket_t fd, int bits)
 {
+    struct t2c_error why = {0};
     int running = 0;
-    curl_multi_socket_action(multi->curl, fd, bits, &running);
+    CURLMcode code = curl_multi_socket_action(multi->curl, fd, bits, &running);
     collect(multi);
+    if (code == CURLM_OK)
+        return;
+    t2c_fail(&why, T2C_IO, "libcurl cannot go on with its transfers: %s", curl_multi_strerror(code));
+    if (!multi->told)
+        t2c_log(T2C_LOG_ERROR, "%s; those that run are given up", why.text);
+    multi->told = true;
+    multi->broken(multi->data, &why);
 }
 
 static void on_timer(void *data, uint32_t what)
@@ -95,20 +106,21 @@ static int set_socket(CURL *easy, curl_socket_t fd, int want, void *data, void *
         unwatch(multi, watch);
         return 0;
     }
-    uint32_t events = ((want & CURL_POLL_IN) != 0 ? (uint32_t)EPOLLIN : 0) |
-        ((want & CURL_POLL_OUT) != 0 ? (uint32_t)EPOLLOUT : 0);
+    uint32_t events =
+        ((want & CURL_POLL_IN) != 0 ? (uint32_t)EPOLLIN : 0) | ((want & CURL_POLL_OUT) != 0 ? (uint32_t)EPOLLOUT : 0);
     if (watch != NULL && loop_rewatch(watch->source, events, NULL))
         return 0;
     unwatch(multi, watch);
     return watch_socket(multi, fd, events) ? 0 : -1;
 }
 
-bool multi_new(struct loop *loop, multi_fn *fn, void *data, struct multi **out, struct t2c_error *err)
+bool multi_new(
+    struct loop *loop, multi_fn *fn, multi_broken_fn *broken, void *data, struct multi **out, struct t2c_error *err)
 {
     T2C_CLEANUP(multi_freep) struct multi *multi = calloc(1, sizeof(*multi));
     if (multi == NULL)
         return t2c_fail_nomem(err);
-    *multi = (struct multi){.curl = curl_multi_init(), .loop = loop, .fn = fn, .data = data};
+    *multi = (struct multi){.curl = curl_multi_init(), .loop = loop, .fn = fn, .broken = broken, .data = data};
     if (multi->curl == NULL)
         return t2c_fail_nomem(err);
     if (!loop_timer(loop, on_timer, multi, &multi->timer, err))

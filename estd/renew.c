@@ -19,21 +19,27 @@ static struct renew_action wait_until(struct renew *renew, int64_t at_s, int64_t
 
 static bool is_in_force(const struct renew *renew, int64_t now_s)
 {
-    return renew->life.not_after_s > renew->life.not_before_s && now_s <= renew->life.not_after_s;
+    return renew->life.not_after_s > renew->life.not_before_s && now_s < renew->life.not_after_s;
 }
 
 static struct renew_action ask(struct renew *renew, int64_t now_s)
 {
+    bool renewing = is_in_force(renew, now_s);
+    if (renew->renewing && !renewing)
+        renew->failures = 0; /* those of the other way */
+    renew->renewing = renewing;
     renew->state = RENEW_ASKING;
     renew->booting = false;
-    return (struct renew_action){.what = is_in_force(renew, now_s) ? RENEW_DO_REENROL : RENEW_DO_ENROL};
+    renew->clock_unset = false;
+    return (struct renew_action){.what = renewing ? RENEW_DO_REENROL : RENEW_DO_ENROL};
 }
 
 /* What a certificate without a failure behind it calls for. */
 static struct renew_action settle(struct renew *renew, int64_t now_s)
 {
     renew->state = RENEW_WAITING;
-    if (!schedule_clock_is_set(&renew->life, now_s))
+    renew->clock_unset = !schedule_clock_is_set(&renew->life, now_s);
+    if (renew->clock_unset)
         return wait_until(renew, now_s + CLOCK_WAIT_S, now_s);
     if (!is_in_force(renew, now_s))
         return ask(renew, now_s);
@@ -56,16 +62,21 @@ static bool is_hopeless(enum t2c_code code)
 
 static struct renew_action fail(struct renew *renew, const struct renew_event *event, int64_t now_s)
 {
+    bool placing = renew->state == RENEW_PLACING;
     renew->failures++;
     struct schedule_failure failure = {
         .failures = renew->failures,
-        .hopeless = is_hopeless(event->code),
+        /* A directory that appears or a disk that is mounted again is worth a look while the new certificate lives. */
+        .hopeless = !placing && is_hopeless(event->code),
+        /* What a certificate could not do any more when it got there, [auth] may. */
+        .other_way = renew->state == RENEW_ASKING && renew->renewing && !is_in_force(renew, now_s),
         .retry_after_s = event->retry_after_s,
         .jitter = event->jitter,
     };
     if (renew->state == RENEW_ASKING)
         renew->state = RENEW_WAITING;
-    return wait_until(renew, now_s + schedule_retry_s(&renew->life, &failure, now_s), now_s);
+    const struct schedule_life *life = placing ? &renew->received : &renew->life;
+    return wait_until(renew, now_s + schedule_retry_s(life, &failure, now_s), now_s);
 }
 
 /* The time came, or may have come because the clock was set: a clock that went back makes every wait doubtful. */
@@ -77,7 +88,7 @@ static struct renew_action wake(struct renew *renew, int64_t now_s)
         return wait_until(renew, renew->due_s, renew->asked_at_s);
     if (renew->state == RENEW_LOOKING)
         return (struct renew_action){.what = RENEW_DO_LOOK};
-    if (renew->state == RENEW_PLACING && now_s <= renew->received.not_after_s)
+    if (renew->state == RENEW_PLACING && now_s < renew->received.not_after_s)
         return (struct renew_action){.what = RENEW_DO_INSTALL};
     if (renew->failures > 0 && schedule_clock_is_set(&renew->life, now_s))
         return ask(renew, now_s);

@@ -16,13 +16,13 @@ enum renew_state {
 };
 
 enum renew_event_type {
-    RENEW_EV_LOADED,         /* life, fraction: a certificate that fits the key is installed */
-    RENEW_EV_MISSING,        /* there is none */
-    RENEW_EV_WAKE,           /* the time of the last RENEW_DO_WAIT came, or the clock was set; too early does no harm */
-    RENEW_EV_NOW,            /* a human asks for the next step at once */
-    RENEW_EV_RECEIVED,       /* life, fraction: the transfer brought a certificate that passed every check */
-    RENEW_EV_INSTALLED,      /* it is in place */
-    RENEW_EV_FAILED          /* code, retry_after_s, jitter: looking, the transfer or the installation failed */
+    RENEW_EV_LOADED,    /* life, fraction: a certificate that fits the key is installed */
+    RENEW_EV_MISSING,   /* there is none */
+    RENEW_EV_WAKE,      /* the time of the last RENEW_DO_WAIT came, or the clock was set; too early does no harm */
+    RENEW_EV_NOW,       /* a human asks for the next step at once */
+    RENEW_EV_RECEIVED,  /* life, fraction: the transfer brought a certificate that passed every check */
+    RENEW_EV_INSTALLED, /* it is in place */
+    RENEW_EV_FAILED     /* code, retry_after_s, jitter: looking, the transfer or the installation failed */
 };
 
 struct renew_event {
@@ -35,12 +35,12 @@ struct renew_event {
 };
 
 enum renew_do {
-    RENEW_DO_NOTHING,  /* keep waiting for what was waited for */
-    RENEW_DO_WAIT,     /* send RENEW_EV_WAKE at at_s, which may be SCHEDULE_NEVER */
-    RENEW_DO_LOOK,     /* send LOADED, MISSING or FAILED */
-    RENEW_DO_ENROL,    /* first enrolment; send RECEIVED or FAILED */
-    RENEW_DO_REENROL,  /* by the installed certificate; send RECEIVED or FAILED */
-    RENEW_DO_INSTALL   /* what was received; send INSTALLED or FAILED */
+    RENEW_DO_NOTHING, /* keep waiting for what was waited for */
+    RENEW_DO_WAIT,    /* send RENEW_EV_WAKE at at_s, which may be SCHEDULE_NEVER */
+    RENEW_DO_LOOK,    /* send LOADED, MISSING or FAILED */
+    RENEW_DO_ENROL,   /* first enrolment; send RECEIVED or FAILED */
+    RENEW_DO_REENROL, /* by the installed certificate; send RECEIVED or FAILED */
+    RENEW_DO_INSTALL  /* what was received; send INSTALLED or FAILED */
 };
 
 struct renew_action {
@@ -54,11 +54,13 @@ struct renew {
     struct schedule_life life;     /* of the installed certificate; all zero: none */
     struct schedule_life received; /* of the one in hand */
     double fraction, received_fraction;
-    unsigned failures;   /* in a row */
-    int64_t due_s;       /* when the next step is due */
-    int64_t asked_at_s;  /* when due_s was computed, to notice a clock that goes back */
-    bool waiting;        /* the last action was RENEW_DO_WAIT */
-    bool booting;        /* the first look since the program started */
+    unsigned failures;  /* in a row */
+    int64_t due_s;      /* when the next step is due */
+    int64_t asked_at_s; /* when due_s was computed, to notice a clock that goes back */
+    bool waiting;       /* the last action was RENEW_DO_WAIT */
+    bool renewing;      /* the last transfer was RENEW_DO_REENROL */
+    bool clock_unset;   /* it waits for a clock that is set, and due_s means nothing */
+    bool booting;       /* the first look since the program started */
 };
 
 /* Begins: the first action is RENEW_DO_LOOK. BOOTING: the program just started, so an overdue renewal is spread. */

@@ -78,8 +78,10 @@ int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule
     int64_t left = has_cert(life) && life->not_after_s > now_s ? life->not_after_s - now_s : 0;
     int64_t floor = has_cert(life) ? clamp(lifetime_s(life) / 20, 1, FLOOR_MAX_S) : FLOOR_FIRST_S;
     int64_t cap = left > 0 ? clamp(left / 8, floor, CAP_MAX_S) : CAP_EXPIRED_S;
-    int64_t first = has_cert(life) && lifetime_s(life) / 2000 > floor ? lifetime_s(life) / 2000 : floor;
-    int64_t delay = failure->hopeless ? cap : doubled(first, failure->failures - 1, cap);
+    /* A certificate that lives long has time, but not once it is over. */
+    int64_t first = left > 0 && lifetime_s(life) / 2000 > floor ? lifetime_s(life) / 2000 : floor;
+    int64_t paced = failure->hopeless ? cap : doubled(first, failure->failures - 1, cap);
+    int64_t delay = failure->other_way ? floor : paced;
     delay = delay - delay / 2 + (int64_t)(failure->jitter * (double)(delay / 2 + 1));
 
     if (failure->retry_after_s > delay) {

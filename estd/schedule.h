@@ -43,6 +43,7 @@ int64_t schedule_boot_delay_s(const struct schedule_life *life, double fraction,
 struct schedule_failure {
     unsigned failures;     /* in a row, at least 1 */
     bool hopeless;         /* trying soon will not help: a human must act */
+    bool other_way;        /* the next try goes another way than those that failed: at the shortest delay */
     int64_t retry_after_s; /* what the server asked for, -1 for nothing */
     double jitter;         /* in [0, 1), new for each failure */
 };

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILE_NAME "state.cbor"
 #define FILE_MAX (2 * 1024 * 1024)
 #define VERSION 1
 
@@ -254,8 +253,8 @@ static bool decode(struct reader *reader, struct state *state, struct t2c_error 
     if (!read_map(reader, 2, &pairs, err) || !read_number(reader, "version", &version, err))
         return false;
     if (version != VERSION)
-        return t2c_fail(err, T2C_INVALID, "version %llu, and this program knows %d", (unsigned long long)version,
-            VERSION);
+        return t2c_fail(
+            err, T2C_INVALID, "version %llu, and this program knows %d", (unsigned long long)version, VERSION);
     if (pairs != 2)
         return refuse(reader, "certificates missing", err);
     if (!read_key(reader, "certificates", err) || !read_map(reader, STATE_ENTRIES_MAX, &entries, err))
@@ -284,7 +283,7 @@ bool state_save(const struct state *state, const char *dir, struct t2c_error *er
     static const struct t2c_file_owner owner = {.mode = 0640, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
-    return state_encode(state, &data, err) && t2c_bytes_printf(&path, err, "%s/" FILE_NAME, dir) &&
+    return state_encode(state, &data, err) && t2c_bytes_printf(&path, err, "%s/" STATE_FILE, dir) &&
         t2c_file_replace((const char *)path.data, data.data, data.len, &owner, err);
 }
 
@@ -307,7 +306,7 @@ bool state_load(const char *dir, struct state *out, struct t2c_error *note, stru
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     struct t2c_error why = {0};
     *note = (struct t2c_error){0};
-    if (!t2c_bytes_printf(&path, err, "%s/" FILE_NAME, dir))
+    if (!t2c_bytes_printf(&path, err, "%s/" STATE_FILE, dir))
         return false;
     *out = (struct state){0};
     if (!t2c_file_read((const char *)path.data, FILE_MAX, &data, &why)) {

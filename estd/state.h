@@ -7,6 +7,7 @@
 
 #include "tpm2cloud/bytes.h"
 
+#define STATE_FILE "state.cbor"
 #define STATE_NAME_MAX 255
 #define STATE_ERROR_MAX 255
 #define STATE_ENTRIES_MAX 1024

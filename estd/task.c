@@ -21,15 +21,22 @@ struct task {
     struct job *job;
     enum step step;
     struct http *http;
-    STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
-    EVP_PKEY *key;           /* the certificate's */
+    STACK_OF(X509) * anchors; /* of the trust file and of /cacerts */
+    EVP_PKEY *key;            /* the certificate's */
+    bool tpm;                 /* a key that it uses lives in the TPM */
 };
+
+static bool uses_tpm(const struct job *job)
+{
+    const struct config_cert *cert = job->cert;
+    return keys_in_tpm(cert->key) || (job->kind == JOB_ENROL && cert->auth_key != NULL && keys_in_tpm(cert->auth_key));
+}
 
 struct task *task_new(struct keys *keys, struct job *job)
 {
     struct task *task = calloc(1, sizeof(*task));
     if (task != NULL)
-        *task = (struct task){.keys = keys, .job = job};
+        *task = (struct task){.keys = keys, .job = job, .tpm = uses_tpm(job)};
     return task;
 }
 
@@ -49,9 +56,10 @@ struct http *task_http(const struct task *task)
     return task->http;
 }
 
-bool task_needs_key(const struct task *task)
+bool task_needs_tpm(const struct task *task)
 {
-    return task->step == STEP_CACERTS && task->http == NULL;
+    bool look = task->step == STEP_BEGIN && task->job->kind == JOB_LOOK;
+    return task->tpm && (look || (task->step == STEP_CACERTS && task->http == NULL));
 }
 
 void task_fail(struct task *task, const struct t2c_error *why)
@@ -89,11 +97,26 @@ static struct http_request common_request(const struct task *task, const char *u
     };
 }
 
+/* A job may have stood in the queue until the certificate that it renews by was over; then [auth] is the way. */
+static bool check_in_force(const struct job *job, struct t2c_error *err)
+{
+    int64_t from_s = 0, to_s = 0;
+    if (job->kind != JOB_REENROL)
+        return true;
+    if (!t2c_cert_validity(sk_X509_value(job->old, 0), &from_s, &to_s, err))
+        return false;
+    return loop_now_s() < to_s ||
+        t2c_fail(
+            err, T2C_RETRY, "the certificate %s expired before its renewal could begin", job->cert->targets[0].path);
+}
+
 static bool begin(struct task *task, struct t2c_error *err)
 {
     const struct config_cert *cert = task->job->cert;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes url = {0};
     bool system = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0;
+    if (!check_in_force(task->job, err))
+        return false;
     if (!system && !t2c_cert_read_file(cert->trust, &task->anchors, err))
         return t2c_fail_context(err, "%s: [certificate] trust", cert->path);
     if (system && (task->anchors = sk_X509_new_null()) == NULL)
@@ -108,7 +131,7 @@ static bool begin(struct task *task, struct t2c_error *err)
 /* By whom the enrolment is authenticated; what is here is released with it. */
 struct identity {
     EVP_PKEY *key;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     const char *user;
     struct t2c_bytes password;
 };
@@ -168,8 +191,10 @@ static bool find_identity(struct task *task, struct identity *identity, struct t
         return load_auth_pair(task, identity, err);
     if (cert->auth_user != NULL)
         return read_password(cert, identity, err);
-    return t2c_fail(err, T2C_INVALID, "%s: there is no certificate in force to renew by, and no [auth] for a first "
-        "enrolment; add key and cert, or user and password_file", cert->path);
+    return t2c_fail(err, T2C_INVALID,
+        "%s: there is no certificate in force to renew by, and no [auth] for a first "
+        "enrolment; add key and cert, or user and password_file",
+        cert->path);
 }
 
 static bool make_request(const struct task *task, struct t2c_bytes *out, struct t2c_error *err)
@@ -191,6 +216,8 @@ static bool enrol(struct task *task, struct t2c_error *err)
     T2C_CLEANUP(identity_fini) struct identity identity = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes url = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes body = {0};
+    if (!check_in_force(task->job, err))
+        return false;
     if (!keys_load(task->keys, cert->key, &task->key, err))
         return t2c_fail_context(err, "%s: [certificate] key", cert->path);
     if (!find_identity(task, &identity, err) || !make_request(task, &body, err) || !est_url(cert->url, op, &url, err))
@@ -225,7 +252,7 @@ struct http *task_next(struct task *task)
 
 /* ---- its answer ---- */
 
-static bool take_certs(struct task *task, enum est_op op, CURLcode result, STACK_OF(X509) **out, struct t2c_error *err)
+static bool take_certs(struct task *task, enum est_op op, CURLcode result, STACK_OF(X509) * *out, struct t2c_error *err)
 {
     const struct http_reply *got = NULL;
     if (!http_finish(task->http, result, &got, err))

@@ -18,8 +18,8 @@ void task_free(struct task *task);
 /* Gives the transfer to run next, which stays the task's, or NULL when the job is done, well or not. */
 struct http *task_next(struct task *task);
 
-/* Says whether the next task_next loads keys that stay loaded until the task is freed. */
-bool task_needs_key(const struct task *task);
+/* Says whether the next task_next loads keys of the TPM, which stay loaded until the task is freed. */
+bool task_needs_tpm(const struct task *task);
 
 /* Gives the transfer that task_next gave last, or NULL. */
 struct http *task_http(const struct task *task);

@@ -7,20 +7,35 @@
 #include "multi.h"
 #include "task.h"
 #include "tpm2cloud/log.h"
+#include <inttypes.h>
 #include <pthread.h>
+#include <time.h>
 
-/* Tasks at a time. Only one of them has keys loaded, because a TPM without a resource manager has three slots. */
-#define RUNNING_MAX 8
+/*
+ * Tasks at a time: many, because each may hang on a server that does not answer. Only one of them has keys of the TPM
+ * loaded, because a TPM without a resource manager has three slots; the others stand in line for it.
+ */
+#define RUNNING_MAX 64
+
+/* How long a task may stand in line, or take for its own work, beside what its two transfers may take. */
+#define WAIT_MAX_S 300
 
 struct list {
     struct job *first, **end;
 };
 
+struct slot {
+    struct task *task;  /* NULL: free */
+    uint64_t ticket;    /* its place in the line for the TPM, 0: not in it */
+    int64_t overdue_ms; /* when it is ended, of the monotonic clock */
+    int64_t allowed_s;  /* what it was given until then */
+};
+
 struct transfer {
     pthread_t thread;
     pthread_mutex_t lock;
-    struct list asked, ended; /* under lock */
-    bool cancel, quit;        /* under lock */
+    struct list asked, ended;        /* under lock */
+    bool cancel, quit;               /* under lock */
     struct loop_source *asked_event; /* of the thread's loop */
     struct loop_source *ended_event; /* of the main loop */
     transfer_fn *fn;
@@ -29,8 +44,10 @@ struct transfer {
     struct loop *loop;
     struct multi *multi;
     struct keys *keys;
-    struct task *running[RUNNING_MAX];
-    struct task *key_user; /* the one of them that may load keys, or NULL */
+    struct loop_source *overdue; /* the timer of the slots, unarmed while all are free */
+    struct slot slots[RUNNING_MAX];
+    struct slot *tpm_user; /* the one of them that may load keys of the TPM, or NULL; then nobody is in line */
+    uint64_t last_ticket;
 };
 
 static void list_init(struct list *list)
@@ -72,45 +89,95 @@ static void deliver(struct transfer *transfer, struct job *job)
     loop_event_post(transfer->ended_event);
 }
 
-/* Goes on with the task of SLOT until it waits for the network or for its turn with the keys, or has ended. */
-static void advance(struct transfer *transfer, struct task **slot)
+static int64_t now_ms(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void set_deadline(struct slot *slot)
+{
+    slot->overdue_ms = now_ms() + slot->allowed_s * 1000;
+}
+
+/* Goes on with the task of SLOT until it waits for the network or stands in line for the TPM, or has ended. */
+static void advance(struct transfer *transfer, struct slot *slot)
 {
     struct t2c_error why = {0};
-    if (task_needs_key(*slot) && transfer->key_user != NULL)
+    if (task_needs_tpm(slot->task) && transfer->tpm_user != NULL) {
+        slot->ticket = ++transfer->last_ticket;
         return;
-    if (task_needs_key(*slot))
-        transfer->key_user = *slot;
-    struct http *http = task_next(*slot);
+    }
+    if (task_needs_tpm(slot->task))
+        transfer->tpm_user = slot;
+    if (slot->ticket != 0)
+        set_deadline(slot); /* its time in the line is not taken from what the server gets */
+    slot->ticket = 0;
+    struct http *http = task_next(slot->task);
     if (http != NULL && !multi_start(transfer->multi, http, &why)) {
-        task_fail(*slot, &why);
+        task_fail(slot->task, &why);
         http = NULL;
     }
     if (http != NULL)
         return;
-    deliver(transfer, task_take_job(*slot));
-    if (transfer->key_user == *slot)
-        transfer->key_user = NULL;
-    task_free(*slot);
-    *slot = NULL;
+    deliver(transfer, task_take_job(slot->task));
+    if (transfer->tpm_user == slot)
+        transfer->tpm_user = NULL;
+    task_free(slot->task);
+    *slot = (struct slot){0};
 }
 
-/* Gives the keys to the next one that waits for them. */
-static void pass_keys(struct transfer *transfer)
+/* Ends the task of SLOT, whatever it waits for. */
+static void give_up(struct transfer *transfer, struct slot *slot, const struct t2c_error *why)
 {
-    for (size_t i = 0; i < RUNNING_MAX; i++)
-        if (transfer->running[i] != NULL && task_needs_key(transfer->running[i]))
-            advance(transfer, &transfer->running[i]);
+    if (task_http(slot->task) != NULL)
+        multi_cancel(transfer->multi, task_http(slot->task));
+    task_fail(slot->task, why);
+    advance(transfer, slot);
+}
+
+/* Gives the one that stands first in the line for the TPM, or NULL. */
+static struct slot *first_in_line(struct transfer *transfer)
+{
+    struct slot *first = NULL;
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        if (slot->ticket != 0 && (first == NULL || slot->ticket < first->ticket))
+            first = slot;
+    return first;
+}
+
+/* Lets the line for the TPM move on. */
+static void pass_tpm(struct transfer *transfer)
+{
+    for (struct slot *slot; transfer->tpm_user == NULL && (slot = first_in_line(transfer)) != NULL;)
+        advance(transfer, slot);
 }
 
 static void drop_running(struct transfer *transfer)
 {
-    transfer->key_user = NULL;
-    for (size_t i = 0; i < RUNNING_MAX; i++) {
-        struct task *task = T2C_STEAL(transfer->running[i]);
-        if (task != NULL && task_http(task) != NULL)
-            multi_cancel(transfer->multi, task_http(task));
-        task_free(task);
+    transfer->tpm_user = NULL;
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
+        if (slot->task != NULL && task_http(slot->task) != NULL)
+            multi_cancel(transfer->multi, task_http(slot->task));
+        task_free(slot->task);
+        *slot = (struct slot){0};
     }
+}
+
+/* ---- deadlines ---- */
+
+/* Sets the timer for the task that is overdue first. */
+static void watch_deadlines(struct transfer *transfer)
+{
+    struct t2c_error why = {0};
+    int64_t first_ms = INT64_MAX;
+    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        if (slot->task != NULL && slot->overdue_ms < first_ms)
+            first_ms = slot->overdue_ms;
+    int64_t after_ms = first_ms == INT64_MAX ? -1 : first_ms - now_ms();
+    if (!loop_timer_set(transfer->overdue, first_ms != INT64_MAX && after_ms < 0 ? 0 : after_ms, &why))
+        t2c_log(T2C_LOG_ERROR, "%s", why.text);
 }
 
 /* Nothing is started while a cancellation is on its way: it would fall to it. */
@@ -123,21 +190,43 @@ static struct job *next_asked(struct transfer *transfer)
     return job;
 }
 
-/* Fills the free slots from the queue. */
-static void start_asked(struct transfer *transfer)
+static void start(struct transfer *transfer, struct slot *slot, struct job *job)
 {
-    for (size_t i = 0; i < RUNNING_MAX; i++) {
-        struct job *job = NULL;
-        while (transfer->running[i] == NULL && (job = next_asked(transfer)) != NULL) {
-            transfer->running[i] = task_new(transfer->keys, job);
-            if (transfer->running[i] != NULL)
-                advance(transfer, &transfer->running[i]);
-            else {
-                t2c_fail_nomem(&job->error);
-                deliver(transfer, job);
-            }
-        }
+    struct task *task = task_new(transfer->keys, job);
+    if (task == NULL) {
+        t2c_fail_nomem(&job->error);
+        deliver(transfer, job);
+        return;
     }
+    *slot = (struct slot){.task = task, .allowed_s = WAIT_MAX_S + 2 * job->timeout_s};
+    set_deadline(slot);
+    advance(transfer, slot);
+}
+
+/* Lets the line move on and fills the free slots from the queue. Whatever happened, this ends it. */
+static void go_on(struct transfer *transfer)
+{
+    pass_tpm(transfer);
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        for (struct job *job; slot->task == NULL && (job = next_asked(transfer)) != NULL;)
+            start(transfer, slot, job);
+    watch_deadlines(transfer);
+}
+
+static void on_overdue(void *data, uint32_t what)
+{
+    struct transfer *transfer = data;
+    int64_t at_ms = now_ms();
+    (void)what;
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
+        struct t2c_error why = {0};
+        if (slot->task == NULL || slot->overdue_ms > at_ms)
+            continue;
+        t2c_fail(&why, T2C_RETRY, "not done within %" PRId64 " s%s", slot->allowed_s,
+            slot->ticket != 0 ? ", because other certificates' keys keep the TPM busy; see what delays them" : "");
+        give_up(transfer, slot, &why);
+    }
+    go_on(transfer);
 }
 
 static void on_asked(void *data, uint32_t what)
@@ -153,21 +242,29 @@ static void on_asked(void *data, uint32_t what)
     if (quit)
         loop_stop(transfer->loop);
     else
-        start_asked(transfer);
+        go_on(transfer);
 }
 
 static void on_http(void *data, struct http *http, CURLcode result)
 {
     struct transfer *transfer = data;
-    for (size_t i = 0; i < RUNNING_MAX; i++) {
-        if (transfer->running[i] == NULL || task_http(transfer->running[i]) != http)
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
+        if (slot->task == NULL || task_http(slot->task) != http)
             continue;
-        task_answer(transfer->running[i], result);
-        advance(transfer, &transfer->running[i]);
+        task_answer(slot->task, result);
+        advance(transfer, slot);
         break;
     }
-    pass_keys(transfer);
-    start_asked(transfer);
+    go_on(transfer);
+}
+
+static void on_broken(void *data, const struct t2c_error *why)
+{
+    struct transfer *transfer = data;
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        if (slot->task != NULL && task_http(slot->task) != NULL)
+            give_up(transfer, slot, why);
+    go_on(transfer);
 }
 
 static void *run(void *data)
@@ -202,6 +299,7 @@ static void release(struct transfer *transfer)
     list_clear(&transfer->asked);
     list_clear(&transfer->ended);
     multi_free(transfer->multi);
+    loop_source_free(transfer->overdue);
     loop_source_free(transfer->asked_event);
     loop_source_free(transfer->ended_event);
     loop_free(transfer->loop);
@@ -228,7 +326,9 @@ bool transfer_start(struct loop *main_loop, transfer_fn *fn, void *data, struct 
     transfer->data = data;
     if (!loop_event(main_loop, on_ended, transfer, &transfer->ended_event, err) || !loop_new(&transfer->loop, err) ||
         !loop_event(transfer->loop, on_asked, transfer, &transfer->asked_event, err) ||
-        !multi_new(transfer->loop, on_http, transfer, &transfer->multi, err) || !keys_open(&transfer->keys, err))
+        !loop_timer(transfer->loop, on_overdue, transfer, &transfer->overdue, err) ||
+        !multi_new(transfer->loop, on_http, on_broken, transfer, &transfer->multi, err) ||
+        !keys_open(&transfer->keys, err))
         return false;
     int errnum = pthread_create(&transfer->thread, NULL, run, transfer);
     if (errnum != 0)

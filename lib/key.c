@@ -72,7 +72,7 @@ static bool unmarshal(struct t2c_key *key, const struct t2c_keyfile *file, struc
         Tss2_MU_TPM2B_PRIVATE_Unmarshal(file->priv.data, file->priv.len, &priv_at, &key->priv) != TSS2_RC_SUCCESS ||
         pub_at != file->pub.len || priv_at != file->priv.len)
         return t2c_fail(err, T2C_INVALID, "the TPM structures in the key file are damaged");
-    if (file->parent < TPM2_PERSISTENT_FIRST || file->parent > TPM2_PERSISTENT_LAST)
+    if (file->parent >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT)
         return t2c_fail(
             err, T2C_INVALID, "its parent is 0x%08x; this version uses keys below a persistent key only", file->parent);
     key->parent = file->parent;

@@ -12,8 +12,14 @@
 static const struct {
     const char *plain, *text;
 } vectors[] = {
-    {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
-    {"foobar", "Zm9vYmFy"}, {"\xFB\xFF\xBE", "+/++"},
+    {"", ""},
+    {"f", "Zg=="},
+    {"fo", "Zm8="},
+    {"foo", "Zm9v"},
+    {"foob", "Zm9vYg=="},
+    {"fooba", "Zm9vYmE="},
+    {"foobar", "Zm9vYmFy"},
+    {"\xFB\xFF\xBE", "+/++"},
 };
 
 START_TEST(vector_goes_both_ways)
@@ -47,7 +53,8 @@ START_TEST(lines_end_with_lf)
 }
 END_TEST
 
-static const char *const loose[] = {"Zm9vYmFy", "Zm9v\nYmFy\n", "Zm9v\r\nYmFy\r\n", "  Z m\t9vYm\n\n\nFy ", "\n\nZm9vYmFy"};
+static const char *const loose[] = {
+    "Zm9vYmFy", "Zm9v\nYmFy\n", "Zm9v\r\nYmFy\r\n", "  Z m\t9vYm\n\n\nFy ", "\n\nZm9vYmFy"};
 
 START_TEST(white_space_is_skipped)
 {
@@ -60,12 +67,19 @@ END_TEST
 static const struct {
     const char *text, *why;
 } wrong[] = {
-    {"Z", "base64 text is cut off"}, {"Zm", "base64 text is cut off"}, {"Zm9", "base64 text is cut off"},
-    {"Zm9vY", "base64 text is cut off"}, {"Zg=", "base64 text is cut off"},
-    {"=", "not base64 at byte 0 (0x3d)"}, {"Z===", "not base64 at byte 1 (0x3d)"},
-    {"Zg==Zg==", "not base64 at byte 4 (0x5a)"}, {"Zg===", "not base64 at byte 4 (0x3d)"},
-    {"Zm9v=", "not base64 at byte 4 (0x3d)"}, {"Zg=a", "not base64 at byte 3 (0x61)"},
-    {"Zm9v-_", "not base64 at byte 4 (0x2d)"}, {"Zm9v\xC3\xA4", "not base64 at byte 4 (0xc3)"},
+    {"Z", "base64 text is cut off"},
+    {"Zm", "base64 text is cut off"},
+    {"Zm9", "base64 text is cut off"},
+    {"Zm9vY", "base64 text is cut off"},
+    {"Zg=", "base64 text is cut off"},
+    {"=", "not base64 at byte 0 (0x3d)"},
+    {"Z===", "not base64 at byte 1 (0x3d)"},
+    {"Zg==Zg==", "not base64 at byte 4 (0x5a)"},
+    {"Zg===", "not base64 at byte 4 (0x3d)"},
+    {"Zm9v=", "not base64 at byte 4 (0x3d)"},
+    {"Zg=a", "not base64 at byte 3 (0x61)"},
+    {"Zm9v-_", "not base64 at byte 4 (0x2d)"},
+    {"Zm9v\xC3\xA4", "not base64 at byte 4 (0xc3)"},
     {"-----BEGIN", "not base64 at byte 0 (0x2d)"},
 };
 

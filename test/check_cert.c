@@ -99,7 +99,7 @@ static void tear_down(void)
 }
 
 /* Takes references. */
-static STACK_OF(X509) *stack_of(X509 *one, X509 *two, X509 *three)
+static STACK_OF(X509) * stack_of(X509 *one, X509 *two, X509 *three)
 {
     STACK_OF(X509) *stack = sk_X509_new_null();
     X509 *const certs[] = {one, two, three};
@@ -116,8 +116,12 @@ static STACK_OF(X509) *stack_of(X509 *one, X509 *two, X509 *three)
 static const struct {
     int64_t from_s, to_s;
 } validities[] = {
-    {0, 1}, {NOW, NOW + 20}, {INT64_C(2147483647), INT64_C(2147483648)}, {INT64_C(2524607999), INT64_C(2524608000)},
-    {NOW, INT64_C(4294967296)}, {NOW, T2C_CERT_NEVER},
+    {0, 1},
+    {NOW, NOW + 20},
+    {INT64_C(2147483647), INT64_C(2147483648)},
+    {INT64_C(2524607999), INT64_C(2524608000)},
+    {NOW, INT64_C(4294967296)},
+    {NOW, T2C_CERT_NEVER},
 };
 
 START_TEST(validity_is_64_bit)
@@ -255,7 +259,7 @@ START_TEST(der_may_be_padded)
 END_TEST
 
 /* Makes a certs-only SignedData. Gives its DER. */
-static void make_pkcs7(STACK_OF(X509) *certs, struct t2c_bytes *out)
+static void make_pkcs7(STACK_OF(X509) * certs, struct t2c_bytes *out)
 {
     unsigned char *der = NULL;
     PKCS7 *p7 = PKCS7_new();
@@ -346,8 +350,8 @@ START_TEST(an_intermediate_is_no_anchor)
     struct t2c_error err = {0};
     ck_assert(!t2c_cert_verify(leaf, untrusted, anchors, NOW, NULL, &err));
     ck_assert_int_eq(err.code, T2C_PROTO);
-    ck_assert_str_eq(err.text,
-        "the certificate of \"CN = leaf\" does not verify: self-signed certificate in certificate chain");
+    ck_assert_str_eq(
+        err.text, "the certificate of \"CN = leaf\" does not verify: self-signed certificate in certificate chain");
 }
 END_TEST
 
@@ -377,7 +381,8 @@ static const struct {
     int64_t now_s;
     const char *why;
 } times[] = {
-    {NOW + DAY, NULL}, {NOW - DAY, NULL},
+    {NOW + DAY, NULL},
+    {NOW - DAY, NULL},
     {NOW + DAY + 1, "the certificate of \"CN = leaf\" expired 1 s ago"},
     {NOW - DAY - 5, "the certificate of \"CN = leaf\" is not valid for another 5 s; check the clock"},
 };
@@ -425,11 +430,13 @@ static const char *const key_types[] = {"RSA", "EC", "ED25519"};
 
 START_TEST(request_is_signed_by_every_kind_of_key)
 {
-    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = _i == 0 ? EVP_RSA_gen(2048)
-        : _i == 1                                       ? EVP_EC_gen("P-384")
-                                                        : EVP_PKEY_Q_keygen(NULL, NULL, key_types[_i]);
+    T2C_CLEANUP(t2c_pkey_freep)
+    EVP_PKEY *key = _i == 0 ? EVP_RSA_gen(2048)
+        : _i == 1           ? EVP_EC_gen("P-384")
+                            : EVP_PKEY_Q_keygen(NULL, NULL, key_types[_i]);
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
-    assert_request(key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = "DNS:a,IP:127.0.0.1", .eku = "clientAuth"}, &req);
+    assert_request(
+        key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = "DNS:a,IP:127.0.0.1", .eku = "clientAuth"}, &req);
     STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
     ck_assert_int_eq(sk_X509_EXTENSION_num(extensions), 2);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
@@ -468,7 +475,8 @@ START_TEST(bad_san_is_refused)
     X509_REQ *req = NULL;
     struct t2c_error err = {0};
     char want[96];
-    ck_assert(!t2c_cert_make_csr(leaf_key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = bad_sans[_i]}, &req, &err));
+    ck_assert(
+        !t2c_cert_make_csr(leaf_key, &(struct t2c_csr_spec){.subject = "/CN=a", .san = bad_sans[_i]}, &req, &err));
     snprintf(want, sizeof(want), "cannot make the extension subjectAltName from \"%s\": ", bad_sans[_i]);
     ck_assert_msg(strncmp(err.text, want, strlen(want)) == 0, "%s", err.text);
     ck_assert_ptr_null(req);
@@ -483,11 +491,14 @@ static const struct {
     enum issued what;
     const char *why;
 } answers[] = {
-    {GOOD, NULL}, {NO_EKU, NULL}, {SKEWED, NULL},
+    {GOOD, NULL},
+    {NO_EKU, NULL},
+    {SKEWED, NULL},
     {WRONG_KEY, "the server issued a certificate for another key than the request's"},
     {IS_CA, "the issued certificate is that of a CA (CA:TRUE), which was not asked for"},
-    {SERVER_ONLY, "the issued certificate is not for TLS clients (no clientAuth in its extended key usage); ask the CA's "
-                  "operator, or change eku"},
+    {SERVER_ONLY,
+        "the issued certificate is not for TLS clients (no clientAuth in its extended key usage); ask the CA's "
+        "operator, or change eku"},
     {EXPIRED, "the certificate of \"CN = leaf\" expired 10 s ago"},
     {NOT_YET, "the certificate of \"CN = leaf\" is not valid for another 301 s; check the clock"},
     {BACKWARDS, "the issued certificate ends before it begins"},
@@ -506,8 +517,8 @@ static X509 *issue(enum issued what)
         plan.from_s = NOW + (what == SKEWED ? 300 : 301);
     if (what == BACKWARDS)
         plan.to_s = NOW - DAY;
-    T2C_CLEANUP(t2c_x509_freep) X509 *foreign =
-        make(&(struct plan){"/CN=foreign", other_key, NULL, NULL, true, NOW - DAY, NOW + DAY, NULL});
+    T2C_CLEANUP(t2c_x509_freep)
+    X509 *foreign = make(&(struct plan){"/CN=foreign", other_key, NULL, NULL, true, NOW - DAY, NOW + DAY, NULL});
     if (what == FOREIGN)
         plan.issuer = foreign, plan.issuer_key = other_key;
     return make(&plan);

@@ -52,10 +52,12 @@ static bool load(struct config **out, struct t2c_error *err)
 {
     char path[256];
     snprintf(path, sizeof(path), "%s/estd.conf", dir);
-    return config_load(path, out, err);
+    return config_load(path, true, out, err);
 }
 
 #define MAIN "[estd]\ncerts_d = DIR/certs.d\nstate_dir = DIR/state\n"
+#define LONG_50 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+#define LONG_247 LONG_50 LONG_50 LONG_50 LONG_50 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefg"
 #define CERT "[certificate]\nurl = https://est.example/est\ntrust = /ca.pem\nkey = tpm2cloud:device\nsubject = /CN=a\n"
 #define INSTALL "[install]\nfile = /out.pem\n"
 
@@ -64,10 +66,11 @@ START_TEST(everything_is_read)
     T2C_CLEANUP(config_unrefp) struct config *config = NULL;
     struct t2c_error err = {0};
     write_file("estd.conf", MAIN);
-    write_file("certs.d/dev.conf", CERT "san = DNS:a,IP:192.0.2.1\neku = serverAuth,clientAuth\n"
-                                        "[auth]\nuser = u\npassword_file = /pw\n[renew]\nwindow = 50-66\n"
-                                        "[install]\nfile = /out.pem\nmode = 0600\nowner = root:0\ncertd = /home\n"
-                                        "cert_id = device-id\n");
+    write_file("certs.d/dev.conf",
+        CERT "san = DNS:a,IP:192.0.2.1\neku = serverAuth,clientAuth\n"
+             "[auth]\nuser = u\npassword_file = /pw\n[renew]\nwindow = 50-66\n"
+             "[install]\nfile = /out.pem\nmode = 0600\nowner = root:0\ncertd = /home\n"
+             "cert_id = device-id\n");
     ck_assert_msg(load(&config, &err), "%s", err.text);
     ck_assert_uint_eq(config_certs_n(config), 1);
     ck_assert_ptr_nonnull(strstr(config_state_dir(config), "/state"));
@@ -99,12 +102,14 @@ START_TEST(defaults_fill_the_gaps)
 {
     T2C_CLEANUP(config_unrefp) struct config *config = NULL;
     struct t2c_error err = {0};
-    write_file("estd.conf", MAIN "aziot_certd_dir = /aziot\n"
-                                 "[defaults]\nurl = https://d.example/\ntrust = system\nuser = u\npassword_file = /pw\n"
-                                 "window = 30-40\nmode = 0600\neku = none\n");
+    write_file("estd.conf",
+        MAIN "aziot_certd_dir = /aziot\n"
+             "[defaults]\nurl = https://d.example/\ntrust = system\nuser = u\npassword_file = /pw\n"
+             "window = 30-40\nmode = 0600\neku = none\n");
     write_file("certs.d/b.conf", "[certificate]\nkey = /k.pem\nsubject = /CN=b\n[install]\ncert_id = est-id\n");
-    write_file("certs.d/a.conf", CERT "eku = serverAuth\n[auth]\nkey = tpm2cloud:idevid\ncert = tpm2cloud:idevid\n"
-                                      "[renew]\nwindow = 70-90\n" INSTALL);
+    write_file("certs.d/a.conf",
+        CERT "eku = serverAuth\n[auth]\nkey = tpm2cloud:idevid\ncert = tpm2cloud:idevid\n"
+             "[renew]\nwindow = 70-90\n" INSTALL);
     write_file("certs.d/a.conf~", "not read");
     write_file("certs.d/.c.conf", "not read");
     write_file("certs.d/d e.conf", "not read");
@@ -123,8 +128,8 @@ START_TEST(defaults_fill_the_gaps)
     ck_assert_ptr_null(b->eku);
     ck_assert_int_eq(b->window.to, 40);
     ck_assert_uint_eq(b->targets_n, 1);
-    ck_assert_str_eq(b->targets[0].path,
-        "/aziot/certs/estid-c45f3e96a312cc524fecceddbc40dfc2aa789eae911d8bc7dd4eda19b93be900.cer");
+    ck_assert_str_eq(
+        b->targets[0].path, "/aziot/certs/estid-c45f3e96a312cc524fecceddbc40dfc2aa789eae911d8bc7dd4eda19b93be900.cer");
     ck_assert_int_eq(b->targets[0].owner.mode, 0600);
 }
 END_TEST
@@ -157,57 +162,108 @@ static const struct {
     const char *main, *cert, *text;
 } mistakes[] = {
     {MAIN, CERT, "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for aziot-certd"},
-    {MAIN, CERT "[install]\n", "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for "
-                               "aziot-certd"},
-    {MAIN, "[certificate]\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] url: is missing; write for example: url = "
-                                      "https://est.example/.well-known/est"},
-    {MAIN, "[certificate]\nurl = https://a\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] trust: is missing; write for "
-                                                       "example: trust = /etc/tpm2cloud/est-ca.pem"},
+    {MAIN, CERT "[install]\n",
+        "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for "
+        "aziot-certd"},
+    {MAIN, "[certificate]\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] url: is missing; write for example: url = "
+        "https://est.example/.well-known/est"},
+    {MAIN, "[certificate]\nurl = https://a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] trust: is missing; write for "
+        "example: trust = /etc/tpm2cloud/est-ca.pem"},
     {MAIN, CERT "keys = 1\n" INSTALL, "DIR/certs.d/dev.conf: unknown key \"keys\" in section [certificate]"},
     {MAIN, CERT "[renewal]\nwindow = 1-2\n" INSTALL, "DIR/certs.d/dev.conf: unknown section [renewal]"},
-    {MAIN, CERT INSTALL "[auth]\npassword = secret\n", "DIR/certs.d/dev.conf: unknown key \"password\" in section [auth]"},
-    {MAIN, CERT INSTALL "mode = 888\n", "DIR/certs.d/dev.conf: [install] mode: \"888\" is not a file mode that its owner "
-                                        "can read; write it as 0644"},
-    {MAIN, CERT INSTALL "mode = 0200\n", "DIR/certs.d/dev.conf: [install] mode: \"0200\" is not a file mode that its "
-                                         "owner can read; write it as 0644"},
-    {MAIN, CERT INSTALL "owner = nobody-has-this\n", "DIR/certs.d/dev.conf: [install] owner: there is no user "
-                                                     "\"nobody-has-this\"; create it or name another"},
-    {MAIN, CERT INSTALL "owner = root:nobody-has-this\n", "DIR/certs.d/dev.conf: [install] owner: there is no group "
-                                                          "\"nobody-has-this\"; create it or name another"},
-    {MAIN, CERT "[install]\nfile = out.pem\n", "DIR/certs.d/dev.conf: [install] file: \"out.pem\" is not an absolute path; "
-                                               "begin it with /"},
-    {MAIN, CERT INSTALL "[renew]\nwindow = 80-60\n", "DIR/certs.d/dev.conf: [renew] window: \"80-60\" is not a part of the "
-                                                     "lifetime in percent; write it as 60-80"},
-    {MAIN, CERT INSTALL "[renew]\nwindow = 60-80 %\n", "DIR/certs.d/dev.conf: [renew] window: \"60-80 %\" is not a part of "
-                                                       "the lifetime in percent; write it as 60-80"},
-    {MAIN "[defaults]\nwindow = 0-50\n", CERT INSTALL, "DIR/estd.conf: [defaults] window: \"0-50\" is not a part of the "
-                                                       "lifetime in percent; write it as 60-80"},
-    {MAIN "[defaults]\nsubject = /CN=all\n", CERT INSTALL, "DIR/estd.conf: unknown key \"subject\" in section [defaults]"},
+    {MAIN, CERT INSTALL "[auth]\npassword = secret\n",
+        "DIR/certs.d/dev.conf: unknown key \"password\" in section [auth]"},
+    {MAIN, CERT INSTALL "mode = 888\n",
+        "DIR/certs.d/dev.conf: [install] mode: \"888\" is not a file mode that its owner "
+        "can read; write it as 0644"},
+    {MAIN, CERT INSTALL "mode = 0200\n",
+        "DIR/certs.d/dev.conf: [install] mode: \"0200\" is not a file mode that its "
+        "owner can read; write it as 0644"},
+    {MAIN, CERT INSTALL "owner = nobody-has-this\n",
+        "DIR/certs.d/dev.conf: [install] owner: there is no user "
+        "\"nobody-has-this\"; create it or name another"},
+    {MAIN, CERT INSTALL "owner = root:nobody-has-this\n",
+        "DIR/certs.d/dev.conf: [install] owner: there is no group "
+        "\"nobody-has-this\"; create it or name another"},
+    {MAIN, CERT "[install]\nfile = out.pem\n",
+        "DIR/certs.d/dev.conf: [install] file: \"out.pem\" is not an absolute path; "
+        "begin it with /"},
+    {MAIN, CERT "[install]\nfile = /x/" LONG_247 "h\n",
+        "DIR/certs.d/dev.conf: [install] file: a file name of 248 bytes in a path of 251 is too long; at most 247, "},
+    {MAIN, CERT "[install]\ncertd = /x\ncert_id = " LONG_247 "\n",
+        "DIR/certs.d/dev.conf: [install] cert_id: a file name of 316 bytes in a path of 325 is too long; at most "
+        "247, "},
+    {MAIN, CERT "[install]\nfile = /x/\n",
+        "DIR/certs.d/dev.conf: [install] file: \"/x/\" ends with /; write the name of a "
+        "file"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = file:///k.pem\nsubject = /CN=a\n[install]\nfile = "
+        "/k.pem\n",
+        "DIR/certs.d/dev.conf: [install] file: /k.pem is the file of [certificate] key, which the certificate would "
+        "replace; "
+        "name another"},
+    {MAIN, CERT "[install]\nfile = /ca.pem\n",
+        "DIR/certs.d/dev.conf: [install] file: /ca.pem is the file of [certificate] "
+        "trust, which the certificate would replace; name another"},
+    {MAIN, CERT INSTALL "[auth]\nkey = /out.pem\ncert = /c\n",
+        "DIR/certs.d/dev.conf: [install] file: /out.pem is the file "
+        "of [auth] key, which"},
+    {MAIN, CERT INSTALL "[auth]\nkey = /k\ncert = file:/out.pem\n",
+        "DIR/certs.d/dev.conf: [install] file: /out.pem is the "
+        "file of [auth] cert, which"},
+    {MAIN, CERT INSTALL "[auth]\nuser = u\npassword_file = /out.pem\n",
+        "DIR/certs.d/dev.conf: [install] file: /out.pem is "
+        "the file of [auth] password_file, which"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = DIR/estd.conf\nsubject = /CN=a\n[install]\n"
+        "file = DIR/certs.d/../estd.conf\n", /* the same inode under another name */
+        "DIR/certs.d/dev.conf: [install] file: DIR/certs.d/../estd.conf is the file of [certificate] key, which"},
+    {MAIN, CERT INSTALL "[renew]\nwindow = 80-60\n",
+        "DIR/certs.d/dev.conf: [renew] window: \"80-60\" is not a part of the "
+        "lifetime in percent; write it as 60-80"},
+    {MAIN, CERT INSTALL "[renew]\nwindow = 60-80 %\n",
+        "DIR/certs.d/dev.conf: [renew] window: \"60-80 %\" is not a part of "
+        "the lifetime in percent; write it as 60-80"},
+    {MAIN "[defaults]\nwindow = 0-50\n", CERT INSTALL,
+        "DIR/estd.conf: [defaults] window: \"0-50\" is not a part of the "
+        "lifetime in percent; write it as 60-80"},
+    {MAIN "[defaults]\nsubject = /CN=all\n", CERT INSTALL,
+        "DIR/estd.conf: unknown key \"subject\" in section [defaults]"},
     {MAIN, CERT INSTALL "[auth]\nuser = u\n", "DIR/certs.d/dev.conf: [auth] user: needs password_file beside it"},
     {MAIN, CERT INSTALL "[auth]\ncert = /c\n", "DIR/certs.d/dev.conf: [auth] cert: needs key beside it"},
     {MAIN, CERT INSTALL "[auth]\nkey = /k\ncert = /c\nuser = u\npassword_file = /p\n",
-        "DIR/certs.d/dev.conf: [auth] key: stands beside a user; the first enrolment is authenticated by one of the two"},
+        "DIR/certs.d/dev.conf: [auth] key: stands beside a user; the first enrolment is authenticated by one of the "
+        "two"},
     {MAIN, CERT "san = device.example\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] san: \"device.example\" is not understood (write it as "
         "DNS:host.example,IP:192.0.2.1): "},
-    {MAIN, CERT "san = dirName:other\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] san: \"dirName:other\" is not "
-                                                 "understood (write it as DNS:host.example,IP:192.0.2.1): "},
-    {MAIN, CERT "san =\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] san: is empty; give it a value or remove the line"},
-    {MAIN, CERT "eku = clientauth\n" INSTALL, "DIR/certs.d/dev.conf: [certificate] eku: \"clientauth\" is not understood "
-                                              "(write it as clientAuth,serverAuth, or none): "},
+    {MAIN, CERT "san = dirName:other\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] san: \"dirName:other\" is not "
+        "understood (write it as DNS:host.example,IP:192.0.2.1): "},
+    {MAIN, CERT "san =\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] san: is empty; give it a value or remove the line"},
+    {MAIN, CERT "eku = clientauth\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] eku: \"clientauth\" is not understood "
+        "(write it as clientAuth,serverAuth, or none): "},
     {MAIN, "[certificate]\nurl = http://a\ntrust = system\nkey = /k\nsubject = /CN=a\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] url: \"http://a\" is not an https:// URL; EST runs over TLS only"},
     {MAIN, "[certificate]\nurl = https://a\ntrust = ca.pem\nkey = /k\nsubject = /CN=a\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] trust: \"ca.pem\" is neither system nor the absolute path of a PEM file"},
     {MAIN, "[certificate]\nurl = https://a\ntrust = system\nkey = key.pem\nsubject = /CN=a\n" INSTALL,
-        "DIR/certs.d/dev.conf: [certificate] key: \"key.pem\" is neither a URI, as tpm2cloud:device, nor an absolute path"},
+        "DIR/certs.d/dev.conf: [certificate] key: \"key.pem\" is neither a URI, as tpm2cloud:device, nor an absolute "
+        "path"},
     {MAIN, "[certificate]\nurl = https://a\ntrust = system\nkey = /k\nsubject = CN=a\n" INSTALL,
-        "DIR/certs.d/dev.conf: [certificate] subject: subject \"CN=a\" must begin with /, as in /CN=device-1/O=Example"},
+        "DIR/certs.d/dev.conf: [certificate] subject: subject \"CN=a\" must begin with /, as in "
+        "/CN=device-1/O=Example"},
     {MAIN, CERT "[install\n", "DIR/certs.d/dev.conf: line 6: "},
-    {"[estd]\ncerts_d = certs.d\n", CERT, "DIR/estd.conf: [estd] certs_d: \"certs.d\" is not an absolute path; begin it "
-                                          "with /"},
-    {"[estd]\ncerts_d = DIR/nowhere\n", CERT, "DIR/estd.conf: [estd] certs_d: cannot list DIR/nowhere: No such file or "
-                                              "directory"},
+    {"[estd]\ncerts_d = certs.d\n", CERT,
+        "DIR/estd.conf: [estd] certs_d: \"certs.d\" is not an absolute path; begin it "
+        "with /"},
+    {"[estd]\ncerts_d = DIR/nowhere\n", CERT,
+        "DIR/estd.conf: [estd] certs_d: cannot list DIR/nowhere: No such file or "
+        "directory"},
     {"[estd]\ndir = /a\n", CERT, "DIR/estd.conf: unknown key \"dir\" in section [estd]"},
     {"url = https://a\n", CERT, "DIR/estd.conf: unknown key \"url\" in the top of the file"},
 };
@@ -235,9 +291,39 @@ START_TEST(one_file_has_one_renewer)
     write_file("estd.conf", MAIN);
     write_file("certs.d/a.conf", CERT INSTALL);
     write_file("certs.d/b.conf", CERT INSTALL);
-    expand("DIR/certs.d/b.conf: [install] writes /out.pem, which DIR/certs.d/a.conf writes too; change one of them", &want);
+    expand("DIR/certs.d/b.conf: [install] writes /out.pem, which DIR/certs.d/a.conf writes too; change one of them",
+        &want);
     ck_assert(!load(&config, &err));
     ck_assert_str_eq(err.text, (const char *)want.data);
+}
+END_TEST
+
+START_TEST(longest_file_name_is_good)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/dev.conf", CERT "[install]\nfile = /x/" LONG_247 "\n");
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+}
+END_TEST
+
+START_TEST(daemon_goes_on_without_the_broken_ones)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    char path[256];
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/a.conf", CERT INSTALL "mistake = 1\n");
+    write_file("certs.d/b.conf", CERT INSTALL);
+    write_file("certs.d/c.conf", CERT INSTALL); /* writes the same file as b */
+    write_file("certs.d/d.conf", CERT "[install]\nfile = /other.pem\n");
+    ck_assert(!load(&config, &err));
+    snprintf(path, sizeof(path), "%s/estd.conf", dir);
+    ck_assert_msg(config_load(path, false, &config, &err), "%s", err.text);
+    ck_assert_uint_eq(config_certs_n(config), 2);
+    ck_assert_str_eq(config_cert(config, 0)->name, "b");
+    ck_assert_str_eq(config_cert(config, 1)->name, "d");
 }
 END_TEST
 
@@ -246,7 +332,7 @@ START_TEST(missing_file_is_named)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes want = {0};
     struct config *config = NULL;
     struct t2c_error err = {0};
-    expand("cannot open the configuration DIR/estd.conf: No such file or directory", &want);
+    expand("configuration: cannot open DIR/estd.conf: No such file or directory", &want);
     ck_assert(!load(&config, &err));
     ck_assert_int_eq(err.code, T2C_NOT_FOUND);
     ck_assert_str_eq(err.text, (const char *)want.data);
@@ -264,6 +350,8 @@ static Suite *suite(void)
     tcase_add_test(t, eku_is_client_auth_and_window_60_80_by_default);
     tcase_add_loop_test(t, mistake_is_named, 0, COUNT(mistakes));
     tcase_add_test(t, one_file_has_one_renewer);
+    tcase_add_test(t, longest_file_name_is_good);
+    tcase_add_test(t, daemon_goes_on_without_the_broken_ones);
     tcase_add_test(t, missing_file_is_named);
     suite_add_tcase(s, t);
     return s;

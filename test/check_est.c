@@ -69,10 +69,13 @@ static const struct {
     {"https:///est", "\"https:///est\" names no host"},
     {"https://:8443/est", "\"https://:8443/est\" names no host"},
     {"https://est.example/e st", "\"https://est.example/e st\" has a character that a base URL cannot have (byte 21)"},
-    {"https://est.example/est?a=b", "\"https://est.example/est?a=b\" has a character that a base URL cannot have (byte 23)"},
-    {"https://est.example/\xC3\xA4", "\"https://est.example/\xC3\xA4\" has a character that a base URL cannot have (byte 20)"},
-    {"https://est.example/est/simpleenroll/", "\"https://est.example/est/simpleenroll/\" ends with an operation; give "
-                                              "the base, as in https://HOST/.well-known/est"},
+    {"https://est.example/est?a=b",
+        "\"https://est.example/est?a=b\" has a character that a base URL cannot have (byte 23)"},
+    {"https://est.example/\xC3\xA4",
+        "\"https://est.example/\xC3\xA4\" has a character that a base URL cannot have (byte 20)"},
+    {"https://est.example/est/simpleenroll/",
+        "\"https://est.example/est/simpleenroll/\" ends with an operation; give "
+        "the base, as in https://HOST/.well-known/est"},
 };
 
 START_TEST(bad_url_is_refused)
@@ -111,18 +114,22 @@ static const struct {
     {200, "application/pkcs7-mime", "", T2C_OK, ""},
     {200, "Application/PKCS7-MIME; smime-type=certs-only", "", T2C_OK, ""},
     {200, "application/pkcs7-mime;charset=utf-8", "", T2C_OK, ""},
-    {200, NULL, "", T2C_PROTO, "the server answered simpleenroll with Content-Type (none) instead of "
-                               "application/pkcs7-mime; is url that of an EST service?"},
+    {200, NULL, "", T2C_PROTO,
+        "the server answered simpleenroll with Content-Type (none) instead of "
+        "application/pkcs7-mime; is url that of an EST service?"},
     {200, "application/pkcs7-mimes", "", T2C_PROTO, "Content-Type application/pkcs7-mimes instead of"},
     {200, "text/html; charset=utf-8", "<html>", T2C_PROTO, "Content-Type text/html; charset=utf-8 instead of"},
-    {202, NULL, "", T2C_RETRY, "the server answered simpleenroll with HTTP 202: accepted, but not issued yet; the CA may "
-                               "wait for an operator's approval"},
+    {202, NULL, "", T2C_RETRY,
+        "the server answered simpleenroll with HTTP 202: accepted, but not issued yet; the CA may "
+        "wait for an operator's approval"},
     {204, NULL, "", T2C_PROTO, "HTTP 204: success without an answer"},
     {302, NULL, "", T2C_PROTO, "HTTP 302: a redirect, which is not followed; put the final address into url"},
-    {400, NULL, "bad\r\n CSR\x01\xFF!", T2C_INVALID, "compare subject, san and key with what the CA allows (it says: "
-                                                     "\"bad CSR !\")"},
-    {401, "text/plain", "no", T2C_AUTH, "HTTP 401: not authenticated; check user and password_file, or the certificate, of "
-                                        "[auth] (it says: \"no\")"},
+    {400, NULL, "bad\r\n CSR\x01\xFF!", T2C_INVALID,
+        "compare subject, san and key with what the CA allows (it says: "
+        "\"bad CSR !\")"},
+    {401, "text/plain", "no", T2C_AUTH,
+        "HTTP 401: not authenticated; check user and password_file, or the certificate, of "
+        "[auth] (it says: \"no\")"},
     {403, "text/plain; charset=utf-8", "403 triggered forbidden response\n", T2C_AUTH,
         "ask its operator (it says: \"403 triggered forbidden response\")"},
     {404, "text/html", "<h1>secret</h1>", T2C_INVALID, "HTTP 404: no EST service at this URL; check url"},
@@ -149,6 +156,20 @@ START_TEST(status_and_type_are_judged)
 }
 END_TEST
 
+START_TEST(cacerts_behind_a_password_is_not_blamed_on_auth)
+{
+    struct t2c_error err = {0};
+    struct est_reply reply = {.status = _i};
+    ck_assert(!est_check(EST_CACERTS, &reply, &err));
+    ck_assert_int_eq(err.code, T2C_AUTH);
+    ck_assert_msg(
+        strstr(err.text, ": the server wants authentication for /cacerts, which RFC 7030 4.1 says it should not;") !=
+                NULL &&
+            strstr(err.text, "[auth]") == NULL,
+        "%s", err.text);
+}
+END_TEST
+
 START_TEST(what_libest_says_is_quoted)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes body = {0};
@@ -156,8 +177,8 @@ START_TEST(what_libest_says_is_quoted)
     read_data("libest/pop_required_nopop.body", &body);
     struct est_reply reply = {.status = 401, .body = body.data, .body_len = body.len};
     ck_assert(!est_check(EST_SIMPLEREENROLL, &reply, &err));
-    ck_assert_msg(strstr(err.text, "(it says: \"Error 401: Unauthorized Proof of Possession Mismatch.\")") != NULL, "%s",
-        err.text);
+    ck_assert_msg(strstr(err.text, "(it says: \"Error 401: Unauthorized Proof of Possession Mismatch.\")") != NULL,
+        "%s", err.text);
 }
 END_TEST
 
@@ -180,14 +201,30 @@ static const struct {
     const char *value;
     int64_t wait_s;
 } waits[] = {
-    {NULL, -1}, {"", -1}, {"soon", -1}, {"-5", -1}, {"1.5", -1}, {"12 s", -1},
-    {"0", 1}, {"1", 1}, {"600", 600}, {"600  ", 600}, {"604800", 604800}, {"604801", 604800},
+    {NULL, -1},
+    {"", -1},
+    {"soon", -1},
+    {"-5", -1},
+    {"1.5", -1},
+    {"12 s", -1},
+    {"0", 1},
+    {"1", 1},
+    {"600", 600},
+    {"600  ", 600},
+    {"604800", 604800},
+    {"604801", 604800},
     {"99999999999999999999999", 604800},
-    {"Sun, 06 Nov 1994 08:50:37 GMT", 60}, {"Sunday, 06-Nov-94 08:50:37 GMT", 60}, {"Sun Nov  6 08:50:37 1994", 60},
-    {"Sun, 06 Nov 1994 08:49:37 GMT", 1}, {"Sat, 05 Nov 1994 08:49:37 GMT", 1}, {"Thu, 01 Dec 1994 16:00:00 GMT", 604800},
+    {"Sun, 06 Nov 1994 08:50:37 GMT", 60},
+    {"Sunday, 06-Nov-94 08:50:37 GMT", 60},
+    {"Sun Nov  6 08:50:37 1994", 60},
+    {"Sun, 06 Nov 1994 08:49:37 GMT", 1},
+    {"Sat, 05 Nov 1994 08:49:37 GMT", 1},
+    {"Thu, 01 Dec 1994 16:00:00 GMT", 604800},
     {"Sunday, 06-Nov-45 08:50:37 GMT", 1}, /* 2045 is more than 50 years ahead: 1945 */
     {"Sunday, 06-Nov-44 08:50:37 GMT", 604800},
-    {"Sun, 06 Foo 1994 08:50:37 GMT", -1}, {"Sun, 32 Nov 1994 08:50:37 GMT", -1}, {"Sun, 06 Nov 1994 24:50:37 GMT", -1},
+    {"Sun, 06 Foo 1994 08:50:37 GMT", -1},
+    {"Sun, 32 Nov 1994 08:50:37 GMT", -1},
+    {"Sun, 06 Nov 1994 24:50:37 GMT", -1},
 };
 
 START_TEST(retry_after_is_read)
@@ -286,8 +323,8 @@ static void as_crlf76(struct t2c_bytes *out, const struct t2c_bytes *der)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes lines = {0};
     ck_assert(t2c_bytes_base64(&lines, der->data, der->len, 76, NULL));
     for (size_t i = 0; i < lines.len; i++)
-        ck_assert(t2c_bytes_append(out, lines.data[i] == '\n' ? "\r\n " : (const char *)&lines.data[i],
-            lines.data[i] == '\n' ? 3 : 1, NULL));
+        ck_assert(t2c_bytes_append(
+            out, lines.data[i] == '\n' ? "\r\n " : (const char *)&lines.data[i], lines.data[i] == '\n' ? 3 : 1, NULL));
 }
 
 static void as_pem(struct t2c_bytes *out, const struct t2c_bytes *der, const char *label)
@@ -319,8 +356,8 @@ static void as_der(struct t2c_bytes *out, const struct t2c_bytes *der)
 }
 
 typedef void bend_fn(struct t2c_bytes *out, const struct t2c_bytes *der);
-static bend_fn *const accepted_forms[] = {as_one_line, with_nul, with_bom, with_blanks, as_crlf76, as_pem_pkcs7, as_pem_cms,
-    as_pem_certificate, as_der};
+static bend_fn *const accepted_forms[] = {
+    as_one_line, with_nul, with_bom, with_blanks, as_crlf76, as_pem_pkcs7, as_pem_cms, as_pem_certificate, as_der};
 
 START_TEST(every_form_in_the_field_is_read)
 {
@@ -408,6 +445,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, bad_url_is_refused, 0, COUNT(bad_urls));
     tcase_add_test(t, request_is_64_columns);
     tcase_add_loop_test(t, status_and_type_are_judged, 0, COUNT(answers));
+    tcase_add_loop_test(t, cacerts_behind_a_password_is_not_blamed_on_auth, 401, 402);
     tcase_add_test(t, what_libest_says_is_quoted);
     tcase_add_test(t, long_text_is_cut);
     tcase_add_loop_test(t, retry_after_is_read, 0, COUNT(waits));

@@ -124,6 +124,95 @@ START_TEST(parents_are_not_made)
 }
 END_TEST
 
+/* DIR belongs to somebody who would like to be given another directory. */
+START_TEST(link_is_not_followed)
+{
+    T2C_CLEANUP(t2c_freep) char *victim = path_in_dir("victim");
+    T2C_CLEANUP(t2c_freep) char *link = path_in_dir("certs");
+    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("certs/b.cer");
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    struct install_target target = target_of(path, true);
+    struct t2c_error err = {0};
+    char want[256];
+    ck_assert_int_eq(mkdir(victim, 0700), 0);
+    ck_assert_int_eq(symlink(victim, link), 0);
+    put(&pem, "one");
+    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert_int_eq(err.code, T2C_EXISTS);
+    snprintf(want, sizeof(want), "%s is a symbolic link, which is not followed there; make it a directory", link);
+    ck_assert_str_eq(err.text, want);
+    ck_assert_int_eq(count_entries(victim), 0);
+}
+END_TEST
+
+START_TEST(only_a_directory_that_we_made_is_given_away)
+{
+    T2C_CLEANUP(t2c_freep) char *made = path_in_dir("certs");
+    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("certs/b.cer");
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    struct install_target target = target_of(path, true);
+    struct t2c_error err = {0};
+    struct stat info;
+    if (geteuid() != 0)
+        return;
+    target.owner.uid = 12345;
+    put(&pem, "one");
+    ck_assert_msg(install_write(&target, 1, &pem, &err), "%s", err.text);
+    ck_assert_int_eq(stat(made, &info), 0);
+    ck_assert_uint_eq(info.st_uid, 12345);
+    ck_assert_int_eq(chown(made, 54321, (gid_t)-1), 0);
+    ck_assert_msg(install_write(&target, 1, &pem, &err), "%s", err.text);
+    ck_assert_int_eq(stat(made, &info), 0);
+    ck_assert_uint_eq(info.st_uid, 54321);
+}
+END_TEST
+
+static const char *const keys[] = {"-----BEGIN PRIVATE KEY-----\n",
+    "-----BEGIN CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN TSS2 PRIVATE KEY-----\n",
+    "-----BEGIN TPM2CLOUD KEY URI-----\n"};
+
+START_TEST(key_is_never_replaced)
+{
+    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("dev.key");
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    const struct t2c_file_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct install_target target = target_of(path, false);
+    struct t2c_error err = {0};
+    char want[256];
+    bool same = true;
+    ck_assert(t2c_file_replace(path, keys[_i], strlen(keys[_i]), &owner, NULL));
+    put(&pem, "one");
+    snprintf(want, sizeof(want), "%s holds a private key, which a certificate must not replace; ", path);
+    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert_int_eq(err.code, T2C_EXISTS);
+    ck_assert_msg(strncmp(err.text, want, strlen(want)) == 0, "%s", err.text);
+    ck_assert(!install_read(&target, 1, &chain, &same, &err)); /* known before a CA is asked */
+    ck_assert_int_eq(err.code, T2C_EXISTS);
+    assert_holds(path, keys[_i]);
+}
+END_TEST
+
+START_TEST(leftovers_are_removed_and_nothing_else)
+{
+    static const char *const leftovers[] = {".a.pem.Ab3dE9", ".a.pem.abcde1"};
+    static const char *const others[] = {
+        "a.pem", ".a.pem.backup", ".a.pem.Ab3dE", ".a.pem.Ab3dE9x", ".a.pem.Ab3d~9", ".b.pem.Ab3dE9", "a.pem.Ab3dE9"};
+    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("a.pem");
+    T2C_CLEANUP(t2c_freep) char *inside = path_in_dir(".a.pem.DIRec1");
+    const struct t2c_file_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    ck_assert_uint_eq(install_remove_temps(path), 0);
+    for (int i = 0; i < COUNT(leftovers) + COUNT(others); i++) {
+        T2C_CLEANUP(t2c_freep)
+        char *file = path_in_dir(i < COUNT(leftovers) ? leftovers[i] : others[i - COUNT(leftovers)]);
+        ck_assert(t2c_file_replace(file, "x", 1, &owner, NULL));
+    }
+    ck_assert_int_eq(mkdir(inside, 0755), 0);
+    ck_assert_uint_eq(install_remove_temps(path), COUNT(leftovers));
+    ck_assert_int_eq(count_entries(dir), COUNT(others) + 1);
+}
+END_TEST
+
 START_TEST(second_failure_leaves_the_first)
 {
     T2C_CLEANUP(t2c_freep) char *file = path_in_dir("a.pem");
@@ -199,6 +288,10 @@ static Suite *suite(void)
     tcase_add_loop_test(t, certd_name_is, 0, COUNT(names));
     tcase_add_test(t, every_target_is_written);
     tcase_add_test(t, parents_are_not_made);
+    tcase_add_test(t, link_is_not_followed);
+    tcase_add_test(t, only_a_directory_that_we_made_is_given_away);
+    tcase_add_loop_test(t, key_is_never_replaced, 0, COUNT(keys));
+    tcase_add_test(t, leftovers_are_removed_and_nothing_else);
     tcase_add_test(t, second_failure_leaves_the_first);
     tcase_add_test(t, failure_leaves_nothing_behind);
     tcase_add_test(t, read_back_tells_what_is_there);

@@ -23,14 +23,38 @@ struct step {
     int64_t want_at_s; /* of RENEW_DO_WAIT; ANY: do not look */
 };
 
-#define WAKE(now, want, at) {now, RENEW_EV_WAKE, 0, 0, T2C_OK, -1, want, at}
-#define LOADED(now, from, to, want, at) {now, RENEW_EV_LOADED, from, to, T2C_OK, -1, want, at}
-#define MISSING(now, want, at) {now, RENEW_EV_MISSING, 0, 0, T2C_OK, -1, want, at}
-#define RECEIVED(now, from, to) {now, RENEW_EV_RECEIVED, from, to, T2C_OK, -1, RENEW_DO_INSTALL, ANY}
-#define INSTALLED(now, want, at) {now, RENEW_EV_INSTALLED, 0, 0, T2C_OK, -1, want, at}
-#define FAILED(now, code, after, at) {now, RENEW_EV_FAILED, 0, 0, code, after, RENEW_DO_WAIT, at}
-#define HURRY(now, want) {now, RENEW_EV_NOW, 0, 0, T2C_OK, -1, want, ANY}
-#define END {0, RENEW_EV_WAKE, 0, 0, T2C_OK, 0, RENEW_DO_NOTHING, INT64_MIN}
+#define WAKE(now, want, at)                            \
+    {                                                  \
+        now, RENEW_EV_WAKE, 0, 0, T2C_OK, -1, want, at \
+    }
+#define LOADED(now, from, to, want, at)                      \
+    {                                                        \
+        now, RENEW_EV_LOADED, from, to, T2C_OK, -1, want, at \
+    }
+#define MISSING(now, want, at)                            \
+    {                                                     \
+        now, RENEW_EV_MISSING, 0, 0, T2C_OK, -1, want, at \
+    }
+#define RECEIVED(now, from, to)                                             \
+    {                                                                       \
+        now, RENEW_EV_RECEIVED, from, to, T2C_OK, -1, RENEW_DO_INSTALL, ANY \
+    }
+#define INSTALLED(now, want, at)                            \
+    {                                                       \
+        now, RENEW_EV_INSTALLED, 0, 0, T2C_OK, -1, want, at \
+    }
+#define FAILED(now, code, after, at)                               \
+    {                                                              \
+        now, RENEW_EV_FAILED, 0, 0, code, after, RENEW_DO_WAIT, at \
+    }
+#define HURRY(now, want)                               \
+    {                                                  \
+        now, RENEW_EV_NOW, 0, 0, T2C_OK, -1, want, ANY \
+    }
+#define END                                                            \
+    {                                                                  \
+        0, RENEW_EV_WAKE, 0, 0, T2C_OK, 0, RENEW_DO_NOTHING, INT64_MIN \
+    }
 
 struct story {
     const char *name;
@@ -44,11 +68,21 @@ static const struct story stories[] = {
             WAKE(700, RENEW_DO_REENROL, ANY), RECEIVED(701, 701, 1701), INSTALLED(701, RENEW_DO_WAIT, 1401), END}},
     {"found in force", false, {LOADED(100, 0, 1000, RENEW_DO_WAIT, 700), WAKE(700, RENEW_DO_REENROL, ANY), END}},
     {"found overdue", false, {LOADED(800, 0, 1000, RENEW_DO_REENROL, ANY), END}},
-    {"found overdue at boot", true,
-        {LOADED(800, 0, 1000, RENEW_DO_WAIT, 805), WAKE(805, RENEW_DO_REENROL, ANY), END}},
+    {"found overdue at boot", true, {LOADED(800, 0, 1000, RENEW_DO_WAIT, 805), WAKE(805, RENEW_DO_REENROL, ANY), END}},
     {"found about to end at boot", true, {LOADED(950, 0, 1000, RENEW_DO_REENROL, ANY), END}},
     {"found expired", true, {LOADED(1001, 0, 1000, RENEW_DO_ENROL, ANY), END}},
-    {"found in its last second", false, {LOADED(1000, 0, 1000, RENEW_DO_REENROL, ANY), END}},
+    {"found in its last second", false, {LOADED(999, 0, 1000, RENEW_DO_REENROL, ANY), END}},
+    {"found at its end", false, {LOADED(1000, 0, 1000, RENEW_DO_ENROL, ANY), END}},
+    {"refused because it had ended", false,
+        {LOADED(999, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(1001, T2C_AUTH, -1, 1039), WAKE(1039, RENEW_DO_ENROL, ANY),
+            FAILED(1040, T2C_IO, -1, 1078), WAKE(1078, RENEW_DO_ENROL, ANY), FAILED(1079, T2C_AUTH, -1, 3779), END}},
+    {"ended in the queue after many failures", false,
+        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(900, T2C_IO, -1, ANY), WAKE(950, RENEW_DO_REENROL, ANY),
+            FAILED(960, T2C_IO, -1, ANY), WAKE(999, RENEW_DO_REENROL, ANY), FAILED(1100, T2C_RETRY, -1, 1138),
+            WAKE(1138, RENEW_DO_ENROL, ANY), FAILED(1140, T2C_IO, -1, 1178), END}},
+    {"no directory for a short certificate", false,
+        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), RECEIVED(701, 701, 721), FAILED(701, T2C_NOT_FOUND, -1, 702),
+            WAKE(702, RENEW_DO_INSTALL, ANY), FAILED(702, T2C_AUTH, -1, ANY), WAKE(706, RENEW_DO_INSTALL, ANY), END}},
     {"never expires", false,
         {LOADED(100, 0, T2C_CERT_NEVER - T0, RENEW_DO_WAIT, SCHEDULE_NEVER - T0), HURRY(200, RENEW_DO_REENROL), END}},
     {"server down", false,
@@ -56,17 +90,20 @@ static const struct story stories[] = {
             FAILED(740, T2C_IO, -1, 778), WAKE(778, RENEW_DO_REENROL, ANY), RECEIVED(780, 780, 1780),
             INSTALLED(780, RENEW_DO_WAIT, 1480), END}},
     {"down until it expires", false,
-        {LOADED(990, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(991, T2C_IO, -1, ANY), WAKE(1030, RENEW_DO_ENROL, ANY), END}},
+        {LOADED(990, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(991, T2C_IO, -1, ANY), WAKE(1030, RENEW_DO_ENROL, ANY),
+            END}},
     {"refused", false,
-        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_AUTH, -1, 738), WAKE(738, RENEW_DO_REENROL, ANY), END}},
+        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_AUTH, -1, 738), WAKE(738, RENEW_DO_REENROL, ANY),
+            END}},
     {"Retry-After", false,
-        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_RETRY, 60, 760),
-            WAKE(730, RENEW_DO_WAIT, 760), WAKE(760, RENEW_DO_REENROL, ANY), END}},
+        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_RETRY, 60, 760), WAKE(730, RENEW_DO_WAIT, 760),
+            WAKE(760, RENEW_DO_REENROL, ANY), END}},
     {"disk full", false,
         {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), RECEIVED(701, 701, 1701), FAILED(701, T2C_IO, -1, ANY),
             WAKE(790, RENEW_DO_INSTALL, ANY), INSTALLED(790, RENEW_DO_WAIT, 1401), END}},
     {"disk full until the new one ends", false,
-        {MISSING(0, RENEW_DO_ENROL, ANY), RECEIVED(1, 0, 20), FAILED(1, T2C_IO, -1, ANY), WAKE(30, RENEW_DO_ENROL, ANY), END}},
+        {MISSING(0, RENEW_DO_ENROL, ANY), RECEIVED(1, 0, 20), FAILED(1, T2C_IO, -1, ANY), WAKE(30, RENEW_DO_ENROL, ANY),
+            END}},
     {"key not there yet", false,
         {FAILED(0, T2C_IO, -1, ANY), WAKE(20, RENEW_DO_LOOK, ANY), LOADED(21, 0, 1000, RENEW_DO_WAIT, 700), END}},
     {"clock not set", false,
@@ -75,19 +112,22 @@ static const struct story stories[] = {
     {"clock not set, nothing installed", false,
         {MISSING(-T0, RENEW_DO_WAIT, -T0 + 300), WAKE(10, RENEW_DO_ENROL, ANY), END}},
     {"clock jumps ahead", false, {LOADED(0, 0, 1000, RENEW_DO_WAIT, 700), WAKE(900, RENEW_DO_REENROL, ANY), END}},
-    {"clock jumps behind the end", false, {LOADED(0, 0, 1000, RENEW_DO_WAIT, 700), WAKE(5000, RENEW_DO_ENROL, ANY), END}},
+    {"clock jumps behind the end", false,
+        {LOADED(0, 0, 1000, RENEW_DO_WAIT, 700), WAKE(5000, RENEW_DO_ENROL, ANY), END}},
     {"clock goes back", false,
-        {LOADED(500, 0, 1000, RENEW_DO_WAIT, 700), WAKE(400, RENEW_DO_WAIT, 700),
-            WAKE(-1000, RENEW_DO_WAIT, -700), WAKE(600, RENEW_DO_WAIT, 700), END}},
+        {LOADED(500, 0, 1000, RENEW_DO_WAIT, 700), WAKE(400, RENEW_DO_WAIT, 700), WAKE(-1000, RENEW_DO_WAIT, -700),
+            WAKE(600, RENEW_DO_WAIT, 700), END}},
     {"clock goes back after a failure", false,
-        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_RETRY, 60, 760), WAKE(699, RENEW_DO_REENROL, ANY), END}},
+        {LOADED(700, 0, 1000, RENEW_DO_REENROL, ANY), FAILED(700, T2C_RETRY, 60, 760), WAKE(699, RENEW_DO_REENROL, ANY),
+            END}},
     {"clock is set while a transfer runs", false,
         {MISSING(0, RENEW_DO_ENROL, ANY), WAKE(100, RENEW_DO_NOTHING, ANY), RECEIVED(101, 0, 1000), END}},
     {"clock is set while it looks", false, {WAKE(0, RENEW_DO_NOTHING, ANY), MISSING(1, RENEW_DO_ENROL, ANY), END}},
     {"stale CA is not asked in a circle", false,
         {MISSING(900, RENEW_DO_ENROL, ANY), RECEIVED(900, 0, 1000), INSTALLED(900, RENEW_DO_WAIT, ANY),
             WAKE(901, RENEW_DO_WAIT, ANY), END}},
-    {"hurry", false, {LOADED(0, 0, 1000, RENEW_DO_WAIT, 700), HURRY(10, RENEW_DO_REENROL), HURRY(11, RENEW_DO_NOTHING), END}},
+    {"hurry", false,
+        {LOADED(0, 0, 1000, RENEW_DO_WAIT, 700), HURRY(10, RENEW_DO_REENROL), HURRY(11, RENEW_DO_NOTHING), END}},
     {"events out of place", false,
         {INSTALLED(0, RENEW_DO_NOTHING, ANY), MISSING(0, RENEW_DO_ENROL, ANY), MISSING(0, RENEW_DO_NOTHING, ANY),
             INSTALLED(0, RENEW_DO_NOTHING, ANY), END}},
@@ -108,8 +148,8 @@ START_TEST(story_is_as_written)
             .retry_after_s = step->retry_after_s,
             .jitter = 0.5};
         struct renew_action action = renew_step(&renew, &event, step->now_s + T0);
-        ck_assert_msg(action.what == step->want, "%s, step %d: action %d instead of %d", story->name, i, action.what,
-            step->want);
+        ck_assert_msg(
+            action.what == step->want, "%s, step %d: action %d instead of %d", story->name, i, action.what, step->want);
         if (action.what == RENEW_DO_WAIT && step->want_at_s != ANY)
             ck_assert_msg(action.at_s == step->want_at_s + T0, "%s, step %d: waits until %lld instead of %lld",
                 story->name, i, (long long)(action.at_s - T0), (long long)step->want_at_s);
@@ -139,10 +179,12 @@ START_TEST(random_events_keep_the_rules)
         struct renew_action action = renew_step(&renew, &event, now_s);
         if (action.what == RENEW_DO_WAIT)
             ck_assert_int_gt(action.at_s, now_s);
+        if (renew.clock_unset)
+            ck_assert(renew.waiting && !schedule_clock_is_set(&renew.life, now_s));
         if (action.what == RENEW_DO_ENROL)
-            ck_assert(now_s > renew.life.not_after_s || renew.life.not_after_s == renew.life.not_before_s);
+            ck_assert(now_s >= renew.life.not_after_s || renew.life.not_after_s == renew.life.not_before_s);
         if (action.what == RENEW_DO_REENROL)
-            ck_assert_int_le(now_s, renew.life.not_after_s);
+            ck_assert_int_lt(now_s, renew.life.not_after_s);
         now_s += (dice >> 28) == 0 ? (int64_t)(dice % 2000) : action.what == RENEW_DO_WAIT ? 0 : 1;
     }
 }

@@ -144,19 +144,22 @@ static const struct {
     struct schedule_failure failure;
     int64_t delay_s;
 } delays[] = {
-    {0, 0, {1, false, -1, 0}, 5},             /* the first enrolment begins with 10 s */
-    {0, 0, {1, false, -1, 0.999999}, 10},
-    {0, 0, {100, false, -1, 0.999999}, 3600}, /* and does not exceed an hour */
-    {0, 0, {1, true, -1, 0.999999}, 3600},    /* a refusal is not repeated sooner */
-    {0, 0, {1, false, 7200, 0}, 7200},        /* a server that asks for more gets it */
-    {0, 0, {1, false, 7 * DAY, 0}, DAY},      /* within reason */
-    {0, 0, {1, false, 2, 0.999999}, 10},      /* less than our own pace changes nothing */
-    {100 * DAY, 80 * DAY, {1, false, 7 * DAY, 0}, DAY},
-    {100 * DAY, 99 * DAY, {1, false, 7 * DAY, 0}, 6 * 3600}, /* a quarter of what remains */
-    {20, 16, {1, false, 600, 0}, 1},
-    {20, 25, {1, false, -1, 0}, 1},              /* expired: its own pace goes on */
-    {20, 3600, {50, false, -1, 0.999999}, 3600}, /* up to an hour */
-    {100 * DAY, 80 * DAY, {1, true, -1, 0}, 3 * 3600},
+    {0, 0, {1, false, false, -1, 0}, 5}, /* the first enrolment begins with 10 s */
+    {0, 0, {1, false, false, -1, 0.999999}, 10},
+    {0, 0, {100, false, false, -1, 0.999999}, 3600}, /* and does not exceed an hour */
+    {0, 0, {1, true, false, -1, 0.999999}, 3600},    /* a refusal is not repeated sooner */
+    {0, 0, {1, false, false, 7200, 0}, 7200},        /* a server that asks for more gets it */
+    {0, 0, {1, false, false, 7 * DAY, 0}, DAY},      /* within reason */
+    {0, 0, {1, false, false, 2, 0.999999}, 10},      /* less than our own pace changes nothing */
+    {100 * DAY, 80 * DAY, {1, false, false, 7 * DAY, 0}, DAY},
+    {100 * DAY, 99 * DAY, {1, false, false, 7 * DAY, 0}, 6 * 3600}, /* a quarter of what remains */
+    {20, 16, {1, false, false, 600, 0}, 1},
+    {20, 25, {1, false, false, -1, 0}, 1},                       /* expired: its own pace goes on */
+    {20, 3600, {50, false, false, -1, 0.999999}, 3600},          /* up to an hour */
+    {365 * DAY, 366 * DAY, {1, false, false, -1, 0.999999}, 60}, /* and begins with the floor, however long it lived */
+    {365 * DAY, 366 * DAY, {9, true, true, -1, 0.999999}, 60},   /* another way is tried soon */
+    {365 * DAY, 366 * DAY, {9, true, true, 7200, 0}, 7200},      /* but not sooner than the server asks for */
+    {100 * DAY, 80 * DAY, {1, true, false, -1, 0}, 3 * 3600},
 };
 
 START_TEST(delay_is)

@@ -6,9 +6,12 @@
 
 #include "tpm2cloud/file.h"
 #include "check_main.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -152,8 +155,8 @@ static const struct {
     const char *data, *text;
 } damages[] = {
     {"", "not what belongs there at byte 0"},
-    {"80", "not what belongs there at byte 0"},                   /* an array */
-    {"bfff", "not what belongs there at byte 0"},                 /* a map of indefinite length */
+    {"80", "not what belongs there at byte 0"},   /* an array */
+    {"bfff", "not what belongs there at byte 0"}, /* a map of indefinite length */
     {"bb7fffffffffffffff", "too many entries announced at byte 9"},
     {"a1", "not what belongs there at byte 1"},
     {"a16776657273696f6e02", "version 2, and this program knows 1"},
@@ -163,7 +166,8 @@ static const struct {
     {"a26776657273696f6e016c636572746966696361746573a000", "trailing bytes at byte 24"},
     {"a26776657273696f6e016c636572746966696361746573ba00100000", "too many entries announced at byte 28"},
     {"a26776657273696f6e016c636572746966696361746573a16161a0", "a doubled or incomplete entry at byte 27"},
-    {"a26776657273696f6e016c636572746966696361746573a1620061a0", "a text that is too long or has a NUL ends at byte 27"},
+    {"a26776657273696f6e016c636572746966696361746573a1620061a0",
+        "a text that is too long or has a NUL ends at byte 27"},
     {"a26776657273696f6e016c636572746966696361746573a17b7fffffffffffffff", "not what belongs there at byte 24"},
     {"a26776657273696f6e20", "not what belongs there at byte 9"},
     {"a26776657273696f6e1bffffffffffffffff", "a number out of range ends at byte 18"},
@@ -217,8 +221,10 @@ START_TEST(damaged_file_is_set_aside)
     ck_assert(t2c_file_replace(path, "damaged", 7, &owner, NULL));
     ck_assert(state_load(dir, &state, &note, &err));
     ck_assert_uint_eq(state.entries_n, 0);
-    snprintf(want, sizeof(want), "%s is not readable (not what belongs there at byte 0); it is set aside as %s.damaged and "
-        "statistics begin anew", path, path);
+    snprintf(want, sizeof(want),
+        "%s is not readable (not what belongs there at byte 0); it is set aside as %s.damaged and "
+        "statistics begin anew",
+        path, path);
     ck_assert_str_eq(note.text, want);
     ck_assert_int_ne(access(path, F_OK), 0);
     strcat(path, ".damaged");
@@ -243,6 +249,29 @@ START_TEST(second_process_is_refused)
     ck_assert_str_eq(err.text, want);
     t2c_closep(&lock);
     ck_assert(daemon_lock(dir, &lock, &err));
+}
+END_TEST
+
+/* The number in the file is not believed: it may be that of a process long gone, or of one that has no part in it. */
+START_TEST(holder_that_is_no_estd_is_not_named)
+{
+    T2C_CLEANUP(t2c_closep) int lock = -1;
+    struct t2c_error err = {0};
+    struct stat info;
+    char path[128], want[256];
+    snprintf(path, sizeof(path), "%s/lock", dir);
+    T2C_CLEANUP(t2c_closep) int other = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    ck_assert_int_eq(fchmod(other, 0666), 0);
+    ck_assert_int_eq(flock(other, LOCK_SH), 0);
+    ck_assert_int_gt(dprintf(other, "1\n"), 0);
+    ck_assert(!daemon_lock(dir, &lock, &err));
+    ck_assert_int_eq(err.code, T2C_EXISTS);
+    snprintf(want, sizeof(want), "another process holds %s, which estd needs for itself; ", path);
+    ck_assert_msg(strncmp(err.text, want, strlen(want)) == 0, "%s", err.text);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(info.st_mode & 07777, 0600); /* nobody else can open it any more */
+    t2c_closep(&other);
+    ck_assert_msg(daemon_lock(dir, &lock, &err), "%s", err.text);
 }
 END_TEST
 
@@ -316,6 +345,7 @@ static Suite *suite(void)
     TCase *d = tcase_create("daemon");
     tcase_add_checked_fixture(d, set_up, tear_down);
     tcase_add_test(d, second_process_is_refused);
+    tcase_add_test(d, holder_that_is_no_estd_is_not_named);
     tcase_add_test(d, lock_makes_its_directory);
     tcase_add_test(d, readiness_is_notified);
     tcase_add_test(d, notification_can_be_off_or_wrong);

@@ -291,6 +291,57 @@ once dev
 ok $? "damaged statistics are set aside" err
 stop_server
 
+# ---- mistakes that must not cost a key, and what is left from before ----
+
+start_server ca --auth any --user dev:secret
+configure localhost ca/root.pem "$port"
+once dev
+cp installed/dev.pem old.pem
+cp dev.key dev.key.old
+sed "s|$dir/installed/dev.pem|$dir/dev.key|" certs.d/dev.conf >certs.d/key.conf
+"$ESTD" -c estd.conf --check-config >out 2>err
+[ $? -eq 1 ] && grep -qF "certs.d/key.conf: [install] file: $dir/dev.key is the file of [certificate] key, which" err
+ok $? "a certificate that would be installed over its key is refused" err
+sed "s|$dir/installed/dev.pem|$dir/locked.key|" certs.d/dev.conf >certs.d/key.conf
+cp locked.key locked.key.old
+requests=$(wc -l <ca.log)
+once key
+[ $status -eq 1 ] && grep -qF "$dir/locked.key holds a private key, which a certificate must not replace" err &&
+    cmp -s locked.key locked.key.old && cmp -s dev.key dev.key.old && [ "$requests" -eq "$(wc -l <ca.log)" ]
+ok $? "nor over any other key, and the CA is not asked" err
+rm certs.d/key.conf
+
+cp certs.d/dev.conf dev.conf
+sed -i 's|/CN=device-1/O=Example|/CN=device-2/O=Example|' certs.d/dev.conf
+once dev
+[ $status -eq 0 ] && grep -qF 'its subject is "CN = device-1, O = Example" and the configured subject "CN = device-2, O =' err &&
+    grep -qF "to enrol it anew with those configured, remove $dir/installed/dev.pem and restart estd" err
+ok $? "another subject in the configuration: both names and the remedy are said" err
+sed 's|DNS:device-1.example|DNS:DEVICE-1.example,IP:192.0.2.1|' dev.conf >certs.d/dev.conf
+once dev
+[ $status -eq 0 ] &&
+    grep -qF 'its SAN is "DNS:device-1.example" and the configured san "DNS:DEVICE-1.example, IP Address:192.0.2.1"' err
+ok $? "another SAN in the configuration as well" err
+mv dev.conf certs.d/dev.conf
+
+: >installed/.dev.pem.x7Kq2Z && : >installed/.dev.pem.backup && : >state/.state.cbor.x7Kq2Z
+SSLKEYLOGFILE=$dir/secrets once dev
+[ $status -eq 0 ] && [ ! -e installed/.dev.pem.x7Kq2Z ] && [ ! -e state/.state.cbor.x7Kq2Z ] &&
+    [ -e installed/.dev.pem.backup ]
+ok $? "what a killed estd left behind is removed, and nothing else" err
+rm installed/.dev.pem.backup
+[ ! -e secrets ]
+ok $? "SSLKEYLOGFILE gets no secrets"
+[ "$(stat -c %a state/lock)" = 600 ]
+ok $? "only its owner can open the lock"
+cp installed/dev.pem old.pem
+stop_server
+start_server ca --auth any --user dev:secret --fault status=401 --fault-op cacerts
+configure localhost ca/root.pem "$port"
+once dev
+refused "/cacerts behind a password" "the server wants authentication for /cacerts, which RFC 7030 4.1 says it should not"
+stop_server
+
 # ---- a full disk ----
 
 if mkdir full && mount -t tmpfs -o size=16k,mode=755 tmpfs full 2>/dev/null; then
@@ -404,6 +455,50 @@ ok $? "three refusals within 20 s of lifetime, then it renews all the same" daem
 kill -TERM $daemon
 wait $daemon
 stop_server
+
+# ---- one bad neighbour ----
+
+openssl req -new -key dev.key -subj /CN=device-1/O=Example -out dev.csr 2>/dev/null
+"$ESTCA" sign ca --csr dev.csr --out installed/future.pem --not-before 86400
+sed 's|installed/dev.pem|installed/future.pem|' certs.d/dev.conf >certs.d/future.conf
+echo 'mistake = 1' >certs.d/broken.conf
+start_server ca --auth any --user dev:secret --fault delay=100000 --fault-op cacerts
+mute=$server
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    sed "s|installed/dev.pem|installed/a$i.pem|; s|^key = .*|url = https://localhost:$port/.well-known/est\n&|" certs.d/dev.conf \
+        >certs.d/a$i.conf
+done
+start_server ca --auth any --user dev:secret --fault delay=100000
+slow=$server
+for i in 1 2 3; do
+    sed "s|installed/dev.pem|installed/b$i.pem|; s|^key = .*|url = https://localhost:$port/.well-known/est\n&|" \
+        certs.d/dev.conf >certs.d/b$i.conf
+done
+start_server ca --auth any --user dev:secret
+configure localhost ca/root.pem "$port"
+sed 's|installed/dev.pem|installed/z.pem|' certs.d/dev.conf >certs.d/z.conf
+"$ESTD" -c estd.conf 2>daemon.err &
+daemon=$!
+pids="$pids $daemon"
+seen 1 'z: enrolled' daemon.err 5
+ok $? "15 certificates whose servers hang do not delay another one" daemon.err
+grep -qF "certs.d/broken.conf: unknown key \"mistake\" in the top of the file; this certificate is left out" daemon.err
+ok $? "nor does a mistake in the file of one keep the daemon from starting" daemon.err
+grep -q 'future: the clock says 2.*Z, which cannot be; waiting until it is set' daemon.err &&
+    grep -q 'future: found a certificate, notAfter 2[0-9T:-]*Z$' daemon.err
+ok $? "a certificate of the future is not used, and waiting for the clock is said" daemon.err
+kill -TERM $daemon
+wait $daemon
+once broken
+[ $status -eq 1 ] && grep -q 'broken.conf: unknown key "mistake"' err
+ok $? "--once of the broken one fails" err
+"$ESTD" -c estd.conf --check-config >out 2>err
+[ $? -eq 1 ] && grep -q 'broken.conf: unknown key "mistake"' err
+ok $? "and so does --check-config" err
+rm certs.d/[abz]*.conf certs.d/future.conf
+stop_server
+kill "$mute" "$slow"
+wait "$mute" "$slow"
 
 start_server ca --auth any --user dev:secret --fault delay=20000
 configure localhost ca/root.pem "$port"
