@@ -124,6 +124,8 @@ START_TEST(every_prefix_is_refused)
         struct state again = {0};
         struct t2c_error err = {0};
         T2C_CLEANUP(t2c_freep) uint8_t *copy = malloc(len + 1); /* of the exact size, for the address sanitizer */
+        if (copy == NULL)
+            abort();
         memcpy(copy, data.data, len);
         ck_assert(!state_decode(copy, len, &again, &err));
         ck_assert_int_eq(err.code, T2C_INVALID);
