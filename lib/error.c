@@ -159,19 +159,3 @@ bool t2c_fail_nomem(struct t2c_error *err)
 {
     return t2c_fail(err, T2C_NOMEM, "out of memory");
 }
-
-const char *t2c_code_name(enum t2c_code code)
-{
-    static const char *const names[] = {[T2C_OK] = "ok",
-        [T2C_INVALID] = "invalid",
-        [T2C_NOT_FOUND] = "not-found",
-        [T2C_EXISTS] = "exists",
-        [T2C_AUTH] = "auth",
-        [T2C_LOCKOUT] = "lockout",
-        [T2C_RETRY] = "retry",
-        [T2C_IO] = "io",
-        [T2C_PROTO] = "protocol",
-        [T2C_TPM] = "tpm",
-        [T2C_NOMEM] = "out-of-memory"};
-    return (size_t)code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";
-}

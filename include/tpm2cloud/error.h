@@ -51,7 +51,4 @@ bool t2c_fail_context(struct t2c_error *err, const char *format, ...) __attribut
 
 bool t2c_fail_nomem(struct t2c_error *err);
 
-/* Gives a short name of CODE for logs, e.g. "not-found". */
-const char *t2c_code_name(enum t2c_code code);
-
 #endif
