@@ -31,7 +31,7 @@ static bool check_leaf(X509 *leaf, bool client_auth, struct t2c_error *err)
 }
 
 bool accept_chain(
-    const STACK_OF(X509) * issued, const struct accept_rules *rules, STACK_OF(X509) * *chain, struct t2c_error *err)
+    const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;

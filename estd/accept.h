@@ -7,9 +7,9 @@
 #include "tpm2cloud/cert.h"
 
 struct accept_rules {
-    EVP_PKEY *key;                  /* the public half is what the certificate must certify */
-    const STACK_OF(X509) * anchors; /* the self-signed ones are trusted, the others help to build the chain */
-    bool client_auth;               /* the certificate must be good for TLS clients */
+    EVP_PKEY *key;                 /* the public half is what the certificate must certify */
+    const STACK_OF(X509) *anchors; /* the self-signed ones are trusted, the others help to build the chain */
+    bool client_auth;              /* the certificate must be good for TLS clients */
     int64_t now_s;
 };
 
@@ -18,7 +18,7 @@ struct accept_rules {
  * *chain, leaf first, without the root. Errors: PROTO with what is wrong. Spec: RFC 7030 4.2.3.
  */
 bool accept_chain(
-    const STACK_OF(X509) * issued, const struct accept_rules *rules, STACK_OF(X509) * *chain, struct t2c_error *err);
+    const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain, struct t2c_error *err);
 
 /*
  * Says whether LEAF bears SUBJECT and exactly the names of SAN (NULL: any), both as in struct t2c_csr_spec.

@@ -220,7 +220,7 @@ int64_t est_retry_after_s(const char *value, int64_t now_s)
 
 /* ---- certificates ---- */
 
-static bool decode_pem(const struct t2c_bytes *text, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool decode_pem(const struct t2c_bytes *text, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
@@ -253,7 +253,7 @@ static bool clean(const uint8_t *body, size_t body_len, struct t2c_bytes *out, s
     return t2c_bytes_append(out, "", 0, err);
 }
 
-static bool decode(const void *body, size_t body_len, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool decode(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     static const char begin[] = "-----BEGIN ";
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
@@ -272,7 +272,7 @@ static bool decode(const void *body, size_t body_len, STACK_OF(X509) * *out, str
     return t2c_fail(err, T2C_PROTO, "the answer cannot be decoded: %s", why.text);
 }
 
-bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) * *out, struct t2c_error *err)
+bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     if (body_len > EST_REPLY_MAX)
         return t2c_fail(err, T2C_PROTO, "the answer is longer than %d bytes", EST_REPLY_MAX);
@@ -288,7 +288,7 @@ bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) * *out, 
     return true;
 }
 
-bool est_pick_cert(const STACK_OF(X509) * certs, EVP_PKEY *key, X509 **out, struct t2c_error *err)
+bool est_pick_cert(const STACK_OF(X509) *certs, EVP_PKEY *key, X509 **out, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(certs); i++) {
         if (!t2c_cert_fits_key(sk_X509_value(certs, i), key))

@@ -57,9 +57,9 @@ int64_t est_retry_after_s(const char *value, int64_t now_s);
  * Gives: *out, the certificates of an answer's body, at least one. Accepts base64 of a certs-only PKCS#7 with white
  * space, NULs and a BOM in it, PEM (PKCS7, CMS, CERTIFICATE) and bare DER. Errors: PROTO.
  */
-bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) * *out, struct t2c_error *err);
+bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err);
 
 /* Gives: *out, the certificate in CERTS whose key is KEY; CERTS keeps it. Errors: PROTO when there is none. */
-bool est_pick_cert(const STACK_OF(X509) * certs, EVP_PKEY *key, X509 **out, struct t2c_error *err);
+bool est_pick_cert(const STACK_OF(X509) *certs, EVP_PKEY *key, X509 **out, struct t2c_error *err);
 
 #endif

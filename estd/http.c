@@ -18,7 +18,7 @@ struct http {
     struct curl_slist *headers;
     char *url, *trust, *hint;
     EVP_PKEY *key;
-    STACK_OF(X509) * chain;
+    STACK_OF(X509) *chain;
     struct http_reply reply;
     size_t reply_max;
     int64_t timeout_s;

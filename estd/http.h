@@ -15,11 +15,11 @@ struct http_request {
     const char *body_type; /* NULL: GET, else POST with this Content-Type */
     const void *body;
     size_t body_len;
-    const char *user, *password;  /* Basic, or NULL */
-    EVP_PKEY *key;                /* the client's identity in TLS, or NULL */
-    const STACK_OF(X509) * chain; /* its certificate and intermediates, leaf first */
-    size_t reply_max;             /* bytes of body */
-    int64_t timeout_s;            /* for all of it */
+    const char *user, *password; /* Basic, or NULL */
+    EVP_PKEY *key;               /* the client's identity in TLS, or NULL */
+    const STACK_OF(X509) *chain; /* its certificate and intermediates, leaf first */
+    size_t reply_max;            /* bytes of body */
+    int64_t timeout_s;           /* for all of it */
 };
 
 struct http_reply {

@@ -234,7 +234,7 @@ static bool holds(const char *path, const struct t2c_bytes *pem)
 }
 
 bool install_read(
-    const struct install_target *targets, size_t targets_n, STACK_OF(X509) * *out, bool *same, struct t2c_error *err)
+    const struct install_target *targets, size_t targets_n, STACK_OF(X509) **out, bool *same, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     if (!t2c_file_read(targets[0].path, CHAIN_MAX, &pem, err) || !refuse_key(targets[0].path, &pem, err))

@@ -46,6 +46,6 @@ bool install_write(
  * holds a private key.
  */
 bool install_read(
-    const struct install_target *targets, size_t targets_n, STACK_OF(X509) * *out, bool *same, struct t2c_error *err);
+    const struct install_target *targets, size_t targets_n, STACK_OF(X509) **out, bool *same, struct t2c_error *err);
 
 #endif

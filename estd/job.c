@@ -4,7 +4,7 @@
 #include "job.h"
 
 struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) * old)
+    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) *old)
 {
     T2C_CLEANUP(job_freep) struct job *job = calloc(1, sizeof(*job));
     if (job == NULL)

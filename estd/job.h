@@ -17,21 +17,21 @@ struct job {
     uint64_t id;           /* for whom it is, chosen by the one who asks */
     struct config *config; /* a reference, which keeps cert alive */
     const struct config_cert *cert;
-    STACK_OF(X509) * old; /* installed, leaf first; NULL for JOB_ENROL without one */
-    int64_t timeout_s;    /* for each transfer */
+    STACK_OF(X509) *old; /* installed, leaf first; NULL for JOB_ENROL without one */
+    int64_t timeout_s;   /* for each transfer */
 
     bool ok;
     struct t2c_error error; /* when not ok */
     int64_t retry_after_s;  /* the server's wish, -1: none */
     bool fits;              /* JOB_LOOK */
-    STACK_OF(X509) * chain; /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
+    STACK_OF(X509) *chain;  /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
 
     struct job *next; /* the list of transfer.c */
 };
 
 /* Gives: a job that holds references to CONFIG and OLD (which may be NULL), or NULL without memory. */
 struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) * old);
+    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) *old);
 void job_free(struct job *job);
 T2C_DEFINE_FREEP(job_freep, struct job, job_free)
 

@@ -139,7 +139,7 @@ bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_er
     return true;
 }
 
-bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) * *out, struct t2c_error *err)
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err)
 {
     if (uri[0] == '/')
         return t2c_cert_read_file(uri, out, err);

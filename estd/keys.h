@@ -24,6 +24,6 @@ bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_er
 bool keys_in_tpm(const char *uri);
 
 /* Gives: *out, the certificates that URI names, leaf first. Errors: as keys_load. */
-bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) * *out, struct t2c_error *err);
+bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err);
 
 #endif

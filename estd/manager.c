@@ -21,12 +21,12 @@ struct entry {
     struct manager *manager;
     const struct config_cert *cert;
     struct renew renew;
-    uint64_t job_id;            /* of the job that runs, 0: none */
-    int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
-    STACK_OF(X509) * installed; /* NULL: none */
-    STACK_OF(X509) * received;  /* to be installed */
-    bool renewal;               /* received renews the installed one */
-    bool clock_told;            /* that it waits for a clock that is set */
+    uint64_t job_id;           /* of the job that runs, 0: none */
+    int64_t wake_s;            /* SCHEDULE_NEVER: not waiting */
+    STACK_OF(X509) *installed; /* NULL: none */
+    STACK_OF(X509) *received;  /* to be installed */
+    bool renewal;              /* received renews the installed one */
+    bool clock_told;           /* that it waits for a clock that is set */
 };
 
 struct manager {
@@ -56,7 +56,7 @@ static double dice(void)
 /* ---- events ---- */
 
 static bool describe(
-    const struct manager *manager, const STACK_OF(X509) * chain, struct renew_event *event, struct t2c_error *err)
+    const struct manager *manager, const STACK_OF(X509) *chain, struct renew_event *event, struct t2c_error *err)
 {
     X509 *leaf = sk_X509_value(chain, 0);
     unsigned char *der = NULL;
@@ -191,7 +191,7 @@ static void look(struct entry *entry)
     send_missing(entry);
 }
 
-static void issuer_text(const STACK_OF(X509) * chain, char *out, size_t out_len)
+static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
 {
     t2c_cert_name_text(X509_get_issuer_name(sk_X509_value(chain, 0)), out, out_len);
 }
@@ -308,7 +308,7 @@ static struct entry *entry_of_job(struct manager *manager, uint64_t id)
 }
 
 /* KEPT: by a renewal, which asks for the same names again, so another subject in the configuration changes nothing. */
-static void warn_of_names(const struct entry *entry, const STACK_OF(X509) * chain, bool kept)
+static void warn_of_names(const struct entry *entry, const STACK_OF(X509) *chain, bool kept)
 {
     const struct config_cert *cert = entry->cert;
     struct t2c_error why = {0};

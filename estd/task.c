@@ -21,9 +21,9 @@ struct task {
     struct job *job;
     enum step step;
     struct http *http;
-    STACK_OF(X509) * anchors; /* of the trust file and of /cacerts */
-    EVP_PKEY *key;            /* the certificate's */
-    bool tpm;                 /* a key that it uses lives in the TPM */
+    STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
+    EVP_PKEY *key;           /* the certificate's */
+    bool tpm;                /* a key that it uses lives in the TPM */
 };
 
 static bool uses_tpm(const struct job *job)
@@ -131,7 +131,7 @@ static bool begin(struct task *task, struct t2c_error *err)
 /* By whom the enrolment is authenticated; what is here is released with it. */
 struct identity {
     EVP_PKEY *key;
-    STACK_OF(X509) * chain;
+    STACK_OF(X509) *chain;
     const char *user;
     struct t2c_bytes password;
 };
@@ -252,7 +252,7 @@ struct http *task_next(struct task *task)
 
 /* ---- its answer ---- */
 
-static bool take_certs(struct task *task, enum est_op op, CURLcode result, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool take_certs(struct task *task, enum est_op op, CURLcode result, STACK_OF(X509) **out, struct t2c_error *err)
 {
     const struct http_reply *got = NULL;
     if (!http_finish(task->http, result, &got, err))

@@ -33,13 +33,13 @@ static void store_ctx_freep(X509_STORE_CTX **ctx)
     X509_STORE_CTX_free(*ctx);
 }
 
-static void extensions_freep(STACK_OF(X509_EXTENSION) * *extensions)
+static void extensions_freep(STACK_OF(X509_EXTENSION) **extensions)
 {
     sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
 }
 
 /* Takes CERT. */
-static bool push(STACK_OF(X509) * chain, X509 *cert, struct t2c_error *err)
+static bool push(STACK_OF(X509) *chain, X509 *cert, struct t2c_error *err)
 {
     if (cert != NULL && sk_X509_push(chain, cert) > 0)
         return true;
@@ -48,13 +48,13 @@ static bool push(STACK_OF(X509) * chain, X509 *cert, struct t2c_error *err)
 }
 
 /* Appends another reference to CERT. */
-static bool push_ref(STACK_OF(X509) * chain, X509 *cert, struct t2c_error *err)
+static bool push_ref(STACK_OF(X509) *chain, X509 *cert, struct t2c_error *err)
 {
     X509_up_ref(cert);
     return push(chain, cert, err);
 }
 
-bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text, (int)text_len);
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
@@ -81,7 +81,7 @@ static bool only_padding(const uint8_t *data, size_t data_len)
     return true;
 }
 
-bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     const uint8_t *at = der, *end = at + der_len;
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
@@ -101,13 +101,13 @@ bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) * *out, 
     return true;
 }
 
-bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     bool der = data_len > 0 && *(const uint8_t *)data == 0x30;
     return der ? t2c_cert_parse_der(data, data_len, out, err) : t2c_cert_parse_pem(data, data_len, out, err);
 }
 
-bool t2c_cert_read_file(const char *path, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
     if (!t2c_file_read(path, FILE_MAX, &bytes, err))
@@ -115,7 +115,7 @@ bool t2c_cert_read_file(const char *path, STACK_OF(X509) * *out, struct t2c_erro
     return t2c_cert_parse(bytes.data, bytes.len, out, err) || t2c_fail_context(err, "%s", path);
 }
 
-bool t2c_cert_append_pem(const STACK_OF(X509) * chain, struct t2c_bytes *out, struct t2c_error *err)
+bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     if (bio == NULL)
@@ -126,7 +126,7 @@ bool t2c_cert_append_pem(const STACK_OF(X509) * chain, struct t2c_bytes *out, st
     return t2c_bytes_append_bio(out, bio, err);
 }
 
-bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     const unsigned char *at = der;
     T2C_CLEANUP(pkcs7_freep) PKCS7 *p7 = d2i_PKCS7(NULL, &at, (long)der_len);
@@ -191,7 +191,7 @@ void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len)
     out[len] = '\0';
 }
 
-static bool check_times(const STACK_OF(X509) * chain, int64_t now_s, struct t2c_error *err)
+static bool check_times(const STACK_OF(X509) *chain, int64_t now_s, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(chain); i++) {
         const X509 *cert = sk_X509_value(chain, i);
@@ -226,8 +226,8 @@ static bool is_in_force(const X509 *cert, int64_t now_s)
  * Fills STORE with the roots among CERTS, and OTHERS with the rest; unless ALL, only with those in force. A renewed CA
  * has the name and key of its predecessor (RFC 7030 4.1.3), and OpenSSL, told not to look at times, would take the first.
  */
-static bool sort_anchors(const STACK_OF(X509) * certs, int64_t now_s, bool all, X509_STORE *store,
-    STACK_OF(X509) * others, struct t2c_error *err)
+static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool all, X509_STORE *store,
+    STACK_OF(X509) *others, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(certs); i++) {
         X509 *cert = sk_X509_value(certs, i);
@@ -242,7 +242,7 @@ static bool sort_anchors(const STACK_OF(X509) * certs, int64_t now_s, bool all, 
     return true;
 }
 
-static bool copy_without_root(const STACK_OF(X509) * chain, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool copy_without_root(const STACK_OF(X509) *chain, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *copy = sk_X509_new_null();
     if (copy == NULL)
@@ -266,8 +266,8 @@ static bool fail_unverified(X509 *leaf, const X509_STORE_CTX *ctx, struct t2c_er
 }
 
 /* Verifies with those of ANCHORS and UNTRUSTED that are in force, or with ALL. */
-static bool verify_with(X509 *leaf, const STACK_OF(X509) * untrusted, const STACK_OF(X509) * anchors, int64_t now_s,
-    bool all, STACK_OF(X509) * *chain, struct t2c_error *err)
+static bool verify_with(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    bool all, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
     T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -293,8 +293,8 @@ static bool verify_with(X509 *leaf, const STACK_OF(X509) * untrusted, const STAC
  * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. The second
  * try, with CAs that are not in force too, is for its message: it names the one that expired.
  */
-bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) * untrusted, const STACK_OF(X509) * anchors, int64_t now_s,
-    STACK_OF(X509) * *chain, struct t2c_error *err)
+bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    STACK_OF(X509) **chain, struct t2c_error *err)
 {
     return verify_with(leaf, untrusted, anchors, now_s, false, chain, err) ||
         verify_with(leaf, untrusted, anchors, now_s, true, chain, err);
@@ -342,7 +342,7 @@ bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error 
 }
 
 /* Takes nothing; appends the extension NID with a value in x509v3_config(5ssl) form. */
-static bool add_extension(STACK_OF(X509_EXTENSION) * extensions, int nid, const char *value, struct t2c_error *err)
+static bool add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
 {
     X509V3_CTX ctx; /* empty: without one, a value that refers to a section makes OpenSSL follow a NULL */
     X509V3_set_ctx(&ctx, NULL, NULL, NULL, NULL, 0);
@@ -356,7 +356,7 @@ static bool add_extension(STACK_OF(X509_EXTENSION) * extensions, int nid, const 
     return t2c_fail_nomem(err);
 }
 
-static bool copy_san(STACK_OF(X509_EXTENSION) * extensions, const X509 *like, struct t2c_error *err)
+static bool copy_san(STACK_OF(X509_EXTENSION) *extensions, const X509 *like, struct t2c_error *err)
 {
     int at = X509_get_ext_by_NID(like, NID_subject_alt_name, -1);
     if (at < 0)

@@ -155,6 +155,13 @@ bool t2c_fail_context(struct t2c_error *err, const char *format, ...)
     return false;
 }
 
+bool t2c_fail_with(struct t2c_error *err, const struct t2c_error *why)
+{
+    if (err != NULL)
+        *err = *why;
+    return false;
+}
+
 bool t2c_fail_nomem(struct t2c_error *err)
 {
     return t2c_fail(err, T2C_NOMEM, "out of memory");

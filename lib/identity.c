@@ -7,6 +7,7 @@
 
 #include "esys.h"
 #include "key.h"
+#include "object.h"
 #include "tpm2cloud/nv.h"
 #include <string.h>
 
@@ -14,7 +15,7 @@ static const struct t2c_identity identities[] = {
     {"ek", "endorsement key", T2C_ROLE_EK, T2C_ALG_RSA_2048, 0,
         {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002}, {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
             {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}}},
-    {"srk", "storage root key", T2C_ROLE_SRK, T2C_ALG_RSA_2048, 0, {{T2C_ALG_OTHER, 0x81000001, 0}}},
+    {"srk", "storage root key", T2C_ROLE_SRK, T2C_ALG_RSA_2048, 0, {{T2C_ALG_OTHER, T2C_SRK_HANDLE, 0}}},
     {"idevid", "factory identity", T2C_ROLE_IDEVID, T2C_ALG_EC_P256, 0x01C90000,
         {{T2C_ALG_OTHER, 0x81020000, 0x01C90200}}},
     {"iak", "factory attestation key", T2C_ROLE_IAK, T2C_ALG_EC_P256, 0, {{T2C_ALG_OTHER, 0x81020001, 0x01C90100}}},
@@ -37,17 +38,21 @@ const struct t2c_identity *t2c_identity_find(const char *name)
     return NULL;
 }
 
+/* Fails with WHY, on behalf of IDENTITY. */
+static bool fail_as(struct t2c_error *err, const struct t2c_error *why, const struct t2c_identity *identity)
+{
+    t2c_fail_with(err, why);
+    return t2c_fail_context(err, "%s", identity->name);
+}
+
 bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out, struct t2c_error *err)
 {
     struct t2c_error why = {0};
     for (size_t i = 0; i < SLOTS && identity->slots[i].handle != 0; i++) {
         if (t2c_key_open_handle(identity->slots[i].handle, identity->name, out, &why))
             return true;
-        if (why.code != T2C_NOT_FOUND) {
-            if (err != NULL)
-                *err = why;
-            return t2c_fail_context(err, "%s", identity->name);
-        }
+        if (why.code != T2C_NOT_FOUND)
+            return fail_as(err, &why, identity);
     }
     return t2c_fail(err, T2C_NOT_FOUND,
         "this TPM has no %s (nothing at handle 0x%08x); create it with: tpm2cloud key create %s", identity->name,
@@ -100,15 +105,7 @@ static bool make(const struct t2c_identity *identity, enum t2c_alg alg, uint32_t
 {
     if (identity->role != T2C_ROLE_LEAF)
         return t2c_key_make_primary_at(identity->role, alg, handle, err);
-    return t2c_identity_ensure_srk(err) &&
-        t2c_key_make_child_at(t2c_identity_find("srk")->slots[0].handle, alg, handle, err);
-}
-
-static bool fail_as(struct t2c_error *err, const struct t2c_error *why, const char *name)
-{
-    if (err != NULL)
-        *err = *why;
-    return t2c_fail_context(err, "%s", name);
+    return t2c_identity_ensure_srk(err) && t2c_key_make_child_at(T2C_SRK_HANDLE, alg, handle, err);
 }
 
 bool t2c_identity_create(
@@ -126,11 +123,11 @@ bool t2c_identity_create(
     bool found = alg == T2C_ALG_OTHER ? t2c_identity_open(identity, &key, &why)
                                       : t2c_key_open_handle(slot->handle, identity->name, &key, &why);
     if (!found && why.code != T2C_NOT_FOUND)
-        return fail_as(err, &why, identity->name);
+        return fail_as(err, &why, identity);
     *made = !found && make(identity, wanted, slot->handle, &why);
     /* EXISTS: another process made it meanwhile. */
     if (!found && !*made && why.code != T2C_EXISTS)
-        return fail_as(err, &why, identity->name);
+        return fail_as(err, &why, identity);
     if (!found && !t2c_key_open_handle(slot->handle, identity->name, &key, err))
         return false;
     if (!*made && !fits(identity, alg, key))
@@ -146,7 +143,7 @@ bool t2c_identity_ensure_srk(struct t2c_error *err)
     return t2c_identity_create(t2c_identity_find("srk"), T2C_ALG_OTHER, &made, &srk, err);
 }
 
-static bool holds(const uint32_t *handles, size_t handles_n, uint32_t handle)
+bool t2c_identity_among(const uint32_t *handles, size_t handles_n, uint32_t handle)
 {
     for (size_t i = 0; i < handles_n; i++)
         if (handles[i] == handle)
@@ -164,7 +161,7 @@ static bool cert_candidates(
     if (several && !t2c_identity_handles(0x81000000, handles, TPM2_MAX_CAP_HANDLES, &handles_n, err))
         return false;
     for (size_t i = 0; i < SLOTS && identity->slots[i].nv != 0; i++)
-        if (n == 0 && holds(handles, handles_n, identity->slots[i].handle))
+        if (n == 0 && t2c_identity_among(handles, handles_n, identity->slots[i].handle))
             out[n++] = identity->slots[i].nv;
     if (n == 0)
         while (n < SLOTS && identity->slots[n].nv != 0) {
@@ -190,11 +187,8 @@ bool t2c_identity_read_cert(
             *nv = candidates[i];
             return true;
         }
-        if (why.code != T2C_NOT_FOUND) {
-            if (err != NULL)
-                *err = why;
-            return false;
-        }
+        if (why.code != T2C_NOT_FOUND)
+            return t2c_fail_with(err, &why);
     }
     return t2c_fail(err, T2C_NOT_FOUND, "this TPM holds no certificate of %s (NV index 0x%08x)", identity->name,
         n > 0 ? candidates[0] : identity->slots[0].nv);

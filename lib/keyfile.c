@@ -28,21 +28,20 @@ typedef struct tpmkey {
     ASN1_OCTET_STRING *privkey;
 } TPMKEY;
 
-ASN1_SEQUENCE(TPMKEY) =
-    {
-        ASN1_SIMPLE(TPMKEY, type, ASN1_OBJECT),
-        ASN1_EXP_OPT(TPMKEY, empty_auth, ASN1_BOOLEAN, 0),
-        ASN1_EXP_OPT(TPMKEY, policy, ASN1_ANY, 1),
-        ASN1_EXP_OPT(TPMKEY, secret, ASN1_OCTET_STRING, 2),
-        ASN1_EXP_OPT(TPMKEY, auth_policy, ASN1_ANY, 3),
-        ASN1_EXP_OPT(TPMKEY, description, ASN1_UTF8STRING, 4),
-        ASN1_EXP_OPT(TPMKEY, rsa_parent, ASN1_BOOLEAN, 5),
-        ASN1_SIMPLE(TPMKEY, parent, ASN1_INTEGER),
-        ASN1_SIMPLE(TPMKEY, pubkey, ASN1_OCTET_STRING),
-        ASN1_SIMPLE(TPMKEY, privkey, ASN1_OCTET_STRING),
+ASN1_SEQUENCE(TPMKEY) = {
+    ASN1_SIMPLE(TPMKEY, type, ASN1_OBJECT),
+    ASN1_EXP_OPT(TPMKEY, empty_auth, ASN1_BOOLEAN, 0),
+    ASN1_EXP_OPT(TPMKEY, policy, ASN1_ANY, 1),
+    ASN1_EXP_OPT(TPMKEY, secret, ASN1_OCTET_STRING, 2),
+    ASN1_EXP_OPT(TPMKEY, auth_policy, ASN1_ANY, 3),
+    ASN1_EXP_OPT(TPMKEY, description, ASN1_UTF8STRING, 4),
+    ASN1_EXP_OPT(TPMKEY, rsa_parent, ASN1_BOOLEAN, 5),
+    ASN1_SIMPLE(TPMKEY, parent, ASN1_INTEGER),
+    ASN1_SIMPLE(TPMKEY, pubkey, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(TPMKEY, privkey, ASN1_OCTET_STRING),
 } static_ASN1_SEQUENCE_END(TPMKEY)
 
-        static void tpmkey_freep(TPMKEY * *key)
+static void tpmkey_freep(TPMKEY **key)
 {
     ASN1_item_free((ASN1_VALUE *)*key, ASN1_ITEM_rptr(TPMKEY));
 }

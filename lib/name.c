@@ -4,6 +4,7 @@
 #include "tpm2cloud/name.h"
 
 #include "key.h"
+#include "object.h"
 #include "tpm2cloud/conf.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/identity.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SRK_HANDLE 0x81000001
 #define SUFFIX ".pem"
 
 /* DIR/NAME.pem of the key or the certificate directory. */
@@ -59,31 +59,29 @@ bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t
     if (why.code == T2C_NOT_FOUND)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s",
             uri->name, path, uri->name);
-    if (err != NULL)
-        *err = why;
-    return false;
+    return t2c_fail_with(err, &why);
 }
 
 /* DER is what TCG's indices hold; older scripts stored PEM. */
-static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) **out, struct t2c_error *err)
 {
     return t2c_cert_parse(content->data, content->len, out, err) || t2c_fail_context(err, "NV index 0x%08x", index);
 }
 
-static bool read_nv(uint32_t index, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool read_nv(uint32_t index, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     return t2c_nv_read(index, &content, err) && parse_nv(index, &content, out, err);
 }
 
-static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     uint32_t nv = 0;
     return t2c_identity_read_cert(identity, &content, &nv, err) && parse_nv(nv, &content, out, err);
 }
 
-bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) * *out, struct t2c_error *err)
+bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err)
 {
     char path[PATH_MAX];
     if (uri->nv != 0)
@@ -147,7 +145,7 @@ static bool make_file(const char *path, enum t2c_alg alg, struct t2c_error *err)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
     return make_dir_of(path, 0750, err) && t2c_identity_ensure_srk(err) &&
-        t2c_key_make_file(SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
+        t2c_key_make_file(T2C_SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
         t2c_file_create(path, pem.data, pem.len, &owner, err);
 }
 
@@ -166,9 +164,7 @@ static bool create_file(const char *name, enum t2c_alg alg, bool *made, struct t
         if (*made || why.code == T2C_EXISTS)
             return open_existing(path, name, alg, out, err);
     }
-    if (err != NULL)
-        *err = why;
-    return false;
+    return t2c_fail_with(err, &why);
 }
 
 bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
@@ -179,7 +175,7 @@ bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct 
 }
 
 /* Checks that the first certificate of CHAIN certifies the numbers of KEY. */
-static bool check_fits(const char *name, const STACK_OF(X509) * chain, struct t2c_error *err)
+static bool check_fits(const char *name, const STACK_OF(X509) *chain, struct t2c_error *err)
 {
     struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -195,7 +191,7 @@ static bool check_fits(const char *name, const STACK_OF(X509) * chain, struct t2
         subject, name);
 }
 
-static bool append_der(const STACK_OF(X509) * chain, struct t2c_bytes *out, struct t2c_error *err)
+static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err)
 {
     for (int i = 0; i < sk_X509_num(chain); i++) {
         unsigned char *der = NULL;
@@ -208,8 +204,8 @@ static bool append_der(const STACK_OF(X509) * chain, struct t2c_bytes *out, stru
     return true;
 }
 
-static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) * chain, char *where, size_t where_len,
-    struct t2c_error *err)
+static bool write_nv(
+    const char *name, uint32_t index, const STACK_OF(X509) *chain, char *where, size_t where_len, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, old = {0};
     struct t2c_error why = {0};
@@ -229,11 +225,8 @@ static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) * ch
                 index, name, name, index);
         why.code = T2C_NOT_FOUND; /* what an interrupted import left */
     }
-    if (why.code != T2C_NOT_FOUND) {
-        if (err != NULL)
-            *err = why;
-        return false;
-    }
+    if (why.code != T2C_NOT_FOUND)
+        return t2c_fail_with(err, &why);
     if (!t2c_nv_write(index, der.data, der.len, &cleared_with_owner, err))
         return false;
     if (cleared_with_owner)
@@ -243,7 +236,7 @@ static bool write_nv(const char *name, uint32_t index, const STACK_OF(X509) * ch
 }
 
 bool t2c_name_write_certs(
-    const char *name, const STACK_OF(X509) * chain, char *where, size_t where_len, struct t2c_error *err)
+    const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
     const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
@@ -282,14 +275,6 @@ static struct t2c_name_entry *entry_of(struct t2c_name_list *list, const char *n
     return entry;
 }
 
-static bool contains(const uint32_t *handles, size_t n, uint32_t handle)
-{
-    for (size_t i = 0; i < n; i++)
-        if (handles[i] == handle)
-            return true;
-    return false;
-}
-
 struct held {
     uint32_t handles[TPM2_MAX_CAP_HANDLES];
     size_t n;
@@ -299,12 +284,12 @@ static bool list_identity(struct t2c_name_list *list, const struct t2c_identity 
     const struct held *indices)
 {
     uint32_t handle = 0;
-    bool cert = identity->nv_fallback != 0 && contains(indices->handles, indices->n, identity->nv_fallback);
+    bool cert = identity->nv_fallback != 0 && t2c_identity_among(indices->handles, indices->n, identity->nv_fallback);
     for (size_t i = 0; i < sizeof(identity->slots) / sizeof(identity->slots[0]); i++) {
         const struct t2c_identity_slot *slot = &identity->slots[i];
-        if (handle == 0 && slot->handle != 0 && contains(objects->handles, objects->n, slot->handle))
+        if (handle == 0 && slot->handle != 0 && t2c_identity_among(objects->handles, objects->n, slot->handle))
             handle = slot->handle;
-        cert = cert || (slot->nv != 0 && contains(indices->handles, indices->n, slot->nv));
+        cert = cert || (slot->nv != 0 && t2c_identity_among(indices->handles, indices->n, slot->nv));
     }
     if (handle == 0 && !cert)
         return true;

@@ -80,7 +80,7 @@ static bool open_parent(struct t2c_tpm_use *use, TPM2_HANDLE parent, ESYS_TR *tr
     TPM2B_PUBLIC unused = {0};
     if (t2c_object_open(use, parent, tr, &unused, err))
         return true;
-    bool srk = parent == 0x81000001 && err != NULL && err->code == T2C_NOT_FOUND;
+    bool srk = parent == T2C_SRK_HANDLE && err != NULL && err->code == T2C_NOT_FOUND;
     return t2c_fail_context(
         err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
 }

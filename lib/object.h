@@ -6,6 +6,9 @@
 
 #include "esys.h"
 
+/* Where the storage root key is. Spec: TCG TPM v2.0 Provisioning Guidance. */
+#define T2C_SRK_HANDLE 0x81000001
+
 /*
  * Reads the public area at persistent HANDLE with one TPM command. Gives: *pub and *tr, which belongs to the connection:
  * ESYS gives the same one to all who ask for this handle, so nobody closes it. Errors: NOT_FOUND when nothing sits there.

@@ -16,13 +16,12 @@ typedef struct wrapper {
     ASN1_UTF8STRING *uri;
 } WRAPPER;
 
-ASN1_SEQUENCE(WRAPPER) =
-    {
-        ASN1_SIMPLE(WRAPPER, description, ASN1_VISIBLESTRING),
-        ASN1_SIMPLE(WRAPPER, uri, ASN1_UTF8STRING),
+ASN1_SEQUENCE(WRAPPER) = {
+    ASN1_SIMPLE(WRAPPER, description, ASN1_VISIBLESTRING),
+    ASN1_SIMPLE(WRAPPER, uri, ASN1_UTF8STRING),
 } static_ASN1_SEQUENCE_END(WRAPPER)
 
-        static void wrapper_freep(WRAPPER * *wrapper)
+static void wrapper_freep(WRAPPER **wrapper)
 {
     ASN1_item_free((ASN1_VALUE *)*wrapper, ASN1_ITEM_rptr(WRAPPER));
 }

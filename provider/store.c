@@ -28,7 +28,7 @@ struct store {
     int expect; /* OSSL_STORE_INFO_..., 0: anything */
     enum step step;
     bool gave_key;
-    STACK_OF(X509) * certs;
+    STACK_OF(X509) *certs;
     struct t2c_name_list names;
     size_t next; /* certificate or name */
 };

@@ -99,7 +99,7 @@ static void tear_down(void)
 }
 
 /* Takes references. */
-static STACK_OF(X509) * stack_of(X509 *one, X509 *two, X509 *three)
+static STACK_OF(X509) *stack_of(X509 *one, X509 *two, X509 *three)
 {
     STACK_OF(X509) *stack = sk_X509_new_null();
     X509 *const certs[] = {one, two, three};
@@ -259,7 +259,7 @@ START_TEST(der_may_be_padded)
 END_TEST
 
 /* Makes a certs-only SignedData. Gives its DER. */
-static void make_pkcs7(STACK_OF(X509) * certs, struct t2c_bytes *out)
+static void make_pkcs7(STACK_OF(X509) *certs, struct t2c_bytes *out)
 {
     unsigned char *der = NULL;
     PKCS7 *p7 = PKCS7_new();

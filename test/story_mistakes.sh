@@ -115,9 +115,9 @@ check "its keys sign" sh -c "'$T2C' csr fan --subject /CN=fan | openssl req -noo
 "$T2C" key create idevid >/dev/null
 "$T2C" csr idevid --subject /CN=idevid --out "$work/idevid.csr"
 "$ESTCA" sign "$work/pki" --csr "$work/idevid.csr" --out "$work/idevid.crt"
-bytes=$(for n in 1 2; do
-    sed -n "/BEGIN/,/END/{p}" "$work/idevid.crt" | awk -v n=$n '/BEGIN/ {i++} i == n' | openssl x509 -outform DER
-done | wc -c)
+openssl x509 -in "$work/idevid.crt" -outform DER -out "$work/leaf.der"
+openssl x509 -in "$work/pki/ca.pem" -outform DER -out "$work/issuer.der"
+bytes=$(($(stat -c %s "$work/leaf.der") + $(stat -c %s "$work/issuer.der")))
 index=0
 while tpm2_nvdefine -Q -C o -s 2048 $((0x01500000 + index)) 2>/dev/null; do
     index=$((index + 1))

@@ -13,7 +13,7 @@
 #define IMPORT_MAX (256 * 1024)
 
 /* FILE may be "-", or a pipe. */
-static bool read_certs(const char *path, STACK_OF(X509) * *out, struct t2c_error *err)
+static bool read_certs(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
     T2C_CLEANUP(t2c_closep) int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);

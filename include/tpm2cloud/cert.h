@@ -7,7 +7,7 @@
 #include "tpm2cloud/ossl.h"
 #include <openssl/x509v3.h>
 
-static inline void t2c_x509_stack_free(STACK_OF(X509) * chain)
+static inline void t2c_x509_stack_free(STACK_OF(X509) *chain)
 {
     sk_X509_pop_free(chain, X509_free);
 }
@@ -21,16 +21,16 @@ T2C_DEFINE_FREEP(t2c_x509_name_freep, X509_NAME, X509_NAME_free)
 #define T2C_CERT_NEVER INT64_C(253402300799)
 
 /* Gives: *out, at least one certificate in file order. Errors: INVALID when TEXT holds no PEM certificate. */
-bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) * *out, struct t2c_error *err);
+bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err);
 /* The same for one or more DER certificates on end; trailing padding (0x00 or 0xFF, as NV indices have) is ignored. */
-bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) * *out, struct t2c_error *err);
+bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
 /* PEM or DER, whichever it is. */
-bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) * *out, struct t2c_error *err);
-bool t2c_cert_read_file(const char *path, STACK_OF(X509) * *out, struct t2c_error *err);
-bool t2c_cert_append_pem(const STACK_OF(X509) * chain, struct t2c_bytes *out, struct t2c_error *err);
+bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err);
+bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
+bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Gives all certificates of a certs-only SignedData (RFC 7030 4.1.3), possibly none. Errors: PROTO. */
-bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) * *out, struct t2c_error *err);
+bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
 
 /* Units: seconds since the epoch, beyond 32 bits where need be; time_t is never involved. */
 bool t2c_cert_validity(const X509 *cert, int64_t *not_before_s, int64_t *not_after_s, struct t2c_error *err);
@@ -45,8 +45,8 @@ void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len);
  * Verifies LEAF at NOW_S against the self-signed certificates of ANCHORS, with the others of ANCHORS and all of UNTRUSTED
  * as intermediates. Gives: *chain (may be NULL): leaf first, without the root. Errors: PROTO with OpenSSL's reason.
  */
-bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) * untrusted, const STACK_OF(X509) * anchors, int64_t now_s,
-    STACK_OF(X509) * *chain, struct t2c_error *err);
+bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
+    STACK_OF(X509) **chain, struct t2c_error *err);
 
 /* What a request asks for. With like set, subject and SAN are that certificate's, byte for byte (RFC 7030 4.2.2). */
 struct t2c_csr_spec {

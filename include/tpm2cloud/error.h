@@ -49,6 +49,9 @@ bool t2c_fail_provider(struct t2c_error *err, enum t2c_code fallback, const char
 /* Puts "context: " in front of the text of an error that is already filled; code and detail stay. Returns false. */
 bool t2c_fail_context(struct t2c_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Fails with WHY, which was kept apart until it was known to matter. Returns false. */
+bool t2c_fail_with(struct t2c_error *err, const struct t2c_error *why);
+
 bool t2c_fail_nomem(struct t2c_error *err);
 
 #endif

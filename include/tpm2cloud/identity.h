@@ -51,5 +51,7 @@ bool t2c_identity_read_cert(
 
 /* The persistent handles (0x81......) or NV indices (0x01......) that the TPM holds, sorted; at most MAX of them. */
 bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err);
+/* True when HANDLE is one of them. */
+bool t2c_identity_among(const uint32_t *handles, size_t handles_n, uint32_t handle);
 
 #endif

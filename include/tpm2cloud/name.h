@@ -13,7 +13,7 @@
 bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err);
 
 /* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
-bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) * *out, struct t2c_error *err);
+bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err);
 
 /*
  * Fails (NOT_FOUND) when neither a key file nor a certificate of that name exists; for well-known identities it is always
@@ -29,7 +29,7 @@ bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct 
  * idevid and iak: into the TPM. Errors: INVALID when it does not fit the key, EXISTS when the TPM holds another.
  */
 bool t2c_name_write_certs(
-    const char *name, const STACK_OF(X509) * chain, char *where, size_t where_len, struct t2c_error *err);
+    const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len, struct t2c_error *err);
 
 /* One NAME that exists here. */
 struct t2c_name_entry {

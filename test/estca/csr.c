@@ -18,7 +18,7 @@ static bool ext_readable(X509_EXTENSION *ext)
     return value != NULL;
 }
 
-static bool check_exts(const STACK_OF(X509_EXTENSION) * exts, struct fail *err)
+static bool check_exts(const STACK_OF(X509_EXTENSION) *exts, struct fail *err)
 {
     static const int copied[] = {NID_basic_constraints, NID_key_usage, NID_ext_key_usage, NID_subject_alt_name};
 
@@ -105,7 +105,7 @@ static bool same_der(const X509_NAME *a, const X509_NAME *b)
         memcmp(pa, pb, na) == 0;
 }
 
-static const ASN1_OCTET_STRING *san_of(const STACK_OF(X509_EXTENSION) * exts)
+static const ASN1_OCTET_STRING *san_of(const STACK_OF(X509_EXTENSION) *exts)
 {
     int at = X509v3_get_ext_by_NID(exts, NID_subject_alt_name, -1);
     return at < 0 ? NULL : X509_EXTENSION_get_data(X509v3_get_ext(exts, at));

@@ -43,7 +43,7 @@ static void task_fini(struct task *task)
     X509_REQ_free(task->csr);
 }
 
-static bool add_cert(STACK_OF(X509) * certs, X509 *cert)
+static bool add_cert(STACK_OF(X509) *certs, X509 *cert)
 {
     X509_up_ref(cert);
     if (sk_X509_push(certs, cert) > 0)

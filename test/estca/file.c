@@ -94,7 +94,7 @@ bool file_read_key(const char *path, EVP_PKEY **out, struct fail *err)
     return true;
 }
 
-bool file_read_certs(const char *path, STACK_OF(X509) * *out, struct fail *err)
+bool file_read_certs(const char *path, STACK_OF(X509) **out, struct fail *err)
 {
     OWN(bytes_fini) struct bytes text = {0};
     if (!file_read(path, &text, err))

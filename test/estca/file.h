@@ -17,7 +17,7 @@ bool file_write(const char *path, const struct bytes *content, unsigned mode, st
 
 /* Read one private key (no passphrase); all certificates of a PEM file, at least one. */
 bool file_read_key(const char *path, EVP_PKEY **out, struct fail *err);
-bool file_read_certs(const char *path, STACK_OF(X509) * *out, struct fail *err);
+bool file_read_certs(const char *path, STACK_OF(X509) **out, struct fail *err);
 
 /* Read the first certificate of a PEM file. */
 bool file_read_cert(const char *path, X509 **out, struct fail *err);

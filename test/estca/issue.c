@@ -123,7 +123,7 @@ static bool is_end_entity(X509_EXTENSION *constraints)
     return end_entity;
 }
 
-static bool copy_wanted(X509 *cert, X509V3_CTX *ctx, const STACK_OF(X509_EXTENSION) * wanted, struct fail *err)
+static bool copy_wanted(X509 *cert, X509V3_CTX *ctx, const STACK_OF(X509_EXTENSION) *wanted, struct fail *err)
 {
     static const int copied[] = {NID_basic_constraints, NID_key_usage, NID_ext_key_usage, NID_subject_alt_name};
     bool has_constraints = false;

@@ -24,7 +24,7 @@ struct issue_order {
     int64_t not_before_s;                /* since 1970 */
     int64_t lifetime_s;                  /* notAfter - notBefore */
     const char *not_after;               /* YYYYMMDDHHMMSSZ, wins over lifetime_s; borrowed */
-    STACK_OF(X509_EXTENSION) * wanted;   /* what a CSR asked for; NULL for none */
+    STACK_OF(X509_EXTENSION) *wanted;    /* what a CSR asked for; NULL for none */
     struct issue_ext ext[ISSUE_EXT_MAX]; /* what the CA says; the values are borrowed */
     size_t ext_n;
 };

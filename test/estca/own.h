@@ -31,12 +31,12 @@
         *p = NULL;                    \
     }
 
-static inline void own_free_certs(STACK_OF(X509) * certs)
+static inline void own_free_certs(STACK_OF(X509) *certs)
 {
     sk_X509_pop_free(certs, X509_free);
 }
 
-static inline void own_free_exts(STACK_OF(X509_EXTENSION) * exts)
+static inline void own_free_exts(STACK_OF(X509_EXTENSION) *exts)
 {
     sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 }

@@ -71,7 +71,7 @@ bool reply_text(struct reply *r, int status, const char *fmt, ...)
     return false;
 }
 
-bool reply_add_bag(struct bytes *out, STACK_OF(X509) * certs, struct fail *err)
+bool reply_add_bag(struct bytes *out, STACK_OF(X509) *certs, struct fail *err)
 {
     unsigned char *der = NULL;
     OWN(p7_freep) PKCS7 *bag = PKCS7_new();

@@ -34,7 +34,7 @@ void reply_fini(struct reply *r);
 bool reply_text(struct reply *r, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Append the DER of a certs-only PKCS#7 (RFC 5652 section 5.1, no signers) to OUT. */
-bool reply_add_bag(struct bytes *out, STACK_OF(X509) * certs, struct fail *err);
+bool reply_add_bag(struct bytes *out, STACK_OF(X509) *certs, struct fail *err);
 
 /* Send it, with its delay and transport faults; HEAD gets no body. CONN_OK: the connection may be used again. */
 enum conn_end reply_send(struct conn *c, struct reply *r, bool head, bool keep_alive);
