@@ -9,7 +9,11 @@
 #include "tpm2cloud/key.h"
 #include "tpm2cloud/uri.h"
 
-/* Errors: NOT_FOUND with the command that makes it. */
+/*
+ * Opens the key of URI, whose auth-source is left to t2c_key_authorize. A key with a record costs no TPM command, what the
+ * record says being held against the TPM at the first use; one without costs a ReadPublic, if it has a persistent handle.
+ * Errors: NOT_FOUND with the command that makes it.
+ */
 bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err);
 
 /* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
@@ -21,8 +25,12 @@ bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct
  */
 bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err);
 
-/* Makes the key NAME. ALG: T2C_ALG_OTHER is the default one. See t2c_identity_create. */
-bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err);
+/* Makes the key NAME. See t2c_identity_create. */
+bool t2c_name_create_key(
+    const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err);
+
+/* Makes a key below the storage root key and writes its `TSS2 PRIVATE KEY` to PATH. Errors: EXISTS; nothing is replaced. */
+bool t2c_name_create_file(const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);
 
 /*
  * Stores CHAIN (leaf first) as the certificate of NAME, after checking that it fits the key; *where then says where.

@@ -12,6 +12,21 @@
 T2C_DEFINE_FREEP(t2c_bio_freep, BIO, BIO_free_all)
 T2C_DEFINE_FREEP(t2c_pkey_freep, EVP_PKEY, EVP_PKEY_free)
 
+T2C_DEFINE_FREEP(t2c_pkey_ctx_freep, EVP_PKEY_CTX, EVP_PKEY_CTX_free)
+T2C_DEFINE_FREEP(t2c_md_freep, EVP_MD, EVP_MD_free)
+T2C_DEFINE_FREEP(t2c_md_ctx_freep, EVP_MD_CTX, EVP_MD_CTX_free)
+T2C_DEFINE_FREEP(t2c_bn_freep, BIGNUM, BN_free)
+
+/*
+ * Hashing, padding and verifying on the host must never come back to our own provider: this is a library context of the
+ * process with OpenSSL's default provider, made at first use, which knows nothing of the machine's openssl.cnf. NULL when
+ * memory is out.
+ */
+OSSL_LIB_CTX *t2c_host(void);
+
+/* Frees it. For the end of a process, or of a provider: nothing may be in use any more. */
+void t2c_host_close(void);
+
 /* For what OpenSSL allocated, such as the output of i2d functions. */
 static inline void t2c_openssl_freep(void *variable)
 {
