@@ -19,26 +19,53 @@ static inline void t2c_esys_freep(void *variable)
 /*
  * The right to talk to the TPM: the process-wide lock and the open connection. Objects made under another generation are
  * gone (new connection, or a child process after fork).
- *
- *     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
- *     if (!t2c_tpm_begin(&use, err))
- *         return false;
  */
 struct t2c_tpm_use {
     ESYS_CONTEXT *esys;
     uint64_t generation;
 };
+
+/*
+ * Runs WORK with the connection, under the lock, and again if what it failed with passes by itself: a TPM that is busy,
+ * was reset or went away and came back. Bounded: some 10 s while the TPM says that it is busy, 2 s while it is not there.
+ * WORK must be such that it can be repeated. Errors: those of WORK; LOCKOUT at once and with the time that it takes.
+ */
+typedef bool t2c_tpm_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err);
+bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err);
+
+/* The same for once, and for work that stretches over a function:
+ *
+ *     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+ *     if (!t2c_tpm_begin(&use, err))
+ *         return false;
+ */
 bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err);
 void t2c_tpm_end(struct t2c_tpm_use *use);
 
 /* Begins only if the connection of GENERATION is still the open one; never opens another. */
 bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation);
 
+/* The connection is of no use any more: the next use opens another. The caller has the lock. */
+void t2c_tpm_broken(void);
+
 /* Fails for a TSS2_RC, which is decoded into the text, with what to do about it where that is known. */
 bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* True when RC says that there is nothing at a handle or index. */
 bool t2c_tss_is_absent(TSS2_RC rc);
+/* True when RC is BASE (TPM2_RC_...), whatever layer, handle, session or parameter it names. */
+bool t2c_tss_is(TSS2_RC rc, TSS2_RC base);
+
+/* Whether and how an error passes. */
+enum t2c_passing {
+    T2C_LASTING,    /* not by itself */
+    T2C_BUSY,       /* by waiting */
+    T2C_STARTING,   /* when the firmware has started the TPM up */
+    T2C_LOST,       /* with another connection */
+    T2C_GONE,       /* when what was loaded is loaded again */
+    T2C_SLOTS_FULL, /* if we give back slots */
+};
+enum t2c_passing t2c_tss_passing(TSS2_RC rc);
 
 /* A transient object that is flushed when the variable goes out of scope. */
 struct t2c_transient {

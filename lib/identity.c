@@ -75,18 +75,20 @@ static bool is_storage_root(const struct t2c_key *key)
     return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
 }
 
-/* ALG is T2C_ALG_OTHER when the caller takes any. */
-static bool fits(const struct t2c_identity *identity, enum t2c_alg alg, const struct t2c_key *key)
+static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key)
 {
     TPM2B_PUBLIC template = {0};
-    if (alg != T2C_ALG_OTHER && alg != t2c_key_alg(key))
+    if ((spec->alg != T2C_ALG_OTHER && spec->alg != t2c_key_alg(key)) || (spec->decrypt && !t2c_key_can_decrypt(key)))
         return false;
     if (identity->role == T2C_ROLE_SRK)
         return is_storage_root(key);
     if (identity->role == T2C_ROLE_EK && t2c_key_alg(key) == T2C_ALG_EC_P384)
         return is_storage_root(key); /* high-range EKs are made by the maker of the TPM, under the H templates */
-    return t2c_template_fill(identity->role, t2c_key_alg(key), &template, NULL) &&
-        t2c_template_fits(&template, t2c_key_public(key));
+    if (!t2c_template_fill(identity->role, t2c_key_alg(key), &template, NULL))
+        return false;
+    if (identity->role == T2C_ROLE_LEAF && t2c_key_can_decrypt(key))
+        template.publicArea.objectAttributes |= TPMA_OBJECT_DECRYPT; /* more than was asked for */
+    return t2c_template_fits(&template, t2c_key_public(key));
 }
 
 static bool fail_occupied(
@@ -101,21 +103,25 @@ static bool fail_occupied(
         alg != T2C_ALG_OTHER ? " " : "", identity->name, t2c_key_handle(key));
 }
 
-static bool make(const struct t2c_identity *identity, enum t2c_alg alg, uint32_t handle, struct t2c_error *err)
+static bool make(
+    const struct t2c_identity *identity, const struct t2c_key_spec *spec, uint32_t handle, struct t2c_error *err)
 {
     if (identity->role != T2C_ROLE_LEAF)
-        return t2c_key_make_primary_at(identity->role, alg, handle, err);
-    return t2c_identity_ensure_srk(err) && t2c_key_make_child_at(T2C_SRK_HANDLE, alg, handle, err);
+        return t2c_key_make_primary_at(identity->role, spec, handle, err);
+    return t2c_identity_ensure_srk(err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, handle, err);
 }
 
-bool t2c_identity_create(
-    const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
+bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *asked, bool *made,
+    struct t2c_key **out, struct t2c_error *err)
 {
+    struct t2c_key_spec spec = *asked;
+    enum t2c_alg alg = asked->alg;
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
     TPM2B_PUBLIC unused = {0};
     enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : identity->default_alg;
     const struct t2c_identity_slot *slot = slot_for(identity, wanted);
+    spec.alg = wanted;
     if (!t2c_template_fill(identity->role, wanted, &unused, err))
         return false;
     if (slot == NULL)
@@ -124,13 +130,13 @@ bool t2c_identity_create(
                                       : t2c_key_open_handle(slot->handle, identity->name, &key, &why);
     if (!found && why.code != T2C_NOT_FOUND)
         return fail_as(err, &why, identity);
-    *made = !found && make(identity, wanted, slot->handle, &why);
+    *made = !found && make(identity, &spec, slot->handle, &why);
     /* EXISTS: another process made it meanwhile. */
     if (!found && !*made && why.code != T2C_EXISTS)
         return fail_as(err, &why, identity);
     if (!found && !t2c_key_open_handle(slot->handle, identity->name, &key, err))
         return false;
-    if (!*made && !fits(identity, alg, key))
+    if (!*made && !fits(identity, asked, key))
         return fail_occupied(identity, alg, key, err);
     *out = T2C_STEAL(key);
     return true;
@@ -140,7 +146,8 @@ bool t2c_identity_ensure_srk(struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *srk = NULL;
     bool made = false;
-    return t2c_identity_create(t2c_identity_find("srk"), T2C_ALG_OTHER, &made, &srk, err);
+    const struct t2c_key_spec spec = {.alg = T2C_ALG_OTHER};
+    return t2c_identity_create(t2c_identity_find("srk"), &spec, &made, &srk, err);
 }
 
 bool t2c_identity_among(const uint32_t *handles, size_t handles_n, uint32_t handle)

@@ -1,30 +1,21 @@
 /*
- * A key is its public area and a way to reach its private half: a persistent handle, or a blob below a parent. Both end in
- * an ESYS_TR that is valid for one connection; when that changed (reconnect, fork), the next signature finds it again.
+ * A key is an object in the TPM (object.h), what it is called, and what authorizes its use. Keys come from a persistent
+ * handle, with or without a record of what sits there, or from a key file.
  */
 #include "key.h"
 
 #include "keyfile.h"
-#include "object.h"
+#include "record.h"
+#include "tpm2cloud/auth.h"
 #include "tpm2cloud/file.h"
-#include <openssl/evp.h>
+#include "tpm2cloud/ossl.h"
+#include "tpm2cloud/uri.h"
+#include "tpm2cloud/wrapper.h"
 #include <stdio.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
 #define KEYFILE_MAX 16384
-
-struct t2c_key {
-    unsigned refs; /* atomic */
-    char label[160];
-    TPM2B_PUBLIC pub;
-    TPM2_HANDLE handle; /* persistent, or 0 */
-    TPM2_HANDLE parent; /* of a blob */
-    TPM2B_PRIVATE priv; /* of a blob */
-    bool needs_auth;
-    ESYS_TR tr; /* under the lock; 0: not loaded */
-    uint64_t generation;
-};
 
 static struct t2c_key *key_new(const char *label)
 {
@@ -36,12 +27,57 @@ static struct t2c_key *key_new(const char *label)
     return key;
 }
 
+struct t2c_key *t2c_key_ref(struct t2c_key *key)
+{
+    __atomic_add_fetch(&key->refs, 1, __ATOMIC_RELAXED);
+    return key;
+}
+
+void t2c_key_free(struct t2c_key *key)
+{
+    if (key == NULL || __atomic_sub_fetch(&key->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (key->peer)
+        free(key->object);
+    else if (key->object != NULL)
+        t2c_object_free(key->object);
+    t2c_object_freep(&key->salt);
+    t2c_bytes_fini(&key->blob);
+    t2c_bytes_fini(&key->auth);
+    free(key);
+}
+
+/* ---- opening ---- */
+
 static bool check_supported(const struct t2c_key *key, struct t2c_error *err)
 {
     if (t2c_key_alg(key) != T2C_ALG_OTHER)
         return true;
     return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm",
-        key->label, key->pub.publicArea.type);
+        key->label, key->object->pub.publicArea.type);
+}
+
+/* The salt of KEY: its parent, if that is at a handle, else the storage root key; as recorded. */
+static bool find_salt(struct t2c_key *key, struct t2c_error *err)
+{
+    TPM2_HANDLE parent = key->object->parent;
+    bool auth = false;
+    struct t2c_error why = {0};
+    uint32_t handle = parent >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT ? parent : T2C_SRK_HANDLE;
+    if (t2c_key_recorded_object(handle, &key->salt, &auth, &why) || why.code == T2C_NOT_FOUND || why.code == T2C_AUTH)
+        return true;
+    return t2c_fail_with(err, &why);
+}
+
+struct reading {
+    uint32_t handle;
+    struct t2c_key *key;
+};
+
+static bool read_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct reading *reading = arg;
+    return t2c_object_read(use, reading->handle, &reading->key->object, err);
 }
 
 bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
@@ -49,79 +85,170 @@ bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **ou
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
     if (key == NULL)
         return t2c_fail_nomem(err);
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (!t2c_tpm_begin(&use, err))
-        return false;
-    if (!t2c_object_open(&use, handle, &key->tr, &key->pub, err)) {
-        key->tr = 0;
-        return false;
-    }
-    key->handle = handle;
-    key->generation = use.generation;
-    t2c_tpm_end(&use);
-    if (!check_supported(key, err))
+    struct reading reading = {handle, key};
+    if (!t2c_tpm_run(read_work, &reading, err) || !check_supported(key, err))
         return false;
     *out = T2C_STEAL(key);
     return true;
 }
 
-static bool unmarshal(struct t2c_key *key, const struct t2c_keyfile *file, struct t2c_error *err)
+bool t2c_key_recorded_object(uint32_t handle, struct t2c_object **out, bool *auth, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_record_fini) struct t2c_record record = {0};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *object = NULL;
+    struct t2c_object wanted = {.handle = handle};
+    size_t at = 0;
+    if (!t2c_record_read(handle, &record, err))
+        return false;
+    if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(record.pub.data, record.pub.len, &at, &wanted.pub) != TSS2_RC_SUCCESS ||
+        at != record.pub.len || !t2c_object_get(&wanted, &object, err) || object->name.size != record.name.len ||
+        memcmp(object->name.name, record.name.data, record.name.len) != 0)
+        return t2c_fail(err, T2C_INVALID,
+            "the record of handle 0x%08x is damaged; record it again with: tpm2cloud key pin NAME --replace", handle);
+    *auth = record.auth;
+    *out = T2C_STEAL(object);
+    return true;
+}
+
+bool t2c_key_open_recorded(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
+    if (key == NULL)
+        return t2c_fail_nomem(err);
+    if (!t2c_key_recorded_object(handle, &key->object, &key->wants_auth, err) || !check_supported(key, err))
+        return false;
+    if (key->wants_auth && !find_salt(key, err))
+        return false;
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+/* A hierarchy that its parent may be: the primary key of the owner, of the endorsement, or of the null hierarchy. */
+static bool is_parent(uint32_t handle)
+{
+    return handle >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT || handle == TPM2_RH_OWNER || handle == TPM2_RH_ENDORSEMENT ||
+        handle == TPM2_RH_NULL;
+}
+
+static bool unmarshal(const struct t2c_keyfile *file, struct t2c_object *out, struct t2c_error *err)
 {
     size_t pub_at = 0, priv_at = 0;
-    if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(file->pub.data, file->pub.len, &pub_at, &key->pub) != TSS2_RC_SUCCESS ||
-        Tss2_MU_TPM2B_PRIVATE_Unmarshal(file->priv.data, file->priv.len, &priv_at, &key->priv) != TSS2_RC_SUCCESS ||
+    if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(file->pub.data, file->pub.len, &pub_at, &out->pub) != TSS2_RC_SUCCESS ||
+        Tss2_MU_TPM2B_PRIVATE_Unmarshal(file->priv.data, file->priv.len, &priv_at, &out->priv) != TSS2_RC_SUCCESS ||
         pub_at != file->pub.len || priv_at != file->priv.len)
         return t2c_fail(err, T2C_INVALID, "the TPM structures in the key file are damaged");
-    if (file->parent >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT)
-        return t2c_fail(
-            err, T2C_INVALID, "its parent is 0x%08x; this version uses keys below a persistent key only", file->parent);
-    key->parent = file->parent;
-    key->needs_auth = !file->empty_auth;
+    out->parent = file->parent != 0 ? file->parent : TPM2_RH_OWNER;
+    out->rsa_parent = file->rsa_parent;
+    return is_parent(out->parent) ||
+        t2c_fail(err, T2C_INVALID,
+            "its parent is 0x%08x; a key file can be used if that is a persistent key or a hierarchy (0x40000001)",
+            file->parent);
+}
+
+bool t2c_key_open_blob(
+    const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
+    struct t2c_object wanted = {0};
+    if (key == NULL)
+        return t2c_fail_nomem(err);
+    if (!t2c_keyfile_parse(data, data_len, &file, err) || !unmarshal(&file, &wanted, err) ||
+        !t2c_object_get(&wanted, &key->object, err) || !check_supported(key, err) || !find_salt(key, err))
+        return t2c_fail_context(err, "%s", label);
+    key->wants_auth = !file.empty_auth;
+    key->blob = file.der;
+    file.der = (struct t2c_bytes){0};
+    *out = T2C_STEAL(key);
     return true;
 }
 
 bool t2c_key_open_file(const char *path, const char *label, struct t2c_key **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {0};
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
-    if (key == NULL)
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    if (!t2c_file_read(path, KEYFILE_MAX, &content, err))
+        return false;
+    if (!t2c_key_open_blob(content.data, content.len, path, out, err))
+        return false;
+    snprintf((*out)->label, sizeof((*out)->label), "%s", label);
+    return true;
+}
+
+static enum t2c_alg alg_of_group(const char *group)
+{
+    for (int i = 0; i < T2C_ALG_OTHER; i++) {
+        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)i);
+        if (info->group != NULL && strcmp(info->group, group) == 0)
+            return (enum t2c_alg)i;
+    }
+    return T2C_ALG_OTHER;
+}
+
+bool t2c_key_new_peer(
+    const char *group, const uint8_t *point, size_t point_len, struct t2c_key **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new("the peer's key");
+    struct t2c_object *object = calloc(1, sizeof(*object));
+    enum t2c_alg alg = alg_of_group(group);
+    size_t len = (size_t)(t2c_alg_info(alg)->bits + 7) / 8;
+    if (key == NULL || object == NULL) {
+        free(object);
         return t2c_fail_nomem(err);
-    if (!t2c_file_read(path, KEYFILE_MAX, &pem, err))
+    }
+    key->peer = true;
+    key->object = object;
+    if (alg == T2C_ALG_OTHER || point_len != 1 + 2 * len || point[0] != 4)
+        return t2c_fail(err, T2C_INVALID, "a point that is no uncompressed one of P-256, P-384 or P-521");
+    if (!t2c_template_fill(T2C_ROLE_LEAF, alg, &object->pub, err))
         return false;
-    if (!t2c_keyfile_parse(pem.data, pem.len, &file, err) || !unmarshal(key, &file, err))
-        return t2c_fail_context(err, "%s", path);
-    if (!check_supported(key, err))
-        return false;
+    TPMS_ECC_POINT *unique = &object->pub.publicArea.unique.ecc;
+    unique->x.size = unique->y.size = (UINT16)len;
+    memcpy(unique->x.buffer, point + 1, len);
+    memcpy(unique->y.buffer, point + 1 + len, len);
     *out = T2C_STEAL(key);
     return true;
 }
 
-struct t2c_key *t2c_key_ref(struct t2c_key *key)
+void t2c_key_set_uri(struct t2c_key *key, const char *uri)
 {
-    __atomic_add_fetch(&key->refs, 1, __ATOMIC_RELAXED);
-    return key;
+    snprintf(key->uri, sizeof(key->uri), "%s", uri);
 }
 
-/* Flushes what this connection loaded for the key. The ESYS_TR of a persistent handle is the connection's. */
-static void unload(struct t2c_key *key)
+/* ---- authorization ---- */
+
+bool t2c_key_wants_auth(const struct t2c_key *key)
 {
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (key->handle == 0 && key->tr != 0 && t2c_tpm_current(&use, key->generation))
-        Esys_FlushContext(use.esys, key->tr);
+    return key->wants_auth && key->auth.len == 0;
 }
 
-void t2c_key_free(struct t2c_key *key)
+bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err)
 {
-    if (key == NULL || __atomic_sub_fetch(&key->refs, 1, __ATOMIC_ACQ_REL) > 0)
-        return;
-    unload(key);
-    free(key);
+    bool sourced = source != NULL && source[0] != '\0';
+    if (!sourced && (asker == NULL || !t2c_key_wants_auth(key)))
+        return true;
+    t2c_bytes_clear(&key->auth);
+    if (sourced ? !t2c_auth_read(source, &key->auth, err) : !asker->ask(asker->arg, key->label, &key->auth, err))
+        return t2c_fail_context(err, "%s", key->label);
+    const size_t max = sizeof(((TPM2B_AUTH *)NULL)->buffer);
+    if (key->auth.len > max)
+        return t2c_fail(err, T2C_INVALID, "%s: an authorization value of %zu bytes; a TPM takes %zu at most",
+            key->label, key->auth.len, max);
+    /* A TPM takes an authorization value without the zeros behind it. */
+    while (key->auth.len > 0 && key->auth.data[key->auth.len - 1] == 0)
+        key->auth.len--;
+    return key->salt != NULL || find_salt(key, err);
 }
+
+/* ---- what is public ---- */
 
 const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key)
 {
-    return &key->pub;
+    return &key->object->pub;
+}
+
+static const TPMT_PUBLIC *area(const struct t2c_key *key)
+{
+    return &key->object->pub.publicArea;
 }
 
 const char *t2c_key_label(const struct t2c_key *key)
@@ -131,22 +258,32 @@ const char *t2c_key_label(const struct t2c_key *key)
 
 uint32_t t2c_key_handle(const struct t2c_key *key)
 {
-    return key->handle;
+    return key->object->handle;
 }
 
 enum t2c_alg t2c_key_alg(const struct t2c_key *key)
 {
-    return t2c_template_alg(&key->pub.publicArea);
+    return t2c_public_alg(area(key));
 }
 
 bool t2c_key_is_rsa(const struct t2c_key *key)
 {
-    return key->pub.publicArea.type == TPM2_ALG_RSA;
+    return area(key)->type == TPM2_ALG_RSA;
 }
 
 bool t2c_key_is_ec(const struct t2c_key *key)
 {
-    return key->pub.publicArea.type == TPM2_ALG_ECC;
+    return area(key)->type == TPM2_ALG_ECC;
+}
+
+bool t2c_key_is_rsa_pss(const struct t2c_key *key)
+{
+    return t2c_public_is_pss(area(key));
+}
+
+bool t2c_key_is_private(const struct t2c_key *key)
+{
+    return !key->peer;
 }
 
 int t2c_key_bits(const struct t2c_key *key)
@@ -166,19 +303,27 @@ const char *t2c_key_group(const struct t2c_key *key)
 
 const struct t2c_hash *t2c_key_fixed_hash(const struct t2c_key *key)
 {
-    const TPMT_PUBLIC *pub = &key->pub.publicArea;
-    bool rsa = pub->type == TPM2_ALG_RSA;
-    uint16_t scheme = rsa ? pub->parameters.rsaDetail.scheme.scheme : pub->parameters.eccDetail.scheme.scheme;
-    if (scheme == TPM2_ALG_NULL)
-        return NULL;
-    return t2c_hash_of_tpm_alg(rsa ? pub->parameters.rsaDetail.scheme.details.anySig.hashAlg
-                                   : pub->parameters.eccDetail.scheme.details.anySig.hashAlg);
+    return t2c_public_fixed_hash(area(key));
+}
+
+static bool has(const struct t2c_key *key, TPMA_OBJECT attributes)
+{
+    return (area(key)->objectAttributes & attributes) == attributes;
 }
 
 bool t2c_key_can_sign(const struct t2c_key *key)
 {
-    TPMA_OBJECT attributes = key->pub.publicArea.objectAttributes;
-    return (attributes & TPMA_OBJECT_SIGN_ENCRYPT) != 0 && (attributes & TPMA_OBJECT_RESTRICTED) == 0;
+    return has(key, TPMA_OBJECT_SIGN_ENCRYPT);
+}
+
+bool t2c_key_is_restricted(const struct t2c_key *key)
+{
+    return has(key, TPMA_OBJECT_RESTRICTED);
+}
+
+bool t2c_key_can_decrypt(const struct t2c_key *key)
+{
+    return has(key, TPMA_OBJECT_DECRYPT) && !t2c_key_is_restricted(key);
 }
 
 void t2c_key_attributes(const struct t2c_key *key, char *out, size_t out_len)
@@ -193,175 +338,66 @@ void t2c_key_attributes(const struct t2c_key *key, char *out, size_t out_len)
     out[0] = '\0';
     size_t at = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && at < out_len; i++)
-        if ((key->pub.publicArea.objectAttributes & names[i].bit) != 0)
+        if (has(key, names[i].bit))
             at += (size_t)snprintf(out + at, out_len - at, "%s%s", at > 0 ? "|" : "", names[i].name);
-}
-
-void t2c_key_ec_point(const struct t2c_key *key, struct t2c_ec_point *out)
-{
-    const TPMS_ECC_POINT *point = &key->pub.publicArea.unique.ecc;
-    *out = (struct t2c_ec_point){.len = (size_t)(t2c_key_bits(key) + 7) / 8};
-    /* A TPM may leave out leading zeros. */
-    if (point->x.size <= out->len && point->y.size <= out->len) {
-        memcpy(out->x + out->len - point->x.size, point->x.buffer, point->x.size);
-        memcpy(out->y + out->len - point->y.size, point->y.buffer, point->y.size);
-    }
-}
-
-const uint8_t *t2c_key_rsa_modulus(const struct t2c_key *key, size_t *len)
-{
-    *len = key->pub.publicArea.unique.rsa.size;
-    return key->pub.publicArea.unique.rsa.buffer;
-}
-
-uint32_t t2c_key_rsa_exponent(const struct t2c_key *key)
-{
-    uint32_t exponent = key->pub.publicArea.parameters.rsaDetail.exponent;
-    return exponent != 0 ? exponent : 65537;
 }
 
 bool t2c_key_name_hex(const struct t2c_key *key, char *out, size_t out_len, struct t2c_error *err)
 {
-    const struct t2c_hash *hash = t2c_hash_of_tpm_alg(key->pub.publicArea.nameAlg);
-    uint8_t marshalled[sizeof(TPMT_PUBLIC)], name[2 + EVP_MAX_MD_SIZE];
-    size_t marshalled_len = 0;
-    if (hash == NULL || out_len < 2 * (2 + hash->len) + 1 ||
-        Tss2_MU_TPMT_PUBLIC_Marshal(&key->pub.publicArea, marshalled, sizeof(marshalled), &marshalled_len) !=
-            TSS2_RC_SUCCESS ||
-        EVP_Digest(marshalled, marshalled_len, name + 2, NULL, EVP_get_digestbyname(hash->alias), NULL) != 1)
-        return t2c_fail_openssl(err, T2C_INVALID, "%s: cannot compute the Name", key->label);
-    name[0] = (uint8_t)(hash->tpm_alg >> 8);
-    name[1] = (uint8_t)hash->tpm_alg;
-    t2c_hex(name, 2 + hash->len, out);
+    const TPM2B_NAME *name = &key->object->name;
+    if (out_len < 2 * (size_t)name->size + 1)
+        return t2c_fail(err, T2C_INVALID, "%s: its Name is too long", key->label);
+    t2c_hex(name->name, name->size, out);
     return true;
 }
 
-/* Makes key->tr valid for this connection. */
-static bool load(struct t2c_key *key, struct t2c_tpm_use *use, struct t2c_error *err)
+bool t2c_key_private_der(const struct t2c_key *key, const char **label, struct t2c_bytes *der, struct t2c_error *err)
 {
-    if (key->tr != 0 && key->generation == use->generation)
-        return true;
-    TPM2B_PUBLIC now = {0};
-    ESYS_TR tr = ESYS_TR_NONE;
-    if (key->handle == 0) {
-        if (!t2c_object_load(use, key->parent, &key->pub, &key->priv, &tr, err))
-            return false;
-    } else {
-        if (!t2c_object_open(use, key->handle, &tr, &now, err))
-            return false;
-        if (memcmp(&now.publicArea.unique, &key->pub.publicArea.unique, sizeof(now.publicArea.unique)) != 0)
-            return t2c_fail(err, T2C_EXISTS, "another key sits at 0x%08x since this one was opened", key->handle);
+    if (key->peer)
+        return t2c_fail(err, T2C_INVALID, "%s has no private half", key->label);
+    if (key->blob.len > 0) {
+        *label = T2C_KEYFILE_LABEL;
+        return t2c_bytes_append(der, key->blob.data, key->blob.len, err);
     }
-    key->tr = tr;
-    key->generation = use->generation;
-    return true;
+    *label = T2C_WRAPPER_LABEL;
+    return t2c_wrapper_append_der(key->uri, der, err);
 }
 
-static uint16_t tpm_scheme(enum t2c_scheme scheme)
+/* ---- records ---- */
+
+static bool record_of(const struct t2c_object *object, bool auth, struct t2c_record *out, struct t2c_error *err)
 {
-    return scheme == T2C_SCHEME_ECDSA ? TPM2_ALG_ECDSA : scheme == T2C_SCHEME_PKCS1 ? TPM2_ALG_RSASSA : TPM2_ALG_RSAPSS;
+    uint8_t pub[sizeof(object->pub)];
+    size_t pub_len = 0;
+    out->handle = object->handle;
+    out->auth = auth;
+    if (Tss2_MU_TPM2B_PUBLIC_Marshal(&object->pub, pub, sizeof(pub), &pub_len) != TSS2_RC_SUCCESS)
+        return t2c_fail(err, T2C_TPM, "the key at 0x%08x cannot be encoded", object->handle);
+    return t2c_bytes_append(&out->pub, pub, pub_len, err) &&
+        t2c_bytes_append(&out->name, object->name.name, object->name.size, err);
 }
 
-static bool check_sign(
-    const struct t2c_key *key, enum t2c_scheme scheme, const struct t2c_hash *hash, struct t2c_error *err)
+bool t2c_key_record(uint32_t handle, bool auth, bool replace, struct t2c_error *err)
 {
-    const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
-    if (!t2c_key_can_sign(key))
-        return t2c_fail(err, T2C_INVALID, "%s signs no data from outside of the TPM (it is a %s key)", key->label,
-            (key->pub.publicArea.objectAttributes & TPMA_OBJECT_DECRYPT) != 0 ? "storage" : "restricted");
-    if (key->needs_auth)
-        return t2c_fail(err, T2C_AUTH, "%s wants an authorization value, which this version cannot give", key->label);
-    if ((scheme == T2C_SCHEME_ECDSA) != t2c_key_is_ec(key))
-        return t2c_fail(err, T2C_INVALID, "%s: the signature scheme does not fit the key", key->label);
-    if (fixed != NULL && fixed != hash)
-        return t2c_fail(err, T2C_INVALID, "%s signs only %s digests, not %s", key->label, fixed->name, hash->name);
-    return true;
-}
-
-static bool append_padded(
-    struct t2c_bytes *out, const uint8_t *number, size_t number_len, size_t len, struct t2c_error *err)
-{
-    static const uint8_t zeros[66];
-    return number_len <= len && t2c_bytes_append(out, zeros, len - number_len, err) &&
-        t2c_bytes_append(out, number, number_len, err);
-}
-
-static bool take_signature(
-    const struct t2c_key *key, const TPMT_SIGNATURE *from, struct t2c_bytes *sig, struct t2c_error *err)
-{
-    t2c_bytes_clear(sig);
-    if (t2c_key_is_rsa(key))
-        return t2c_bytes_append(sig, from->signature.rsassa.sig.buffer, from->signature.rsassa.sig.size, err);
-    const TPMS_SIGNATURE_ECDSA *ecdsa = &from->signature.ecdsa;
-    size_t len = (size_t)(t2c_key_bits(key) + 7) / 8;
-    return append_padded(sig, ecdsa->signatureR.buffer, ecdsa->signatureR.size, len, err) &&
-        append_padded(sig, ecdsa->signatureS.buffer, ecdsa->signatureS.size, len, err);
-}
-
-bool t2c_key_sign(struct t2c_key *key, enum t2c_scheme scheme, const struct t2c_hash *hash, const uint8_t *digest,
-    struct t2c_bytes *sig, struct t2c_error *err)
-{
-    if (!check_sign(key, scheme, hash, err))
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    T2C_CLEANUP(t2c_record_fini) struct t2c_record record = {0};
+    T2C_CLEANUP(t2c_record_fini) struct t2c_record old = {0};
+    struct t2c_error why = {0};
+    char label[32], there[T2C_KEY_NAME_HEX_MAX], known[T2C_KEY_NAME_HEX_MAX];
+    snprintf(label, sizeof(label), "handle 0x%08x", handle);
+    if (!t2c_key_open_handle(handle, label, &key, err) || !record_of(key->object, auth, &record, err))
         return false;
-    TPM2B_DIGEST tbs = {.size = (UINT16)hash->len};
-    memcpy(tbs.buffer, digest, hash->len);
-    const TPMT_SIG_SCHEME how = {.scheme = tpm_scheme(scheme), .details = {.any = {hash->tpm_alg}}};
-    const TPMT_TK_HASHCHECK outside = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL};
-
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    T2C_CLEANUP(t2c_esys_freep) TPMT_SIGNATURE *made = NULL;
-    if (!t2c_tpm_begin(&use, err))
-        return false;
-    if (!load(key, &use, err))
-        return t2c_fail_context(err, "%s", key->label);
-    TSS2_RC rc =
-        Esys_Sign(use.esys, key->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &tbs, &how, &outside, &made);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "%s cannot sign a %s digest", key->label, hash->name);
-    return take_signature(key, made, sig, err);
-}
-
-static bool append_keyfile(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
-    struct t2c_bytes *pem, struct t2c_error *err)
-{
-    uint8_t pub_blob[sizeof(*pub)], priv_blob[sizeof(*priv)];
-    size_t pub_len = 0, priv_len = 0;
-    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {.parent = parent, .empty_auth = true};
-    if (Tss2_MU_TPM2B_PUBLIC_Marshal(pub, pub_blob, sizeof(pub_blob), &pub_len) != TSS2_RC_SUCCESS ||
-        Tss2_MU_TPM2B_PRIVATE_Marshal(priv, priv_blob, sizeof(priv_blob), &priv_len) != TSS2_RC_SUCCESS)
-        return t2c_fail(err, T2C_TPM, "the TPM made a key that cannot be encoded");
-    return t2c_bytes_append(&file.pub, pub_blob, pub_len, err) &&
-        t2c_bytes_append(&file.priv, priv_blob, priv_len, err) && t2c_keyfile_append(&file, pem, err);
-}
-
-bool t2c_key_make_file(TPM2_HANDLE parent, enum t2c_alg alg, struct t2c_bytes *pem, struct t2c_error *err)
-{
-    TPM2B_PUBLIC template = {0};
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *pub = NULL;
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_PRIVATE *priv = NULL;
-    return t2c_template_fill(T2C_ROLE_LEAF, alg, &template, err) && t2c_tpm_begin(&use, err) &&
-        t2c_object_make_child(&use, parent, &template, &pub, &priv, err) && append_keyfile(parent, pub, priv, pem, err);
-}
-
-bool t2c_key_make_child_at(TPM2_HANDLE parent, enum t2c_alg alg, TPM2_HANDLE handle, struct t2c_error *err)
-{
-    TPM2B_PUBLIC template = {0};
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *pub = NULL;
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_PRIVATE *priv = NULL;
-    if (!t2c_template_fill(T2C_ROLE_LEAF, alg, &template, err) || !t2c_tpm_begin(&use, err) ||
-        !t2c_object_make_child(&use, parent, &template, &pub, &priv, err))
-        return false;
-    T2C_CLEANUP(t2c_transient_fini) struct t2c_transient child = {use.esys, 0};
-    return t2c_object_load(&use, parent, pub, priv, &child.tr, err) && t2c_object_persist(&use, child.tr, handle, err);
-}
-
-bool t2c_key_make_primary_at(enum t2c_role role, enum t2c_alg alg, TPM2_HANDLE handle, struct t2c_error *err)
-{
-    TPM2B_PUBLIC template = {0};
-    ESYS_TR hierarchy = role == T2C_ROLE_SRK ? ESYS_TR_RH_OWNER : ESYS_TR_RH_ENDORSEMENT;
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    return t2c_template_fill(role, alg, &template, err) && t2c_tpm_begin(&use, err) &&
-        t2c_object_make_primary(&use, hierarchy, &template, handle, err);
+    bool found = t2c_record_read(handle, &old, &why);
+    if (!found && why.code != T2C_NOT_FOUND && !replace)
+        return t2c_fail_with(err, &why);
+    bool same = found && old.name.len == record.name.len && memcmp(old.name.data, record.name.data, old.name.len) == 0;
+    if (found && !same && !replace) {
+        t2c_hex(record.name.data, record.name.len, there);
+        t2c_hex(old.name.data, old.name.len < 66 ? old.name.len : 66, known);
+        return t2c_fail(err, T2C_EXISTS,
+            "handle 0x%08x holds another key than the one that was recorded: its Name is %s, not %s; if that is meant, "
+            "record it with: tpm2cloud key pin NAME --replace",
+            handle, there, known);
+    }
+    return (same && old.auth == auth) || t2c_record_write(&record, err);
 }

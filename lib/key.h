@@ -4,20 +4,56 @@
 #ifndef TPM2CLOUD_LIB_KEY_H
 #define TPM2CLOUD_LIB_KEY_H
 
+#include "object.h"
 #include "template.h"
 #include "tpm2cloud/key.h"
 
-const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key);
+/* What a user of a key has: the object in the TPM, what it is called, and what authorizes its use. */
+struct t2c_key {
+    unsigned refs; /* atomic */
+    char label[160];
+    char uri[640];             /* "": a key file, which stands for itself */
+    struct t2c_bytes blob;     /* DER of that file as it was read */
+    struct t2c_object *object; /* of a peer: ours alone */
+    bool peer;
+    struct t2c_object *salt; /* the storage key that sessions are salted to; NULL: none was recorded */
+    bool wants_auth;
+    struct t2c_bytes auth; /* empty: none */
+};
+
+/* Opens the key at persistent HANDLE by its record, without a TPM command. Errors: NOT_FOUND when there is no record. */
+bool t2c_key_open_recorded(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err);
+
+/* Says by which URI the key was opened. */
+void t2c_key_set_uri(struct t2c_key *key, const char *uri);
 
 /*
- * Makes a key of ALG under the storage key at PARENT and appends its TSS2 PRIVATE KEY file to *pem.
+ * Records what sits at persistent HANDLE. AUTH: it has an authorization value. A record that is there and says the same but
+ * for AUTH is written again. Errors: EXISTS naming both Names when it says another, unless REPLACE.
  */
-bool t2c_key_make_file(TPM2_HANDLE parent, enum t2c_alg alg, struct t2c_bytes *pem, struct t2c_error *err);
+bool t2c_key_record(uint32_t handle, bool auth, bool replace, struct t2c_error *err);
 
-/* Makes a key of ALG under the storage key at PARENT and persists it at HANDLE. */
-bool t2c_key_make_child_at(TPM2_HANDLE parent, enum t2c_alg alg, TPM2_HANDLE handle, struct t2c_error *err);
+/* The storage root key, recorded: what every new authorization value is encrypted for. Errors: NOT_FOUND. */
+bool t2c_key_recorded_object(uint32_t handle, struct t2c_object **out, bool *auth, struct t2c_error *err);
 
-/* Makes the primary key of ROLE and ALG and persists it at HANDLE. */
-bool t2c_key_make_primary_at(enum t2c_role role, enum t2c_alg alg, TPM2_HANDLE handle, struct t2c_error *err);
+const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key);
+
+/* Makes a key like SPEC under the storage key at PARENT and appends its TSS2 PRIVATE KEY file to *pem. */
+bool t2c_key_make_file(
+    TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
+
+/* Makes a key like SPEC under the storage key at PARENT and persists it at HANDLE. */
+bool t2c_key_make_child_at(
+    TPM2_HANDLE parent, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
+
+/* Makes the primary key of ROLE like SPEC and persists it at HANDLE. */
+bool t2c_key_make_primary_at(
+    enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
+
+/* TPMT_PUBLIC's numbers, for keys and objects alike. */
+enum t2c_alg t2c_public_alg(const TPMT_PUBLIC *pub);
+bool t2c_public_is_pss(const TPMT_PUBLIC *pub);
+const struct t2c_hash *t2c_public_fixed_hash(const TPMT_PUBLIC *pub);
+void t2c_public_point(const TPMT_PUBLIC *pub, struct t2c_ec_point *out);
 
 #endif

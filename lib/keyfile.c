@@ -11,7 +11,6 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-#define LABEL "TSS2 PRIVATE KEY"
 #define LOADABLE "2.23.133.10.1.3"
 
 /* OpenSSL's templates want a type name. */
@@ -50,6 +49,7 @@ void t2c_keyfile_fini(struct t2c_keyfile *file)
 {
     t2c_bytes_fini(&file->pub);
     t2c_bytes_fini(&file->priv);
+    t2c_bytes_fini(&file->der);
 }
 
 static bool check(const TPMKEY *key, struct t2c_error *err)
@@ -69,25 +69,37 @@ static bool take(struct t2c_bytes *out, const ASN1_OCTET_STRING *octets, struct 
     return t2c_bytes_append(out, ASN1_STRING_get0_data(octets), (size_t)ASN1_STRING_length(octets), err);
 }
 
-bool t2c_keyfile_parse(const void *pem, size_t pem_len, struct t2c_keyfile *out, struct t2c_error *err)
+/* Appends the DER of DATA, which is that already or has it in a PEM block. */
+static bool take_der(const void *data, size_t data_len, struct t2c_bytes *out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
+    if (data_len > 0 && *(const uint8_t *)data == (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED))
+        return t2c_bytes_append(out, data, data_len, err);
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(data, (int)data_len);
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     long der_len = 0;
-    if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, NULL, LABEL, bio, t2c_no_passphrase, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_INVALID, "no PEM block \"" LABEL "\" in it");
-    const unsigned char *at = der;
+    if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, NULL, T2C_KEYFILE_LABEL, bio, t2c_no_passphrase, NULL) != 1)
+        return t2c_fail_openssl(err, T2C_INVALID, "no PEM block \"" T2C_KEYFILE_LABEL "\" in it");
+    return t2c_bytes_append(out, der, (size_t)der_len, err);
+}
+
+bool t2c_keyfile_parse(const void *data, size_t data_len, struct t2c_keyfile *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {0};
+    if (!take_der(data, data_len, &file.der, err))
+        return false;
+    const unsigned char *at = file.der.data;
     T2C_CLEANUP(tpmkey_freep)
-    TPMKEY *key = (TPMKEY *)ASN1_item_d2i(NULL, &at, der_len, ASN1_ITEM_rptr(TPMKEY));
-    if (key == NULL || at != der + der_len)
+    TPMKEY *key = (TPMKEY *)ASN1_item_d2i(NULL, &at, (long)file.der.len, ASN1_ITEM_rptr(TPMKEY));
+    if (key == NULL || at != file.der.data + file.der.len)
         return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file is damaged");
     uint64_t parent = 0;
     if (!check(key, err))
         return false;
     if (ASN1_INTEGER_get_uint64(&parent, key->parent) != 1 || parent > UINT32_MAX)
         return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file names an impossible parent");
-    T2C_CLEANUP(t2c_keyfile_fini)
-    struct t2c_keyfile file = {.parent = (uint32_t)parent, .empty_auth = key->empty_auth > 0};
+    file.parent = (uint32_t)parent;
+    file.rsa_parent = key->rsa_parent > 0;
+    file.empty_auth = key->empty_auth > 0;
     if (!take(&file.pub, key->pubkey, err) || !take(&file.priv, key->privkey, err))
         return false;
     *out = file;
@@ -104,14 +116,14 @@ bool t2c_keyfile_append(const struct t2c_keyfile *file, struct t2c_bytes *out, s
         return t2c_fail_nomem(err);
     ASN1_OBJECT_free(key->type);
     key->type = OBJ_txt2obj(LOADABLE, 1);
-    key->empty_auth = file->empty_auth ? 1 : -1;
-    key->rsa_parent = -1;
+    key->empty_auth = file->empty_auth ? 1 : 0; /* told either way, as tpm2-openssl does */
+    key->rsa_parent = file->rsa_parent ? 1 : -1;
     if (key->type == NULL || ASN1_INTEGER_set_uint64(key->parent, file->parent) != 1 ||
         ASN1_OCTET_STRING_set(key->pubkey, file->pub.data, (int)file->pub.len) != 1 ||
         ASN1_OCTET_STRING_set(key->privkey, file->priv.data, (int)file->priv.len) != 1)
         return t2c_fail_nomem(err);
     int der_len = ASN1_item_i2d((ASN1_VALUE *)key, &der, ASN1_ITEM_rptr(TPMKEY));
-    if (der_len <= 0 || PEM_write_bio(bio, LABEL, "", der, der_len) <= 0)
+    if (der_len <= 0 || PEM_write_bio(bio, T2C_KEYFILE_LABEL, "", der, der_len) <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode a TPM key file");
     return t2c_bytes_append_bio(out, bio, err);
 }

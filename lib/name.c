@@ -30,36 +30,93 @@ static bool path_of(const char *name, bool key, char *out, size_t out_len, struc
     return true;
 }
 
-static bool check_auth(const struct t2c_uri *uri, struct t2c_error *err)
+/* The first of the identity's handles that has a record, then what the TPM says. */
+static bool open_identity(
+    const struct t2c_identity *identity, bool recorded, struct t2c_key **out, struct t2c_error *err)
 {
-    return uri->auth_source[0] == '\0' ||
-        t2c_fail(err, T2C_INVALID, "auth-source: this version uses keys with empty authorization only");
+    for (size_t i = 0; recorded && i < sizeof(identity->slots) / sizeof(identity->slots[0]); i++) {
+        struct t2c_error why = {0};
+        if (identity->slots[i].handle == 0)
+            continue;
+        if (t2c_key_open_recorded(identity->slots[i].handle, identity->name, out, &why))
+            return true;
+        if (why.code != T2C_NOT_FOUND && why.code != T2C_AUTH) /* who may not read the records does without */
+            return t2c_fail_with(err, &why);
+    }
+    return t2c_identity_open(identity, out, err);
+}
+
+static bool open_handle(uint32_t handle, bool recorded, struct t2c_key **out, struct t2c_error *err)
+{
+    char label[T2C_NAME_MAX];
+    struct t2c_error why = {.code = T2C_NOT_FOUND};
+    snprintf(label, sizeof(label), "handle 0x%08x", handle);
+    if (recorded && t2c_key_open_recorded(handle, label, out, &why))
+        return true;
+    return why.code == T2C_NOT_FOUND || why.code == T2C_AUTH ? t2c_key_open_handle(handle, label, out, err)
+                                                             : t2c_fail_with(err, &why);
+}
+
+static bool open_named_file(const char *name, struct t2c_key **out, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    struct t2c_error why = {0};
+    if (!path_of(name, true, path, sizeof(path), err))
+        return false;
+    if (t2c_key_open_file(path, name, out, &why))
+        return true;
+    if (why.code == T2C_NOT_FOUND)
+        return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", name,
+            path, name);
+    return t2c_fail_with(err, &why);
+}
+
+static bool open_key(const struct t2c_uri *uri, bool recorded, struct t2c_key **out, struct t2c_error *err)
+{
+    char text[sizeof(struct t2c_uri)];
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    const struct t2c_identity *identity = t2c_identity_find(uri->name);
+    if (uri->handle == 0 && uri->file[0] == '\0' && uri->name[0] == '\0')
+        return t2c_fail(err, T2C_INVALID, "the URI names no key");
+    bool ok = uri->handle != 0 ? open_handle(uri->handle, recorded, &key, err)
+        : uri->file[0] != '\0' ? t2c_key_open_file(uri->file, uri->file, &key, err)
+        : identity != NULL     ? open_identity(identity, recorded, &key, err)
+                               : open_named_file(uri->name, &key, err);
+    if (!ok || !t2c_uri_format(uri, text, sizeof(text), err))
+        return false;
+    t2c_key_set_uri(key, text);
+    *out = T2C_STEAL(key);
+    return true;
 }
 
 bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err)
 {
-    char label[T2C_NAME_MAX];
-    char path[PATH_MAX];
-    if (!check_auth(uri, err))
-        return false;
-    if (uri->handle != 0) {
-        snprintf(label, sizeof(label), "handle 0x%08x", uri->handle);
-        return t2c_key_open_handle(uri->handle, label, out, err);
-    }
-    if (uri->file[0] != '\0')
-        return t2c_key_open_file(uri->file, uri->file, out, err);
-    const struct t2c_identity *identity = t2c_identity_find(uri->name);
-    if (identity != NULL)
-        return t2c_identity_open(identity, out, err);
-    if (uri->name[0] == '\0' || !path_of(uri->name, true, path, sizeof(path), err))
-        return uri->name[0] != '\0' ? false : t2c_fail(err, T2C_INVALID, "the URI names no key");
+    return open_key(uri, true, out, err);
+}
+
+bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err)
+{
+    struct t2c_uri uri = {0};
+    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    return open_key(&uri, false, out, err);
+}
+
+bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
-    if (t2c_key_open_file(path, uri->name, out, &why))
-        return true;
-    if (why.code == T2C_NOT_FOUND)
-        return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s",
-            uri->name, path, uri->name);
-    return t2c_fail_with(err, &why);
+    if (!t2c_name_read_key(name, &key, err))
+        return false;
+    uint32_t handle = t2c_key_handle(key), parent = key->object->parent;
+    if (handle == 0 && auth)
+        return t2c_fail(
+            err, T2C_INVALID, "%s is a key file, which says itself whether it has an authorization value", name);
+    if (handle != 0 && !t2c_key_record(handle, auth, replace, err))
+        return t2c_fail_context(err, "%s", name);
+    uint32_t salt = parent >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT ? parent : T2C_SRK_HANDLE;
+    /* Without a storage root key only keys with an authorization value lack something. */
+    return salt == handle || t2c_key_record(salt, false, replace && handle == 0, &why) ||
+        (why.code == T2C_NOT_FOUND && !auth) || t2c_fail_with(err, &why);
 }
 
 /* DER is what TCG's indices hold; older scripts stored PEM. */
@@ -105,8 +162,6 @@ bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct
 bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err)
 {
     char key_path[PATH_MAX], cert_path[PATH_MAX];
-    if (!check_auth(uri, err))
-        return false;
     if (uri->name[0] == '\0' || t2c_identity_find(uri->name) != NULL)
         return true;
     if (!path_of(uri->name, true, key_path, sizeof(key_path), err) ||
@@ -126,62 +181,84 @@ static bool make_dir_of(const char *path, mode_t mode, struct t2c_error *err)
     return t2c_file_mkdirs(dir, mode, err);
 }
 
-/* Success when PATH holds a key that fits ALG. Errors: EXISTS when it holds another, NOT_FOUND when there is none. */
+/* Success when PATH holds a key that fits SPEC. Errors: EXISTS when it holds another, NOT_FOUND when there is none. */
 static bool open_existing(
-    const char *path, const char *name, enum t2c_alg alg, struct t2c_key **out, struct t2c_error *err)
+    const char *path, const char *name, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     if (!t2c_key_open_file(path, name, &key, err))
         return false;
-    if (alg != T2C_ALG_OTHER && alg != t2c_key_alg(key))
+    if (spec->alg != T2C_ALG_OTHER && spec->alg != t2c_key_alg(key))
         return t2c_fail(err, T2C_EXISTS, "%s holds a %s key, not %s; if nothing needs it, remove the file", path,
-            t2c_alg_name(t2c_key_alg(key)), t2c_alg_name(alg));
+            t2c_alg_name(t2c_key_alg(key)), t2c_alg_name(spec->alg));
+    if (spec->decrypt && !t2c_key_can_decrypt(key))
+        return t2c_fail(
+            err, T2C_EXISTS, "%s holds a key that may not decrypt; if nothing needs it, remove the file", path);
+    if ((spec->auth != NULL && spec->auth->len > 0) != key->wants_auth)
+        return t2c_fail(err, T2C_EXISTS,
+            "%s holds a key with%s authorization value; if nothing needs it, remove the file", path,
+            key->wants_auth ? " an" : "out");
     *out = T2C_STEAL(key);
     return true;
 }
 
-static bool make_file(const char *path, enum t2c_alg alg, struct t2c_error *err)
+static bool make_file(const char *path, const struct t2c_key_spec *asked, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
-    return make_dir_of(path, 0750, err) && t2c_identity_ensure_srk(err) &&
-        t2c_key_make_file(T2C_SRK_HANDLE, alg != T2C_ALG_OTHER ? alg : T2C_ALG_EC_P256, &pem, err) &&
+    struct t2c_key_spec spec = *asked;
+    if (spec.alg == T2C_ALG_OTHER)
+        spec.alg = T2C_ALG_EC_P256;
+    return t2c_identity_ensure_srk(err) && t2c_key_make_file(T2C_SRK_HANDLE, &spec, &pem, err) &&
         t2c_file_create(path, pem.data, pem.len, &owner, err);
 }
 
 /* A key file that is there and fits is success; it is never overwritten, not even by two that create it at once. */
-static bool create_file(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
+static bool create_named_file(
+    const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
     char path[PATH_MAX];
     struct t2c_error why = {0};
     if (!path_of(name, true, path, sizeof(path), err))
         return false;
     *made = false;
-    if (open_existing(path, name, alg, out, &why))
+    if (open_existing(path, name, spec, out, &why))
         return true;
     if (why.code == T2C_NOT_FOUND) {
-        *made = make_file(path, alg, &why);
+        *made = make_dir_of(path, 0750, &why) && make_file(path, spec, &why);
         if (*made || why.code == T2C_EXISTS)
-            return open_existing(path, name, alg, out, err);
+            return open_existing(path, name, spec, out, err);
     }
     return t2c_fail_with(err, &why);
 }
 
-bool t2c_name_create_key(const char *name, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err)
+bool t2c_name_create_key(
+    const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
-    return identity != NULL ? t2c_identity_create(identity, alg, made, out, err)
-                            : create_file(name, alg, made, out, err);
+    char uri[sizeof(T2C_URI_SCHEME) + T2C_NAME_MAX];
+    if (!(identity != NULL ? t2c_identity_create(identity, spec, made, out, err)
+                           : create_named_file(name, spec, made, out, err)))
+        return false;
+    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "%s", name);
+    t2c_key_set_uri(*out, uri);
+    return true;
+}
+
+bool t2c_name_create_file(
+    const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err)
+{
+    if (access(path, F_OK) == 0)
+        return t2c_fail(err, T2C_EXISTS, "%s is there already", path);
+    return make_file(path, spec, err) && t2c_key_open_file(path, path, out, err);
 }
 
 /* Checks that the first certificate of CHAIN certifies the numbers of KEY. */
 static bool check_fits(const char *name, const STACK_OF(X509) *chain, struct t2c_error *err)
 {
-    struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *pkey = NULL;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
-    if (!t2c_name_open_key(&uri, &key, err) || !t2c_key_to_pkey(key, &pkey, err))
+    if (!t2c_name_read_key(name, &key, err) || !t2c_key_to_pkey(key, NULL, &pkey, err))
         return false;
     if (t2c_cert_fits_key(sk_X509_value(chain, 0), pkey))
         return true;

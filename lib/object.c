@@ -1,9 +1,179 @@
 /*
  * TPM objects: what TPM2_ReadPublic, CreatePrimary, Create, Load and EvictControl do, in the fewest commands.
+ *
+ * Objects that keys use are in one list, so that opening a key file twice loads it once. Those at persistent handles stay
+ * in it for the life of the process: their ESYS_TR must, because ESYS of tpm2-tss 3.2 gives the same one to all who ask for
+ * a handle. Locks: the TPM's before the list's.
  */
 #include "object.h"
 
+#include "session.h"
+#include "template.h"
+#include "tpm2cloud/alg.h"
+#include "tpm2cloud/ossl.h"
+#include <pthread.h>
+#include <string.h>
 #include <tss2/tss2_mu.h>
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct t2c_object *list;
+
+bool t2c_object_name(const TPM2B_PUBLIC *pub, TPM2B_NAME *out, struct t2c_error *err)
+{
+    const struct t2c_hash *hash = t2c_hash_of_tpm_alg(pub->publicArea.nameAlg);
+    uint8_t marshalled[sizeof(TPMT_PUBLIC)];
+    size_t len = 0;
+    if (hash == NULL ||
+        Tss2_MU_TPMT_PUBLIC_Marshal(&pub->publicArea, marshalled, sizeof(marshalled), &len) != TSS2_RC_SUCCESS)
+        return t2c_fail(err, T2C_INVALID, "a public area with an unknown nameAlg 0x%04x", pub->publicArea.nameAlg);
+    T2C_CLEANUP(t2c_md_freep) EVP_MD *md = EVP_MD_fetch(t2c_host(), hash->name, NULL);
+    if (md == NULL || EVP_Digest(marshalled, len, out->name + 2, NULL, md, NULL) != 1)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot compute a Name");
+    out->name[0] = (uint8_t)(hash->tpm_alg >> 8);
+    out->name[1] = (uint8_t)hash->tpm_alg;
+    out->size = (UINT16)(2 + hash->len);
+    return true;
+}
+
+bool t2c_object_same_name(const TPM2B_NAME *a, const TPM2B_NAME *b)
+{
+    return a->size == b->size && memcmp(a->name, b->name, a->size) == 0;
+}
+
+static bool is_like(const struct t2c_object *object, const struct t2c_object *wanted)
+{
+    return object->handle == wanted->handle && t2c_object_same_name(&object->name, &wanted->name) &&
+        object->parent == wanted->parent && object->rsa_parent == wanted->rsa_parent &&
+        object->priv.size == wanted->priv.size &&
+        memcmp(object->priv.buffer, wanted->priv.buffer, wanted->priv.size) == 0;
+}
+
+bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, struct t2c_error *err)
+{
+    struct t2c_object *made = malloc(sizeof(*made)), *found;
+    if (made == NULL)
+        return t2c_fail_nomem(err);
+    *made = *wanted;
+    if (!t2c_object_name(&made->pub, &made->name, err)) {
+        free(made);
+        return false;
+    }
+    pthread_mutex_lock(&list_lock);
+    for (found = list; found != NULL && !is_like(found, made); found = found->next)
+        ;
+    if (found != NULL)
+        free(made);
+    else {
+        found = made;
+        found->refs = 0;
+        found->tr = 0;
+        found->verified = false;
+        found->pkey = NULL;
+        found->next = list;
+        list = found;
+    }
+    found->refs++;
+    pthread_mutex_unlock(&list_lock);
+    *out = found;
+    return true;
+}
+
+void t2c_object_ref(struct t2c_object *object)
+{
+    pthread_mutex_lock(&list_lock);
+    object->refs++;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void unlink_object(const struct t2c_object *object)
+{
+    struct t2c_object **at = &list;
+    while (*at != object)
+        at = &(*at)->next;
+    *at = object->next;
+}
+
+void t2c_object_free(struct t2c_object *object)
+{
+    pthread_mutex_lock(&list_lock);
+    bool last = --object->refs == 0;
+    bool blob = object->handle == 0;
+    if (last && blob)
+        unlink_object(object);
+    pthread_mutex_unlock(&list_lock);
+    if (!last || !blob)
+        return;
+    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    if (object->tr != 0 && t2c_tpm_current(&use, object->generation))
+        Esys_FlushContext(use.esys, object->tr);
+    EVP_PKEY_free(object->pkey);
+    free(object);
+}
+
+static void flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *object)
+{
+    if (object->handle == 0 && object->tr != 0 && object->generation == generation)
+        Esys_FlushContext(esys, object->tr);
+    if (object->handle == 0)
+        object->tr = 0;
+}
+
+void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct t2c_object *object = list; object != NULL; object = object->next)
+        flush(esys, generation, object);
+    pthread_mutex_unlock(&list_lock);
+}
+
+/*
+ * After a reset, another's object may sit at the transient handle that one of ours had: none of them is to be trusted. Their
+ * ESYS_TRs stay behind until the connection ends.
+ */
+void t2c_object_forget_all(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct t2c_object *object = list; object != NULL; object = object->next) {
+        object->verified = false;
+        if (object->handle == 0)
+            object->tr = 0;
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
+/* What is left when the last user is gone. */
+void t2c_object_close(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct t2c_object *object = list, *next; object != NULL; object = next) {
+        next = object->next;
+        if (object->refs > 0)
+            continue;
+        unlink_object(object);
+        EVP_PKEY_free(object->pkey);
+        free(object);
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
+void t2c_object_before_fork(void)
+{
+    pthread_mutex_lock(&list_lock);
+}
+
+void t2c_object_after_fork(void)
+{
+    pthread_mutex_unlock(&list_lock);
+}
+
+EVP_PKEY *t2c_object_pkey(struct t2c_object *object)
+{
+    if (object->pkey == NULL)
+        t2c_object_to_pkey(&object->pub.publicArea, t2c_host(), &object->pkey);
+    return object->pkey;
+}
+
+/* ---- what sits at a handle ---- */
 
 /* ESYS reads the public area to make an ESYS_TR, and keeps it in the serialized form: no second ReadPublic is needed. */
 static bool public_of_tr(ESYS_CONTEXT *esys, ESYS_TR tr, TPM2B_PUBLIC *pub)
@@ -34,18 +204,159 @@ static bool read_public(ESYS_CONTEXT *esys, ESYS_TR tr, TPM2B_PUBLIC *pub, struc
     return true;
 }
 
-bool t2c_object_open(struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub, struct t2c_error *err)
+/* Keys that were opened when another one sat at the handle of OBJECT must notice it. */
+static void doubt_others(const struct t2c_object *object)
 {
-    ESYS_TR found = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &found);
+    pthread_mutex_lock(&list_lock);
+    for (struct t2c_object *other = list; other != NULL; other = other->next)
+        if (other->handle == object->handle && other != object)
+            other->verified = false;
+    pthread_mutex_unlock(&list_lock);
+}
+
+bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **out, struct t2c_error *err)
+{
+    struct t2c_object read = {.handle = handle}, *object = NULL;
+    ESYS_TR tr = ESYS_TR_NONE;
+    TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(
             err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
-    if (!public_of_tr(use->esys, found, pub) && !read_public(use->esys, found, pub, err))
+    if ((!public_of_tr(use->esys, tr, &read.pub) && !read_public(use->esys, tr, &read.pub, err)) ||
+        !t2c_object_get(&read, &object, err))
         return false;
-    *tr = found;
+    doubt_others(object);
+    object->tr = tr;
+    object->generation = use->generation;
+    object->verified = true;
+    *out = object;
     return true;
 }
+
+/* An ESYS_TR for an object that is known, without a TPM command: in the serialized form that ESYS reads back. */
+static bool tr_of_known(struct t2c_tpm_use *use, const struct t2c_object *object, ESYS_TR *tr)
+{
+    uint8_t blob[sizeof(TPM2B_PUBLIC) + sizeof(TPM2B_NAME) + 16];
+    size_t len = 0;
+    const uint32_t kind_key = 1;
+    return Tss2_MU_UINT32_Marshal(object->handle, blob, sizeof(blob), &len) == TSS2_RC_SUCCESS &&
+        Tss2_MU_TPM2B_NAME_Marshal(&object->name, blob, sizeof(blob), &len) == TSS2_RC_SUCCESS &&
+        Tss2_MU_UINT32_Marshal(kind_key, blob, sizeof(blob), &len) == TSS2_RC_SUCCESS &&
+        Tss2_MU_TPM2B_PUBLIC_Marshal(&object->pub, blob, sizeof(blob), &len) == TSS2_RC_SUCCESS &&
+        Esys_TR_Deserialize(use->esys, blob, len, tr) == TSS2_RC_SUCCESS;
+}
+
+static const char *name_text(const TPM2B_NAME *name, char out[2 * sizeof(name->name) + 1])
+{
+    t2c_hex(name->name, name->size, out);
+    return out;
+}
+
+bool t2c_object_confirm(
+    struct t2c_tpm_use *use, const struct t2c_object *object, const char *label, struct t2c_error *err)
+{
+    TPM2B_PUBLIC pub = {0};
+    TPM2B_NAME name = {0};
+    char known[2 * sizeof(name.name) + 1], there[2 * sizeof(name.name) + 1];
+    if (!read_public(use->esys, object->tr, &pub, err) || !t2c_object_name(&pub, &name, err))
+        return t2c_fail_context(err, "%s: handle 0x%08x", label, object->handle);
+    if (t2c_object_same_name(&name, &object->name))
+        return true;
+    return t2c_fail(err, T2C_EXISTS,
+        "%s: handle 0x%08x holds another key than the one that was known: its Name is %s, not %s; if that is meant, "
+        "record "
+        "it with: tpm2cloud key pin NAME --replace",
+        label, object->handle, name_text(&name, there), name_text(&object->name, known));
+}
+
+static ESYS_TR hierarchy_tr(TPM2_HANDLE hierarchy)
+{
+    switch (hierarchy) {
+    case TPM2_RH_OWNER:
+        return ESYS_TR_RH_OWNER;
+    case TPM2_RH_ENDORSEMENT:
+        return ESYS_TR_RH_ENDORSEMENT;
+    case TPM2_RH_NULL:
+        return ESYS_TR_RH_NULL;
+    default:
+        return ESYS_TR_NONE;
+    }
+}
+
+/* The primary storage key that a hierarchy as parent means. Spec: draft-bottomley-tpm2-keys, "parent". */
+static bool create_parent(
+    struct t2c_tpm_use *use, const struct t2c_object *child, struct t2c_transient *parent, struct t2c_error *err)
+{
+    const TPM2B_SENSITIVE_CREATE empty_auth = {0};
+    const TPM2B_DATA no_outside_info = {0};
+    const TPML_PCR_SELECTION no_pcrs = {0};
+    TPM2B_PUBLIC template = {0};
+    enum t2c_alg alg = child->rsa_parent ? T2C_ALG_RSA_2048 : T2C_ALG_EC_P256;
+    if (!t2c_template_fill(T2C_ROLE_PARENT, alg, &template, err))
+        return false;
+    TSS2_RC rc = Esys_CreatePrimary(use->esys, hierarchy_tr(child->parent), ESYS_TR_PASSWORD, ESYS_TR_NONE,
+        ESYS_TR_NONE, &empty_auth, &template, &no_outside_info, &no_pcrs, &parent->tr, NULL, NULL, NULL, NULL);
+    if (rc == TSS2_RC_SUCCESS)
+        return true;
+    parent->tr = 0;
+    return t2c_fail_tss(err, rc, "cannot make the parent, the primary key of hierarchy 0x%08x", child->parent);
+}
+
+static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent, TPM2_HANDLE parent_handle, const TPM2B_PUBLIC *pub,
+    const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
+{
+    TSS2_RC rc = Esys_Load(use->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
+    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent_handle);
+}
+
+/* One that this connection has read already costs no command. */
+static bool find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **parent, struct t2c_error *err)
+{
+    struct t2c_object *found;
+    pthread_mutex_lock(&list_lock);
+    for (found = list; found != NULL; found = found->next)
+        if (found->handle == handle && found->tr != 0 && found->generation == use->generation)
+            break;
+    if (found != NULL)
+        found->refs++;
+    pthread_mutex_unlock(&list_lock);
+    *parent = found;
+    if (found != NULL || t2c_object_read(use, handle, parent, err))
+        return true;
+    bool srk = handle == T2C_SRK_HANDLE && err != NULL && err->code == T2C_NOT_FOUND;
+    return t2c_fail_context(
+        err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
+}
+
+static bool load_blob(
+    struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_object *known, ESYS_TR *tr, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_transient_fini) struct t2c_transient primary = {use->esys, 0};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = NULL;
+    if (hierarchy_tr(object->parent) != ESYS_TR_NONE)
+        return create_parent(use, object, &primary, err) &&
+            load_under(use, primary.tr, object->parent, &object->pub, &object->priv, tr, err);
+    if (known == NULL && !find_parent(use, object->parent, &parent, err))
+        return false;
+    return t2c_object_load(use, known != NULL ? known : parent, &object->pub, &object->priv, tr, err);
+}
+
+bool t2c_object_ensure(
+    struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_object *parent, struct t2c_error *err)
+{
+    ESYS_TR tr = ESYS_TR_NONE;
+    if (object->tr != 0 && object->generation == use->generation)
+        return true;
+    if (object->handle == 0 ? !load_blob(use, object, parent, &tr, err) : !tr_of_known(use, object, &tr))
+        return object->handle == 0 ||
+            t2c_fail(err, T2C_TPM, "the key at 0x%08x cannot be described to tpm2-tss", object->handle);
+    object->tr = tr;
+    object->generation = use->generation;
+    object->verified = false;
+    return true;
+}
+
+/* ---- making ---- */
 
 bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle, struct t2c_error *err)
 {
@@ -54,19 +365,44 @@ bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle,
         use->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot persist the key at handle 0x%08x", handle);
-    Esys_TR_Close(use->esys, &persistent);
-    return true;
+    return true; /* its ESYS_TR stays: another may have got the same one */
 }
 
-bool t2c_object_make_primary(
-    struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template, TPM2_HANDLE handle, struct t2c_error *err)
+/* Sets *session up for a command that brings AUTH to the TPM; ESYS_TR_NONE when there is nothing to hide. */
+static bool hide(struct t2c_tpm_use *use, const struct t2c_object_auth *auth, TPM2B_SENSITIVE_CREATE *sensitive,
+    ESYS_TR *session, struct t2c_error *err)
 {
-    const TPM2B_SENSITIVE_CREATE empty_auth = {0};
+    *session = ESYS_TR_NONE;
+    if (auth == NULL || auth->value == NULL || auth->value->len == 0)
+        return true;
+    TPM2B_AUTH *value = &sensitive->sensitive.userAuth;
+    if (auth->value->len > sizeof(value->buffer))
+        return t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; a TPM takes %zu at most",
+            auth->value->len, sizeof(value->buffer));
+    value->size = (UINT16)auth->value->len;
+    memcpy(value->buffer, auth->value->data, auth->value->len);
+    return t2c_session_start(use, auth->salt, TPMA_SESSION_DECRYPT, session, err);
+}
+
+static void wipe(TPM2B_SENSITIVE_CREATE *sensitive)
+{
+    OPENSSL_cleanse(sensitive, sizeof(*sensitive));
+}
+
+bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
+    const struct t2c_object_auth *auth, TPM2_HANDLE handle, struct t2c_error *err)
+{
+    T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
     const TPM2B_DATA no_outside_info = {0};
     const TPML_PCR_SELECTION no_pcrs = {0};
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
-    TSS2_RC rc = Esys_CreatePrimary(use->esys, hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth,
-        template, &no_outside_info, &no_pcrs, &object.tr, NULL, NULL, NULL, NULL);
+    ESYS_TR session = ESYS_TR_NONE;
+    if (!hide(use, auth, &sensitive, &session, err))
+        return false;
+    TSS2_RC rc = Esys_CreatePrimary(use->esys, hierarchy, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
+        &no_outside_info, &no_pcrs, &object.tr, NULL, NULL, NULL, NULL);
+    if (session != ESYS_TR_NONE)
+        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
     if (rc != TSS2_RC_SUCCESS) {
         object.tr = 0;
         return t2c_fail_tss(err, rc, "cannot create a primary key in the %s hierarchy",
@@ -75,36 +411,24 @@ bool t2c_object_make_primary(
     return t2c_object_persist(use, object.tr, handle, err);
 }
 
-static bool open_parent(struct t2c_tpm_use *use, TPM2_HANDLE parent, ESYS_TR *tr, struct t2c_error *err)
+bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *template,
+    const struct t2c_object_auth *auth, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err)
 {
-    TPM2B_PUBLIC unused = {0};
-    if (t2c_object_open(use, parent, tr, &unused, err))
-        return true;
-    bool srk = parent == T2C_SRK_HANDLE && err != NULL && err->code == T2C_NOT_FOUND;
-    return t2c_fail_context(
-        err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
-}
-
-bool t2c_object_make_child(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *template,
-    TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err)
-{
-    const TPM2B_SENSITIVE_CREATE empty_auth = {0};
+    T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
     const TPM2B_DATA no_outside_info = {0};
     const TPML_PCR_SELECTION no_pcrs = {0};
-    ESYS_TR parent_tr = ESYS_TR_NONE;
-    if (!open_parent(use, parent, &parent_tr, err))
+    ESYS_TR session = ESYS_TR_NONE;
+    if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, auth, &sensitive, &session, err))
         return false;
-    TSS2_RC rc = Esys_Create(use->esys, parent_tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty_auth, template,
+    TSS2_RC rc = Esys_Create(use->esys, parent->tr, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
         &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent);
+    if (session != ESYS_TR_NONE)
+        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent->handle);
 }
 
-bool t2c_object_load(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
-    ESYS_TR *tr, struct t2c_error *err)
+bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *pub,
+    const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
 {
-    ESYS_TR parent_tr = ESYS_TR_NONE;
-    if (!open_parent(use, parent, &parent_tr, err))
-        return false;
-    TSS2_RC rc = Esys_Load(use->esys, parent_tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent);
+    return t2c_object_ensure(use, parent, NULL, err) && load_under(use, parent->tr, parent->handle, pub, priv, tr, err);
 }

@@ -1,34 +1,93 @@
 /*
- * Inside lib's TPM half: TPM objects as such: read, create, persist. Each call is made under the lock (struct t2c_tpm_use).
+ * Inside lib's TPM half: TPM objects: read, created, persisted, and those that keys use.
  */
 #ifndef TPM2CLOUD_LIB_OBJECT_H
 #define TPM2CLOUD_LIB_OBJECT_H
 
 #include "esys.h"
+#include "tpm2cloud/bytes.h"
+#include <openssl/types.h>
 
 /* Where the storage root key is. Spec: TCG TPM v2.0 Provisioning Guidance. */
 #define T2C_SRK_HANDLE 0x81000001
 
 /*
- * Reads the public area at persistent HANDLE with one TPM command. Gives: *pub and *tr, which belongs to the connection:
- * ESYS gives the same one to all who ask for this handle, so nobody closes it. Errors: NOT_FOUND when nothing sits there.
+ * An object as this process knows it. All keys that mean the same share one, so that it is loaded once. What is above the
+ * line never changes; what is below belongs to whoever holds the TPM's lock.
  */
-bool t2c_object_open(
-    struct t2c_tpm_use *use, TPM2_HANDLE handle, ESYS_TR *tr, TPM2B_PUBLIC *pub, struct t2c_error *err);
+struct t2c_object {
+    struct t2c_object *next;
+    unsigned refs;
+    TPM2B_PUBLIC pub;
+    TPM2B_NAME name;
+    TPM2_HANDLE handle; /* persistent; 0: a blob below a parent */
+    TPM2_HANDLE parent; /* of a blob: persistent, or a hierarchy, whose primary storage key is meant */
+    bool rsa_parent;    /* of a blob below a hierarchy: that key is an RSA key */
+    TPM2B_PRIVATE priv; /* of a blob */
+    /* ---- */
+    ESYS_TR tr; /* 0: none yet */
+    uint64_t generation;
+    bool verified;  /* that the private half is the one of pub, over this connection */
+    EVP_PKEY *pkey; /* pub for the host, made when it is first needed */
+};
+
+/*
+ * Gives the object that is like WANTED (its part above the line, without next, refs and name), one reference. Errors:
+ * INVALID when its Name cannot be computed. Sends no TPM command.
+ */
+bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, struct t2c_error *err);
+
+/* Reads the public area of persistent HANDLE, with one TPM command. Errors: NOT_FOUND when nothing sits there. */
+bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **out, struct t2c_error *err);
+
+void t2c_object_ref(struct t2c_object *object);
+/* Drops a reference; a blob that is loaded is flushed with the last one. */
+void t2c_object_free(struct t2c_object *object);
+T2C_DEFINE_FREEP(t2c_object_freep, struct t2c_object, t2c_object_free)
+
+/* Makes object->tr one of this connection. A blob is loaded by two TPM commands, one if PARENT (may be NULL) is known. */
+bool t2c_object_ensure(
+    struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_object *parent, struct t2c_error *err);
+
+/* Asks the TPM what sits at the object's handle. Errors: EXISTS naming both Names when it is another one. */
+bool t2c_object_confirm(
+    struct t2c_tpm_use *use, const struct t2c_object *object, const char *label, struct t2c_error *err);
+
+/* The public half as a key of the host; NULL when it cannot be made. Under the TPM's lock. */
+EVP_PKEY *t2c_object_pkey(struct t2c_object *object);
+
+/* For the connection: what is loaded is to be flushed, or is gone already. Under the TPM's lock. */
+void t2c_object_close(void);
+void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation);
+void t2c_object_forget_all(void);
+void t2c_object_before_fork(void);
+void t2c_object_after_fork(void);
+
+/* Computes the Name of PUB. */
+bool t2c_object_name(const TPM2B_PUBLIC *pub, TPM2B_NAME *out, struct t2c_error *err);
+bool t2c_object_same_name(const TPM2B_NAME *a, const TPM2B_NAME *b);
+/* Gives the public half of PUB as a key of OpenSSL's default provider in LIBCTX. */
+bool t2c_object_to_pkey(const TPMT_PUBLIC *pub, OSSL_LIB_CTX *libctx, EVP_PKEY **out);
+
+/* ---- making ---- */
+
+/* What a new object gets as authorization value, and by which known storage key it travels there encrypted. */
+struct t2c_object_auth {
+    const struct t2c_bytes *value; /* NULL or empty: none */
+    struct t2c_object *salt;
+};
 
 /* Makes the primary object of TEMPLATE under HIERARCHY (ESYS_TR_RH_...) and persists it at HANDLE. */
 bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    TPM2_HANDLE handle, struct t2c_error *err);
+    const struct t2c_object_auth *auth, TPM2_HANDLE handle, struct t2c_error *err);
 
-/*
- * Makes a child of the object at persistent PARENT, with empty auth. Gives: *pub and *priv (freed by Esys_Free).
- */
-bool t2c_object_make_child(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *template,
-    TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err);
+/* Makes a child of PARENT, persistent. Gives: *pub and *priv (freed by Esys_Free). */
+bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *template,
+    const struct t2c_object_auth *auth, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err);
 
-/* Loads a child of the object at persistent PARENT. Gives: *tr, transient. Two TPM commands. */
-bool t2c_object_load(struct t2c_tpm_use *use, TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
-    ESYS_TR *tr, struct t2c_error *err);
+/* Loads a child of PARENT. Gives: *tr, transient. */
+bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *pub,
+    const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err);
 
 /* Persists the transient object TR at HANDLE, authorized by the owner. */
 bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle, struct t2c_error *err);

@@ -1,6 +1,6 @@
 /*
  * Templates: TCG EK Credential Profile (L-1, L-2, H-x), TPM 2.0 Keys for Device Identity and Attestation (IDevID, IAK),
- * TCG Provisioning Guidance (SRK), and ours for the keys below the SRK: noDA, because the dictionary-attack lockout would let any
+ * TCG Provisioning Guidance (SRK), draft-bottomley-tpm2-keys (the parent of a key file that names only a hierarchy), and ours for the keys below the SRK: noDA, because the dictionary-attack lockout would let any
  * local process stop a device from renewing; no policy; any scheme. An RSA key may also decrypt, so that every padding can
  * be made from its raw private operation.
  */
@@ -34,6 +34,8 @@ static const struct role {
     {T2C_ROLE_EK, "an endorsement key",
         BASE | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, T2C_POLICY_EK_A, NULL},
     {T2C_ROLE_SRK, "a storage root key",
+        BASE | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, -1, NULL},
+    {T2C_ROLE_PARENT, "the parent of a key file",
         BASE | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, -1, NULL},
     {T2C_ROLE_IDEVID, "an IDevID",
         BASE | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_SIGN_ENCRYPT, T2C_POLICY_IDEVID,
@@ -75,7 +77,7 @@ enum t2c_alg t2c_template_alg(const TPMT_PUBLIC *pub)
 
 static bool is_storage(enum t2c_role role)
 {
-    return role == T2C_ROLE_EK || role == T2C_ROLE_SRK;
+    return role == T2C_ROLE_EK || role == T2C_ROLE_SRK || role == T2C_ROLE_PARENT;
 }
 
 /*
@@ -85,7 +87,7 @@ static bool is_storage(enum t2c_role role)
 static void fill_unique(TPMT_PUBLIC *pub, const struct role *role, const struct algorithm *a)
 {
     size_t name_len = role->unique != NULL ? strlen(role->unique) : 0;
-    size_t zeros = is_storage(role->role) ? (size_t)a->bits / 8 : 0;
+    size_t zeros = role->role == T2C_ROLE_EK || role->role == T2C_ROLE_SRK ? (size_t)a->bits / 8 : 0;
     if (a->type == TPM2_ALG_RSA) {
         pub->unique.rsa.size = (UINT16)(name_len + zeros);
         memcpy(pub->unique.rsa.buffer, role->unique != NULL ? role->unique : "", name_len);

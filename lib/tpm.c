@@ -4,28 +4,36 @@
  * It is opened at first use. A TCTI that failed once leaves its ESYS context unusable for good (every later call answers
  * BAD_SEQUENCE), so a broken connection is dropped and the next use opens another; likewise a child process never talks
  * over its parent's. Each connection has a generation, by which key objects know that their TPM handles are gone.
+ *
+ * fork waits until no thread is inside of the TPM, so that a child finds everything here in order, if not its own. At the
+ * end of a process what it loaded is given back, also when whoever used us never freed a key.
  */
 #include "tpm2cloud/tpm.h"
 
 #include "esys.h"
+#include "esys_crypto.h"
+#include "object.h"
 #include "tpm2cloud/conf.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 
 #define DEFAULT_TCTI "device:/dev/tpmrm0"
 #define TCTI_MAX sizeof(((struct t2c_tpm_info *)NULL)->tcti)
 
-static pthread_mutex_t tpm_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Recursive, for a TCTI that forks (tcti-cmd does) while it is opened. */
+static pthread_mutex_t tpm_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static ESYS_CONTEXT *tpm_esys;
 static TSS2_TCTI_CONTEXT *tpm_tcti;
 static pid_t tpm_pid;
 static uint64_t tpm_generation;
-static bool tpm_broken;
+static bool tpm_is_broken;
+static bool tpm_ever; /* a connection was open once: the next one is worth waiting for */
 
 void t2c_tpm_quiet(void)
 {
@@ -67,18 +75,57 @@ static bool fail_connect(struct t2c_error *err, TSS2_RC rc, const char *tcti)
 static void drop(void)
 {
     if (tpm_pid == getpid()) {
+        if (!tpm_is_broken)
+            t2c_object_flush_all(tpm_esys, tpm_generation);
         Esys_Finalize(&tpm_esys);
         Tss2_TctiLdr_Finalize(&tpm_tcti);
     }
     /* In a child process both belong to the parent and are left alone. */
     tpm_esys = NULL;
     tpm_tcti = NULL;
-    tpm_broken = false;
+    tpm_is_broken = false;
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&tpm_lock);
+    t2c_object_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    t2c_object_after_fork();
+    pthread_mutex_unlock(&tpm_lock);
+}
+
+static void after_fork_in_child(void)
+{
+    const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    t2c_object_after_fork();
+    tpm_lock = fresh; /* the child's only thread is another than the one that the lock knows as its owner */
+}
+
+static void prepare_for_fork(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* A program that is executed must not inherit the way to the TPM. */
+static void close_on_exec(void)
+{
+    TSS2_TCTI_POLL_HANDLE handles[4];
+    size_t n = sizeof(handles) / sizeof(handles[0]);
+    if (Tss2_Tcti_GetPollHandles(tpm_tcti, handles, &n) == TSS2_RC_SUCCESS)
+        for (size_t i = 0; i < n && i < sizeof(handles) / sizeof(handles[0]); i++)
+            if (handles[i].fd >= 0)
+                fcntl(handles[i].fd, F_SETFD, FD_CLOEXEC);
 }
 
 static bool open_connection(struct t2c_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char tcti[TCTI_MAX];
+    pthread_once(&once, prepare_for_fork);
     if (!choose_tcti(tcti, sizeof(tcti), err))
         return false;
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
@@ -88,32 +135,49 @@ static bool open_connection(struct t2c_error *err)
     }
     tpm_pid = getpid();
     tpm_generation++;
+    close_on_exec();
     rc = Esys_Initialize(&tpm_esys, tpm_tcti, NULL);
     if (rc == TSS2_RC_SUCCESS)
+        rc = t2c_esys_set_crypto(tpm_esys);
+    if (rc == TSS2_RC_SUCCESS) {
+        tpm_ever = true;
         return true;
+    }
     fail_connect(err, rc, tcti);
     drop();
     return false;
 }
 
-bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err)
+/* With the lock: opens the connection unless it is open and ours. */
+static bool ensure_connection(struct t2c_tpm_use *use, struct t2c_error *err)
 {
-    pthread_mutex_lock(&tpm_lock);
-    if (tpm_esys != NULL && (tpm_broken || tpm_pid != getpid()))
+    if (tpm_esys != NULL && (tpm_is_broken || tpm_pid != getpid()))
         drop();
-    if (tpm_esys == NULL && !open_connection(err)) {
-        pthread_mutex_unlock(&tpm_lock);
+    if (tpm_esys == NULL && !open_connection(err))
         return false;
-    }
     use->esys = tpm_esys;
     use->generation = tpm_generation;
     return true;
 }
 
+bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err)
+{
+    pthread_mutex_lock(&tpm_lock);
+    if (ensure_connection(use, err))
+        return true;
+    pthread_mutex_unlock(&tpm_lock);
+    return false;
+}
+
+void t2c_tpm_broken(void)
+{
+    tpm_is_broken = true;
+}
+
 bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation)
 {
     pthread_mutex_lock(&tpm_lock);
-    if (tpm_esys == NULL || tpm_broken || tpm_pid != getpid() || tpm_generation != generation) {
+    if (tpm_esys == NULL || tpm_is_broken || tpm_pid != getpid() || tpm_generation != generation) {
         pthread_mutex_unlock(&tpm_lock);
         return false;
     }
@@ -135,87 +199,91 @@ void t2c_tpm_close(void)
     pthread_mutex_lock(&tpm_lock);
     if (tpm_esys != NULL)
         drop();
+    t2c_object_close();
     pthread_mutex_unlock(&tpm_lock);
 }
 
-/* Strips the layer of a TPM behind a resource manager and the numbers of handle, session and parameter. */
-static TSS2_RC base_of(TSS2_RC rc)
+/* Runs at exit and when the module is unloaded. A thread that is inside of the TPM by then keeps what it has. */
+__attribute__((destructor)) static void give_back(void)
 {
-    TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
-    if (layer != TSS2_TPM_RC_LAYER && layer != TSS2_RESMGR_TPM_RC_LAYER)
-        return rc;
-    rc &= ~TSS2_RC_LAYER_MASK;
-    return (rc & TPM2_RC_FMT1) != 0 ? rc & (TPM2_RC_FMT1 | 0x3F) : rc;
+    if (pthread_mutex_trylock(&tpm_lock) != 0)
+        return;
+    if (tpm_esys != NULL)
+        drop();
+    pthread_mutex_unlock(&tpm_lock);
 }
 
-bool t2c_tss_is_absent(TSS2_RC rc)
-{
-    return base_of(rc) == TPM2_RC_HANDLE;
-}
+/* ---- again ---- */
 
-static const struct {
-    TSS2_RC rc;
-    enum t2c_code code;
-    const char *hint;
-} meanings[] = {
-    {TPM2_RC_LOCKOUT, T2C_LOCKOUT,
-        "the TPM is in dictionary-attack lockout: wait for it to recover, or reset it with tpm2_dictionarylockout -c"},
-    {TPM2_RC_AUTH_FAIL, T2C_AUTH, "the authorization value is wrong"},
-    {TPM2_RC_BAD_AUTH, T2C_AUTH, "the authorization value is wrong"},
-    {TPM2_RC_AUTH_UNAVAILABLE, T2C_AUTH, "the object does not accept this kind of authorization"},
-    {TPM2_RC_AUTH_MISSING, T2C_AUTH, NULL},
-    {TPM2_RC_POLICY_FAIL, T2C_AUTH, NULL},
-    {TPM2_RC_HIERARCHY, T2C_AUTH, "the hierarchy is disabled"},
-    {TPM2_RC_HANDLE, T2C_NOT_FOUND, NULL},
-    {TPM2_RC_NV_DEFINED, T2C_EXISTS, "something was put there meanwhile"},
-    {TPM2_RC_NV_UNINITIALIZED, T2C_NOT_FOUND, "it was never written"},
-    {TPM2_RC_NV_SPACE, T2C_TPM,
-        "the TPM has no room left: list what it holds with tpm2_getcap handles-persistent and handles-nv-index, and "
-        "remove what is not needed with tpm2_evictcontrol or tpm2_nvundefine"},
-    {TPM2_RC_OBJECT_MEMORY, T2C_TPM,
-        "all object slots are taken: use a resource manager (device:/dev/tpmrm0), or tpm2_flushcontext -t"},
-    {TPM2_RC_SESSION_MEMORY, T2C_TPM,
-        "all session slots are taken: use a resource manager (device:/dev/tpmrm0), or tpm2_flushcontext -l"},
-    {TPM2_RC_RETRY, T2C_RETRY, NULL},
-    {TPM2_RC_TESTING, T2C_RETRY, NULL},
-    {TPM2_RC_YIELDED, T2C_RETRY, NULL},
-    {TPM2_RC_NV_RATE, T2C_RETRY, "the TPM limits NV writes to spare its memory: try again later"},
-    {TPM2_RC_NV_UNAVAILABLE, T2C_RETRY, NULL},
-    {TPM2_RC_INITIALIZE, T2C_TPM, "the TPM was not started up: run tpm2_startup -c"},
-    {TPM2_RC_INTEGRITY, T2C_TPM,
-        "the key belongs to another TPM, or this TPM was cleared since it was made: remove its file and create it "
-        "again"},
+struct patience {
+    int waited_ms[T2C_SLOTS_FULL + 1];
+    int pause_ms;
+    int rounds; /* without waiting */
 };
 
-static bool is_transport(TSS2_RC rc)
+/* How long it is worth waiting for what passes, in milliseconds. */
+static int worth_ms(enum t2c_passing passing)
 {
-    TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
-    return layer == TSS2_TCTI_RC_LAYER || rc == TSS2_ESYS_RC_BAD_SEQUENCE;
+    switch (passing) {
+    case T2C_BUSY:
+        return 10000;
+    case T2C_STARTING:
+    case T2C_LOST:
+        return 2000;
+    case T2C_SLOTS_FULL:
+        return 500;
+    default:
+        return 0;
+    }
 }
 
-bool t2c_fail_tss(struct t2c_error *err, TSS2_RC rc, const char *format, ...)
+static bool lasts(struct patience *patience, enum t2c_passing passing)
 {
-    bool transport = is_transport(rc);
-    if (transport)
-        tpm_broken = true; /* the caller holds the lock */
-    if (err == NULL)
+    if (passing == T2C_GONE)
+        return patience->rounds++ < 4;
+    if (patience->waited_ms[passing] >= worth_ms(passing))
         return false;
-    enum t2c_code code = transport ? T2C_IO : T2C_TPM;
-    const char *hint = transport ? "the connection to the TPM is lost; the next use opens it again" : NULL;
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
-        if (meanings[i].rc == base_of(rc)) {
-            code = meanings[i].code;
-            hint = meanings[i].hint;
-        }
-    char what[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
-    va_end(args);
-    t2c_fail(err, code, "%s: %s 0x%03x (%s)%s%s", what, transport ? "transport error" : "TPM answered", rc,
-        Tss2_RC_Decode(rc), hint != NULL ? "; " : "", hint != NULL ? hint : "");
-    err->detail = rc;
-    return false;
+    patience->pause_ms = patience->pause_ms == 0 ? 10 : patience->pause_ms < 500 ? 2 * patience->pause_ms : 500;
+    patience->waited_ms[passing] += patience->pause_ms;
+    const struct timespec pause = {patience->pause_ms / 1000, (long)(patience->pause_ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+/* Whether what WHY tells passes, and what must be done for it under the lock. */
+static enum t2c_passing prepare_again(struct t2c_tpm_use *use, const struct t2c_error *why)
+{
+    enum t2c_passing passing = why->detail != 0 ? t2c_tss_passing(why->detail) : T2C_LASTING;
+    if (passing == T2C_LOST && !tpm_ever)
+        return T2C_LASTING;
+    if (passing == T2C_GONE)
+        t2c_object_forget_all();
+    if (passing == T2C_SLOTS_FULL)
+        t2c_object_flush_all(use->esys, use->generation);
+    return passing;
+}
+
+static void tell_recovery(ESYS_CONTEXT *esys, struct t2c_error *err);
+
+bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err)
+{
+    struct patience patience = {0};
+    struct t2c_error why = {0};
+    enum t2c_passing passing;
+    do {
+        struct t2c_tpm_use use = {0};
+        why = (struct t2c_error){0};
+        pthread_mutex_lock(&tpm_lock);
+        bool open = ensure_connection(&use, &why);
+        bool done = open && work(&use, arg, &why);
+        passing = done ? T2C_LASTING : open ? prepare_again(&use, &why) : tpm_ever ? T2C_LOST : T2C_LASTING;
+        if (!done && open && why.code == T2C_LOCKOUT)
+            tell_recovery(use.esys, &why);
+        pthread_mutex_unlock(&tpm_lock);
+        if (done)
+            return true;
+    } while (passing != T2C_LASTING && lasts(&patience, passing));
+    return t2c_fail_with(err, &why);
 }
 
 void t2c_transient_fini(struct t2c_transient *transient)
@@ -231,6 +299,24 @@ static bool properties(ESYS_CONTEXT *esys, uint32_t first, TPMS_CAPABILITY_DATA 
     TSS2_RC rc = Esys_GetCapability(
         esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, 64, &more, out);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot read the TPM's properties");
+}
+
+/* How long a lockout lasts, put behind ERR's text. Spec: TPM 2.0 part 1, "Dictionary Attack Protection". */
+static void tell_recovery(ESYS_CONTEXT *esys, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
+    size_t len = strlen(err->text);
+    const char *reset = "tpm2_dictionarylockout --clear-lockout ends it at once";
+    uint32_t interval_s = 0;
+    if (properties(esys, TPM2_PT_VAR, &data, NULL))
+        for (uint32_t i = 0; i < data->data.tpmProperties.count; i++)
+            if (data->data.tpmProperties.tpmProperty[i].property == TPM2_PT_LOCKOUT_INTERVAL)
+                interval_s = data->data.tpmProperties.tpmProperty[i].value;
+    if (interval_s != 0)
+        snprintf(err->text + len, sizeof(err->text) - len, "; it lets one more attempt through every %u s, and %s",
+            (unsigned)interval_s, reset);
+    else
+        snprintf(err->text + len, sizeof(err->text) - len, "; it does not recover by itself: %s", reset);
 }
 
 static void take_property(struct t2c_tpm_info *info, const TPMS_TAGGED_PROPERTY *property)

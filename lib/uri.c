@@ -3,6 +3,7 @@
  */
 #include "tpm2cloud/uri.h"
 
+#include "tpm2cloud/bytes.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +203,42 @@ bool t2c_uri_parse(const char *text, struct t2c_uri *out, struct t2c_error *err)
     if (!check(&uri, err))
         return false;
     *out = uri;
+    return true;
+}
+
+/* Appends TEXT; what would end an attribute or begin an escape is escaped. */
+static void encode(struct t2c_bytes *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = c > ' ' && c < 0x7F && strchr("%;?&", c) == NULL;
+        t2c_bytes_printf(out, NULL, plain ? "%c" : "%%%02X", c);
+    }
+}
+
+bool t2c_uri_format(const struct t2c_uri *uri, char *out, size_t out_len, struct t2c_error *err)
+{
+    static const char *const types[] = {
+        [T2C_URI_PRIVATE] = "private", [T2C_URI_PUBLIC] = "public", [T2C_URI_CERT] = "cert"};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    t2c_bytes_printf(&text, NULL, T2C_URI_SCHEME "%s", uri->name);
+    if (uri->handle != 0)
+        t2c_bytes_printf(&text, NULL, ";handle=0x%08x", uri->handle);
+    if (uri->nv != 0)
+        t2c_bytes_printf(&text, NULL, ";nv=0x%08x", uri->nv);
+    if (uri->file[0] != '\0') {
+        t2c_bytes_printf(&text, NULL, ";file=");
+        encode(&text, uri->file);
+    }
+    if (uri->type != T2C_URI_ANY)
+        t2c_bytes_printf(&text, NULL, ";type=%s", types[uri->type]);
+    if (uri->auth_source[0] != '\0') {
+        t2c_bytes_printf(&text, NULL, "?auth-source=");
+        encode(&text, uri->auth_source);
+    }
+    if (text.len >= out_len)
+        return t2c_fail(err, T2C_INVALID, "the URI of %s is too long", uri->name[0] != '\0' ? uri->name : "a key");
+    memcpy(out, text.data, text.len + 1);
     return true;
 }
 

@@ -26,16 +26,26 @@ static void wrapper_freep(WRAPPER **wrapper)
     ASN1_item_free((ASN1_VALUE *)*wrapper, ASN1_ITEM_rptr(WRAPPER));
 }
 
-bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err)
+bool t2c_wrapper_append_der(const char *uri, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(wrapper_freep) WRAPPER *wrapper = (WRAPPER *)ASN1_item_new(ASN1_ITEM_rptr(WRAPPER));
-    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    if (wrapper == NULL || bio == NULL || ASN1_STRING_set(wrapper->description, DESCRIPTION, -1) != 1 ||
+    if (wrapper == NULL || ASN1_STRING_set(wrapper->description, DESCRIPTION, -1) != 1 ||
         ASN1_STRING_set(wrapper->uri, uri, -1) != 1)
         return t2c_fail_nomem(err);
     int der_len = ASN1_item_i2d((ASN1_VALUE *)wrapper, &der, ASN1_ITEM_rptr(WRAPPER));
-    if (der_len <= 0 || PEM_write_bio(bio, T2C_WRAPPER_LABEL, "", der, der_len) <= 0)
+    if (der_len <= 0)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the wrapper of %s", uri);
+    return t2c_bytes_append(out, der, (size_t)der_len, err);
+}
+
+bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (!t2c_wrapper_append_der(uri, &der, err))
+        return false;
+    if (bio == NULL || PEM_write_bio(bio, T2C_WRAPPER_LABEL, "", der.data, (long)der.len) <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the wrapper of %s", uri);
     return t2c_bytes_append_bio(out, bio, err);
 }

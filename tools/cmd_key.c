@@ -1,8 +1,10 @@
 /*
- * tpm2cloud key create | list | show | pem
+ * tpm2cloud key create | list | show | pem | pin
  */
 #include "cmd.h"
 
+#include "tpm2cloud/auth.h"
+#include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/wrapper.h"
 #include <openssl/pem.h>
@@ -18,11 +20,7 @@ static bool parse_alg(const char *text, enum t2c_alg *out, struct t2c_error *err
 
 static bool open_key(const char *name, struct t2c_key **out, struct t2c_error *err)
 {
-    struct t2c_uri uri = {0};
-    if (!cmd_check_name(name, err))
-        return false;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return t2c_name_open_key(&uri, out, err);
+    return cmd_check_name(name, err) && t2c_name_read_key(name, out, err);
 }
 
 /* "0x81000002", or where else the key is. */
@@ -34,19 +32,61 @@ static void place_text(const struct t2c_key *key, char *out, size_t out_len)
         snprintf(out, out_len, "key file");
 }
 
+/* An authorization value is encrypted for the storage root key, which must be there and recorded by then. */
+static bool read_auth(const char *source, struct t2c_bytes *out, struct t2c_error *err)
+{
+    if (source == NULL)
+        return true;
+    if (!t2c_auth_read(source, out, err) || !t2c_identity_ensure_srk(err) || !t2c_name_pin("srk", false, false, err))
+        return false;
+    return out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source);
+}
+
+/* What the key needs of its record is decided by whether it has an authorization value; else it saves a TPM command. */
+static bool record(const char *name, bool auth, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    if (t2c_name_pin(name, auth, false, &why))
+        return true;
+    if (auth || why.code == T2C_EXISTS)
+        return t2c_fail_with(err, &why);
+    fprintf(stderr, "tpm2cloud: %s is not recorded, which costs a TPM command at each start of a program: %s\n", name,
+        why.text);
+    return true;
+}
+
 bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
 {
-    const char *name = NULL, *alg_text = NULL;
-    const struct cmd_option options[] = {{"alg", &alg_text, NULL}};
-    enum t2c_alg alg = T2C_ALG_OTHER;
+    const char *name = NULL, *alg_text = NULL, *auth_source = NULL;
+    struct t2c_key_spec spec = {.alg = T2C_ALG_OTHER};
+    const struct cmd_option options[] = {
+        {"alg", &alg_text, NULL}, {"auth", &auth_source, NULL}, {"decrypt", NULL, &spec.decrypt}};
     bool made = false;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes auth = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     char place[32];
-    if (!cmd_parse(argc, argv, options, 1, &name, 1, err) || !parse_alg(alg_text, &alg, err) ||
-        !cmd_check_name(name, err) || !t2c_name_create_key(name, alg, &made, &key, err))
+    if (!cmd_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), &name, 1, err) ||
+        !parse_alg(alg_text, &spec.alg, err) || !cmd_check_name(name, err) || !read_auth(auth_source, &auth, err))
+        return false;
+    spec.auth = &auth;
+    if (!t2c_name_create_key(name, &spec, &made, &key, err))
         return false;
     place_text(key, place, sizeof(place));
     printf("%s: %s (%s, %s)\n", name, made ? "created" : "exists", t2c_alg_name(t2c_key_alg(key)), place);
+    return record(name, auth.len > 0 && t2c_key_handle(key) != 0, err);
+}
+
+bool cmd_key_pin(int argc, char **argv, struct t2c_error *err)
+{
+    const char *name = NULL;
+    bool auth = false, replace = false;
+    const struct cmd_option options[] = {{"auth", NULL, &auth}, {"replace", NULL, &replace}};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    char name_hex[T2C_KEY_NAME_HEX_MAX];
+    if (!cmd_parse(argc, argv, options, 2, &name, 1, err) || !open_key(name, &key, err) ||
+        !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_name_pin(name, auth, replace, err))
+        return false;
+    printf("%s: recorded, its TPM Name is %s\n", name, name_hex);
     return true;
 }
 
@@ -79,18 +119,19 @@ bool cmd_key_show(int argc, char **argv, struct t2c_error *err)
     const char *name = NULL;
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = NULL;
-    char place[32], attributes[256], name_hex[160];
+    char place[32], attributes[256], name_hex[T2C_KEY_NAME_HEX_MAX];
     if (!cmd_parse(argc, argv, NULL, 0, &name, 1, err) || !open_key(name, &key, err) ||
-        !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_key_to_pkey(key, &public, err))
+        !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_key_to_pkey(key, NULL, &public, err))
         return false;
     place_text(key, place, sizeof(place));
     t2c_key_attributes(key, attributes, sizeof(attributes));
     const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
     printf("name:       %s\nalgorithm:  %s\nhandle:     %s\nattributes: %s\nsigns:      %s\nTPM Name:   %s\n", name,
         t2c_alg_name(t2c_key_alg(key)), place, attributes,
-        !t2c_key_can_sign(key) ? "nothing from outside of the TPM"
-            : fixed != NULL    ? fixed->alias
-                               : "any digest",
+        !t2c_key_can_sign(key)           ? "nothing"
+            : t2c_key_is_restricted(key) ? "what the TPM itself hashed"
+            : fixed != NULL              ? fixed->alias
+                                         : "any digest",
         name_hex);
     return PEM_write_PUBKEY(stdout, public) == 1 || t2c_fail_openssl(err, T2C_IO, "cannot write the public key");
 }

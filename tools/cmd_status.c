@@ -18,7 +18,7 @@ static void fill_key(const struct t2c_uri *uri, struct row *row)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
-    if (!t2c_name_open_key(uri, &key, &why))
+    if (!t2c_name_read_key(uri->name, &key, &why))
         snprintf(row->key, sizeof(row->key), "%s", why.code == T2C_NOT_FOUND ? "-" : "unreadable");
     else if (t2c_key_handle(key) != 0)
         snprintf(row->key, sizeof(row->key), "%s 0x%08x", t2c_alg_name(t2c_key_alg(key)), t2c_key_handle(key));

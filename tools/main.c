@@ -11,11 +11,14 @@
 #include <string.h>
 
 static const struct cmd cmds[] = {
-    {"key", "create", "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072]", "make a key in the TPM",
-        cmd_key_create},
+    {"key", "create",
+        "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072] [--decrypt] [--auth file:/PATH|env:VAR|cred:ID]",
+        "make a key in the TPM", cmd_key_create},
     {"key", "list", "", "list keys and certificates", cmd_key_list},
     {"key", "show", "NAME", "show a key and its public half", cmd_key_show},
     {"key", "pem", "NAME [--out FILE]", "write the key file that stands for a TPM key", cmd_key_pem},
+    {"key", "pin", "NAME [--auth] [--replace]", "record the key that is at the handle of NAME, for programs to expect",
+        cmd_key_pin},
     {"csr", NULL, "NAME --subject /CN=... [--san DNS:...,IP:...] [--out FILE]", "make a certificate request", cmd_csr},
     {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
     {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
@@ -28,7 +31,7 @@ static void print_usage(FILE *to)
 {
     fprintf(to, "usage: tpm2cloud NOUN [VERB] [ARGUMENTS]\n\n");
     for (size_t i = 0; i < CMDS_N; i++) {
-        char words[96];
+        char words[160];
         snprintf(words, sizeof(words), "%s%s%s %s", cmds[i].noun, cmds[i].verb != NULL ? " " : "",
             cmds[i].verb != NULL ? cmds[i].verb : "", cmds[i].arguments);
         fprintf(to, "  %s\n        %s\n", words, cmds[i].what);

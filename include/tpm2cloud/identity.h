@@ -6,7 +6,7 @@
 
 #include "tpm2cloud/key.h"
 
-enum t2c_role { T2C_ROLE_EK, T2C_ROLE_SRK, T2C_ROLE_IDEVID, T2C_ROLE_IAK, T2C_ROLE_LEAF };
+enum t2c_role { T2C_ROLE_EK, T2C_ROLE_SRK, T2C_ROLE_PARENT, T2C_ROLE_IDEVID, T2C_ROLE_IAK, T2C_ROLE_LEAF };
 
 /* Where a key of an identity may sit. A device has the first one that is there. */
 struct t2c_identity_slot {
@@ -32,12 +32,12 @@ const struct t2c_identity *t2c_identity_at(size_t i);
 bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out, struct t2c_error *err);
 
 /*
- * Makes the identity's key, with ALG or (T2C_ALG_OTHER) the default. A key that sits there already and fits is success with
+ * Makes the identity's key like SPEC. A key that sits there already and fits is success with
  * *made false. Gives: *out, the key. Errors: EXISTS when what sits there is something else, and it says what; INVALID when
- * the identity has no place for ALG.
+ * the identity has no place for the algorithm.
  */
-bool t2c_identity_create(
-    const struct t2c_identity *identity, enum t2c_alg alg, bool *made, struct t2c_key **out, struct t2c_error *err);
+bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *spec, bool *made,
+    struct t2c_key **out, struct t2c_error *err);
 
 /* Makes the storage root key unless it is there. */
 bool t2c_identity_ensure_srk(struct t2c_error *err);

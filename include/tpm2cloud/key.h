@@ -49,8 +49,7 @@ bool t2c_key_wants_auth(const struct t2c_key *key);
  * is asked only when the key is known to want one and SOURCE is empty. Without either the key stays as it is, and fails when
  * its private half is used. Sends no TPM command. Errors: INVALID, NOT_FOUND for the source; AUTH when nobody answers.
  */
-bool t2c_key_authorize(
-    struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err);
+bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err);
 
 /* ---- what is public ---- */
 
@@ -102,8 +101,7 @@ bool t2c_key_to_pkey(const struct t2c_key *key, OSSL_LIB_CTX *libctx, EVP_PKEY *
  * Appends what stands for the private half in a file: a `TSS2 PRIVATE KEY`, byte for byte as it was read, or the wrapper of
  * the key's URI. *label: of the PEM block.
  */
-bool t2c_key_private_der(
-    const struct t2c_key *key, const char **label, struct t2c_bytes *der, struct t2c_error *err);
+bool t2c_key_private_der(const struct t2c_key *key, const char **label, struct t2c_bytes *der, struct t2c_error *err);
 
 /* ---- what the private half answers ---- */
 
@@ -160,8 +158,8 @@ bool t2c_key_agree(struct t2c_key *key, const struct t2c_key *peer, struct t2c_b
 /* What to make. All zero but alg is a key of the default kind; T2C_ALG_OTHER asks for the default algorithm. */
 struct t2c_key_spec {
     enum t2c_alg alg;
-    bool decrypt;               /* EC: may agree on secrets, too (an RSA key may always decrypt unless it is a PSS key) */
-    const struct t2c_hash *pss; /* RSA: PSS signatures with this hash alone */
+    bool decrypt; /* EC: may agree on secrets, too (an RSA key may always decrypt unless it is a PSS key) */
+    const struct t2c_hash *pss;   /* RSA: PSS signatures with this hash alone */
     const struct t2c_bytes *auth; /* authorization value, NULL: empty */
 };
 

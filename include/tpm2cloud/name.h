@@ -16,6 +16,16 @@
  */
 bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err);
 
+/* Opens the key NAME as it is now in the TPM, whatever a record says. */
+bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err);
+
+/*
+ * Records what sits at the handle of NAME, and the storage key that its authorization value will be encrypted for (the
+ * parent of a key file, else the storage root key). AUTH: the key at a handle has an authorization value.
+ * Errors: EXISTS naming both Names when another key was recorded, unless REPLACE.
+ */
+bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err);
+
 /* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
 bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err);
 
@@ -30,7 +40,8 @@ bool t2c_name_create_key(
     const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err);
 
 /* Makes a key below the storage root key and writes its `TSS2 PRIVATE KEY` to PATH. Errors: EXISTS; nothing is replaced. */
-bool t2c_name_create_file(const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);
+bool t2c_name_create_file(
+    const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);
 
 /*
  * Stores CHAIN (leaf first) as the certificate of NAME, after checking that it fits the key; *where then says where.

@@ -31,6 +31,9 @@ struct t2c_uri {
 /* Errors: INVALID naming the attribute. */
 bool t2c_uri_parse(const char *text, struct t2c_uri *out, struct t2c_error *err);
 
+/* Writes URI in its normal form, which parses to the same. Errors: INVALID when OUT is too small. */
+bool t2c_uri_format(const struct t2c_uri *uri, char *out, size_t out_len, struct t2c_error *err);
+
 /* True for the URI that enumerates. */
 bool t2c_uri_is_all(const struct t2c_uri *uri);
 

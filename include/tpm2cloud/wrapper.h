@@ -14,6 +14,9 @@
 /* Appends the PEM form of URI. */
 bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err);
 
+/* Appends the DER form. */
+bool t2c_wrapper_append_der(const char *uri, struct t2c_bytes *out, struct t2c_error *err);
+
 /* Appends the URI that DER wraps, NUL-terminated by the buffer. Errors: INVALID. */
 bool t2c_wrapper_parse_der(const void *der, size_t der_len, struct t2c_bytes *uri, struct t2c_error *err);
 

@@ -1,0 +1,133 @@
+/*
+ * Making keys: under a storage key, as a file or at a handle; or as a primary key at a handle. An authorization value goes
+ * to the TPM encrypted for the storage root key that was recorded before, never in clear.
+ */
+#include "key.h"
+#include "keyfile.h"
+#include <stdio.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBLIC *out, struct t2c_error *err)
+{
+    if (!t2c_template_fill(role, spec->alg, out, err))
+        return false;
+    TPMT_PUBLIC *pub = &out->publicArea;
+    if (spec->decrypt) {
+        if (role != T2C_ROLE_LEAF || spec->pss != NULL)
+            return t2c_fail(err, T2C_INVALID, "this kind of key cannot be made to decrypt");
+        pub->objectAttributes |= TPMA_OBJECT_DECRYPT;
+    }
+    if (spec->pss != NULL) {
+        if (pub->type != TPM2_ALG_RSA || role != T2C_ROLE_LEAF)
+            return t2c_fail(err, T2C_INVALID, "PSS is a scheme of RSA keys");
+        pub->objectAttributes &= ~(TPMA_OBJECT)TPMA_OBJECT_DECRYPT;
+        pub->parameters.rsaDetail.scheme =
+            (TPMT_RSA_SCHEME){TPM2_ALG_RSAPSS, {.rsapss = {.hashAlg = spec->pss->tpm_alg}}};
+    }
+    return true;
+}
+
+/* The recorded storage root key, if AUTH is to be hidden. */
+static bool find_salt(const struct t2c_key_spec *spec, struct t2c_object **out, struct t2c_error *err)
+{
+    bool auth = false;
+    return spec->auth == NULL || spec->auth->len == 0 || t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, err) ||
+        t2c_fail_context(err, "an authorization value is encrypted for the storage root key (tpm2cloud key pin srk)");
+}
+
+static bool append_keyfile(TPM2_HANDLE parent, bool empty_auth, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
+    struct t2c_bytes *pem, struct t2c_error *err)
+{
+    uint8_t pub_blob[sizeof(*pub)], priv_blob[sizeof(*priv)];
+    size_t pub_len = 0, priv_len = 0;
+    T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {.parent = parent, .empty_auth = empty_auth};
+    if (Tss2_MU_TPM2B_PUBLIC_Marshal(pub, pub_blob, sizeof(pub_blob), &pub_len) != TSS2_RC_SUCCESS ||
+        Tss2_MU_TPM2B_PRIVATE_Marshal(priv, priv_blob, sizeof(priv_blob), &priv_len) != TSS2_RC_SUCCESS)
+        return t2c_fail(err, T2C_TPM, "the TPM made a key that cannot be encoded");
+    return t2c_bytes_append(&file.pub, pub_blob, pub_len, err) &&
+        t2c_bytes_append(&file.priv, priv_blob, priv_len, err) && t2c_keyfile_append(&file, pem, err);
+}
+
+struct making {
+    TPM2_HANDLE parent;
+    ESYS_TR hierarchy;
+    TPM2B_PUBLIC template;
+    struct t2c_object_auth auth;
+    TPM2B_PUBLIC *pub;
+    TPM2B_PRIVATE *priv;
+    TPM2_HANDLE handle;
+};
+
+static bool make_child(
+    struct t2c_tpm_use *use, struct making *making, struct t2c_object **parent, struct t2c_error *err)
+{
+    return t2c_object_read(use, making->parent, parent, err) &&
+        t2c_object_make_child(use, *parent, &making->template, &making->auth, &making->pub, &making->priv, err);
+}
+
+static bool file_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = NULL;
+    return make_child(use, arg, &parent, err);
+}
+
+bool t2c_key_make_file(
+    TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err)
+{
+    struct making making = {.parent = parent, .auth = {.value = spec->auth}};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
+    if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
+        return false;
+    making.auth.salt = salt;
+    bool ok = t2c_tpm_run(file_work, &making, err) &&
+        append_keyfile(parent, spec->auth == NULL || spec->auth->len == 0, making.pub, making.priv, pem, err);
+    Esys_Free(making.pub);
+    Esys_Free(making.priv);
+    return ok;
+}
+
+static bool child_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct making *making = arg;
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = NULL;
+    T2C_CLEANUP(t2c_transient_fini) struct t2c_transient child = {use->esys, 0};
+    bool ok = make_child(use, making, &parent, err) &&
+        t2c_object_load(use, parent, making->pub, making->priv, &child.tr, err) &&
+        t2c_object_persist(use, child.tr, making->handle, err);
+    Esys_Free(making->pub);
+    Esys_Free(making->priv);
+    making->pub = NULL;
+    making->priv = NULL;
+    return ok;
+}
+
+bool t2c_key_make_child_at(
+    TPM2_HANDLE parent, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
+{
+    struct making making = {.parent = parent, .auth = {.value = spec->auth}, .handle = handle};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
+    if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
+        return false;
+    making.auth.salt = salt;
+    return t2c_tpm_run(child_work, &making, err);
+}
+
+static bool primary_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    const struct making *making = arg;
+    return t2c_object_make_primary(use, making->hierarchy, &making->template, &making->auth, making->handle, err);
+}
+
+bool t2c_key_make_primary_at(
+    enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
+{
+    struct making making = {.auth = {.value = spec->auth},
+        .handle = handle,
+        .hierarchy = role == T2C_ROLE_SRK ? ESYS_TR_RH_OWNER : ESYS_TR_RH_ENDORSEMENT};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
+    if (!fill(role, spec, &making.template, err) || !find_salt(spec, &salt, err))
+        return false;
+    making.auth.salt = salt;
+    return t2c_tpm_run(primary_work, &making, err);
+}
