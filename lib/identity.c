@@ -108,7 +108,7 @@ static bool make(
 {
     if (identity->role != T2C_ROLE_LEAF)
         return t2c_key_make_primary_at(identity->role, spec, handle, err);
-    return t2c_identity_ensure_srk(err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, handle, err);
+    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, handle, err);
 }
 
 bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *asked, bool *made,
@@ -142,12 +142,12 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
     return true;
 }
 
-bool t2c_identity_ensure_srk(struct t2c_error *err)
+bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *srk = NULL;
-    bool made = false;
+    bool unused = false;
     const struct t2c_key_spec spec = {.alg = T2C_ALG_OTHER};
-    return t2c_identity_create(t2c_identity_find("srk"), &spec, &made, &srk, err);
+    return t2c_identity_create(t2c_identity_find("srk"), &spec, made != NULL ? made : &unused, &srk, err);
 }
 
 bool t2c_identity_among(const uint32_t *handles, size_t handles_n, uint32_t handle)

@@ -104,19 +104,15 @@ bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error 
 bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    struct t2c_error why = {0};
     if (!t2c_name_read_key(name, &key, err))
         return false;
     uint32_t handle = t2c_key_handle(key), parent = key->object->parent;
     if (handle == 0 && auth)
         return t2c_fail(
             err, T2C_INVALID, "%s is a key file, which says itself whether it has an authorization value", name);
-    if (handle != 0 && !t2c_key_record(handle, auth, replace, err))
-        return t2c_fail_context(err, "%s", name);
-    uint32_t salt = parent >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT ? parent : T2C_SRK_HANDLE;
-    /* Without a storage root key only keys with an authorization value lack something. */
-    return salt == handle || t2c_key_record(salt, false, replace && handle == 0, &why) ||
-        (why.code == T2C_NOT_FOUND && !auth) || t2c_fail_with(err, &why);
+    if (handle == 0 && parent >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT)
+        handle = parent;
+    return handle == 0 || t2c_key_record(handle, auth, replace, err) || t2c_fail_context(err, "%s", name);
 }
 
 /* DER is what TCG's indices hold; older scripts stored PEM. */
@@ -209,7 +205,7 @@ static bool make_file(const char *path, const struct t2c_key_spec *asked, struct
     struct t2c_key_spec spec = *asked;
     if (spec.alg == T2C_ALG_OTHER)
         spec.alg = T2C_ALG_EC_P256;
-    return t2c_identity_ensure_srk(err) && t2c_key_make_file(T2C_SRK_HANDLE, &spec, &pem, err) &&
+    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_file(T2C_SRK_HANDLE, &spec, &pem, err) &&
         t2c_file_create(path, pem.data, pem.len, &owner, err);
 }
 

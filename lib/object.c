@@ -302,11 +302,20 @@ static bool create_parent(
     return t2c_fail_tss(err, rc, "cannot make the parent, the primary key of hierarchy 0x%08x", child->parent);
 }
 
+static bool fail_no_parent(TPM2_HANDLE handle, struct t2c_error *err)
+{
+    return t2c_fail_context(err, "the parent key is missing%s",
+        handle == T2C_SRK_HANDLE ? "; create it with: tpm2cloud key create srk" : "");
+}
+
 static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent, TPM2_HANDLE parent_handle, const TPM2B_PUBLIC *pub,
     const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
 {
     TSS2_RC rc = Esys_Load(use->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent_handle);
+    if (rc == TSS2_RC_SUCCESS)
+        return true;
+    t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent_handle);
+    return t2c_tss_is_absent(rc) ? fail_no_parent(parent_handle, err) : false;
 }
 
 /* One that this connection has read already costs no command. */
@@ -323,9 +332,7 @@ static bool find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_
     *parent = found;
     if (found != NULL || t2c_object_read(use, handle, parent, err))
         return true;
-    bool srk = handle == T2C_SRK_HANDLE && err != NULL && err->code == T2C_NOT_FOUND;
-    return t2c_fail_context(
-        err, "the parent key is missing%s", srk ? "; create it with: tpm2cloud key create srk" : "");
+    return err != NULL && err->code == T2C_NOT_FOUND ? fail_no_parent(handle, err) : false;
 }
 
 static bool load_blob(
@@ -347,9 +354,10 @@ bool t2c_object_ensure(
     ESYS_TR tr = ESYS_TR_NONE;
     if (object->tr != 0 && object->generation == use->generation)
         return true;
-    if (object->handle == 0 ? !load_blob(use, object, parent, &tr, err) : !tr_of_known(use, object, &tr))
-        return object->handle == 0 ||
-            t2c_fail(err, T2C_TPM, "the key at 0x%08x cannot be described to tpm2-tss", object->handle);
+    if (object->handle == 0 && !load_blob(use, object, parent, &tr, err))
+        return false;
+    if (object->handle != 0 && !tr_of_known(use, object, &tr))
+        return t2c_fail(err, T2C_TPM, "the key at 0x%08x cannot be described to tpm2-tss", object->handle);
     object->tr = tr;
     object->generation = use->generation;
     object->verified = false;

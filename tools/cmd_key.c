@@ -32,27 +32,42 @@ static void place_text(const struct t2c_key *key, char *out, size_t out_len)
         snprintf(out, out_len, "key file");
 }
 
-/* An authorization value is encrypted for the storage root key, which must be there and recorded by then. */
 static bool read_auth(const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
-    if (source == NULL)
-        return true;
-    if (!t2c_auth_read(source, out, err) || !t2c_identity_ensure_srk(err) || !t2c_name_pin("srk", false, false, err))
-        return false;
-    return out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source);
+    return source == NULL ||
+        (t2c_auth_read(source, out, err) &&
+            (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source)));
 }
 
-/* What the key needs of its record is decided by whether it has an authorization value; else it saves a TPM command. */
-static bool record(const char *name, bool auth, struct t2c_error *err)
+/*
+ * Without an authorization value a record only saves a TPM command at each start of a program: that it cannot be written is
+ * told, and no more.
+ */
+static bool tell_unrecorded(const char *name, const struct t2c_error *why)
+{
+    fprintf(stderr, "tpm2cloud: %s is not recorded: %s\n", name, why->text);
+    return true;
+}
+
+/* The storage root key, which a key is made below, or which its authorization value is encrypted for. */
+static bool prepare_srk(const char *name, bool auth, struct t2c_error *err)
+{
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    struct t2c_error why = {0};
+    bool made = false;
+    if (!auth && identity != NULL && identity->role != T2C_ROLE_LEAF)
+        return true;
+    if (!t2c_identity_ensure_srk(&made, err))
+        return false;
+    return t2c_name_pin("srk", false, made, &why) || (auth ? t2c_fail_with(err, &why) : tell_unrecorded("srk", &why));
+}
+
+/* A key that was there before must be the one that was recorded. */
+static bool record(const char *name, bool auth, bool made, struct t2c_error *err)
 {
     struct t2c_error why = {0};
-    if (t2c_name_pin(name, auth, false, &why))
-        return true;
-    if (auth || why.code == T2C_EXISTS)
-        return t2c_fail_with(err, &why);
-    fprintf(stderr, "tpm2cloud: %s is not recorded, which costs a TPM command at each start of a program: %s\n", name,
-        why.text);
-    return true;
+    return t2c_name_pin(name, auth, made, &why) ||
+        (auth || why.code == T2C_EXISTS ? t2c_fail_with(err, &why) : tell_unrecorded(name, &why));
 }
 
 bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
@@ -69,11 +84,11 @@ bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
         !parse_alg(alg_text, &spec.alg, err) || !cmd_check_name(name, err) || !read_auth(auth_source, &auth, err))
         return false;
     spec.auth = &auth;
-    if (!t2c_name_create_key(name, &spec, &made, &key, err))
+    if (!prepare_srk(name, auth.len > 0, err) || !t2c_name_create_key(name, &spec, &made, &key, err))
         return false;
     place_text(key, place, sizeof(place));
     printf("%s: %s (%s, %s)\n", name, made ? "created" : "exists", t2c_alg_name(t2c_key_alg(key)), place);
-    return record(name, auth.len > 0 && t2c_key_handle(key) != 0, err);
+    return t2c_key_handle(key) == 0 || record(name, auth.len > 0, made, err);
 }
 
 bool cmd_key_pin(int argc, char **argv, struct t2c_error *err)
@@ -84,7 +99,8 @@ bool cmd_key_pin(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     char name_hex[T2C_KEY_NAME_HEX_MAX];
     if (!cmd_parse(argc, argv, options, 2, &name, 1, err) || !open_key(name, &key, err) ||
-        !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_name_pin(name, auth, replace, err))
+        !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_name_pin(name, auth, replace, err) ||
+        (auth && !t2c_name_pin("srk", false, false, err)))
         return false;
     printf("%s: recorded, its TPM Name is %s\n", name, name_hex);
     return true;

@@ -39,8 +39,8 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
 bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *spec, bool *made,
     struct t2c_key **out, struct t2c_error *err);
 
-/* Makes the storage root key unless it is there. */
-bool t2c_identity_ensure_srk(struct t2c_error *err);
+/* Makes the storage root key unless it is there; *made (may be NULL) tells. */
+bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err);
 
 /*
  * Appends the content of the certificate index that belongs to the key which is there (without a key, of the first index

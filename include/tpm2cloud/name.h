@@ -20,9 +20,8 @@ bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t
 bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err);
 
 /*
- * Records what sits at the handle of NAME, and the storage key that its authorization value will be encrypted for (the
- * parent of a key file, else the storage root key). AUTH: the key at a handle has an authorization value.
- * Errors: EXISTS naming both Names when another key was recorded, unless REPLACE.
+ * Records what sits at the handle of NAME; of a key file, what its parent is. AUTH: the key at the handle has an authorization
+ * value. Errors: EXISTS naming both Names when another key was recorded, unless REPLACE.
  */
 bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err);
 
