@@ -5,6 +5,10 @@
  *
  *     0000015d      the command code of TPM2_Sign
  *
+ * With T2C_TCTI_SIZES in the environment the line is written when the answer has come, with the bytes sent and received:
+ *
+ *     0000015d 73 91
+ *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
 #include <fcntl.h>
@@ -22,6 +26,8 @@ const TSS2_TCTI_INFO *Tss2_Tcti_Info(void);
 struct count {
     TSS2_TCTI_CONTEXT_COMMON_V2 common;
     TSS2_TCTI_CONTEXT *next;
+    uint8_t code[4]; /* of the command that waits for its answer */
+    size_t sent;
 };
 
 static TSS2_TCTI_CONTEXT *next_of(TSS2_TCTI_CONTEXT *context)
@@ -29,28 +35,54 @@ static TSS2_TCTI_CONTEXT *next_of(TSS2_TCTI_CONTEXT *context)
     return ((struct count *)context)->next;
 }
 
-static void write_line(const uint8_t *command, size_t command_len)
+static void write_line(const char *line, int len)
 {
     const char *path = getenv("T2C_TCTI_LOG");
-    int fd = path != NULL && command_len >= 10 ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
-    char line[16];
+    int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return;
-    int len = snprintf(line, sizeof(line), "%02x%02x%02x%02x\n", command[6], command[7], command[8], command[9]);
     if (write(fd, line, (size_t)len) != len)
         abort(); /* a count that is wrong must not pass for a count */
     close(fd);
 }
 
+static void write_code(const uint8_t *code)
+{
+    char line[16];
+    write_line(line, snprintf(line, sizeof(line), "%02x%02x%02x%02x\n", code[0], code[1], code[2], code[3]));
+}
+
+static void write_sizes(const struct count *count, size_t received)
+{
+    char line[64];
+    const uint8_t *code = count->code;
+    write_line(line,
+        snprintf(line, sizeof(line), "%02x%02x%02x%02x %zu %zu\n", code[0], code[1], code[2], code[3], count->sent,
+            received));
+}
+
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 {
-    write_line(command, size);
-    return Tss2_Tcti_Transmit(next_of(context), size, command);
+    struct count *count = (struct count *)context;
+    if (size >= 10 && getenv("T2C_TCTI_SIZES") == NULL)
+        write_code(command + 6);
+    else if (size >= 10) {
+        memcpy(count->code, command + 6, sizeof(count->code));
+        count->sent = size;
+    }
+    return Tss2_Tcti_Transmit(count->next, size, command);
 }
 
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
-    return Tss2_Tcti_Receive(next_of(context), size, response, timeout);
+    struct count *count = (struct count *)context;
+    TSS2_RC rc = Tss2_Tcti_Receive(count->next, size, response, timeout);
+    /* Without a buffer the caller only asks how long the answer is. */
+    if (rc == TSS2_RC_SUCCESS && response != NULL && count->sent > 0) {
+        write_sizes(count, *size);
+        count->sent = 0;
+    }
+    return rc;
 }
 
 static void finalize(TSS2_TCTI_CONTEXT *context)
