@@ -8,10 +8,13 @@
  * With T2C_TCTI_SIZES in the environment the line is written when the answer has come, with the bytes sent and received:
  *
  *     0000015d 73 91
+ * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
+ * first TIMES commands CODE of each process with RC, without asking the TPM.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +31,8 @@ struct count {
     TSS2_TCTI_CONTEXT *next;
     uint8_t code[4]; /* of the command that waits for its answer */
     size_t sent;
+    bool faulty; /* the waiting command did not reach the TPM, and is answered with fault */
+    uint32_t fault;
 };
 
 static TSS2_TCTI_CONTEXT *next_of(TSS2_TCTI_CONTEXT *context)
@@ -44,6 +49,32 @@ static void write_line(const char *line, int len)
     if (write(fd, line, (size_t)len) != len)
         abort(); /* a count that is wrong must not pass for a count */
     close(fd);
+}
+
+/* Everything that goes over the wire, as it is. */
+static void write_traffic(const uint8_t *data, size_t data_len)
+{
+    const char *path = getenv("T2C_TCTI_TRAFFIC");
+    int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0 && write(fd, data, data_len) != (ssize_t)data_len)
+        abort();
+    if (fd >= 0)
+        close(fd);
+}
+
+/* True when the TPM is to answer CODE with *rc now, of the plan in T2C_TCTI_FAULT. */
+static bool is_fault(const uint8_t *code, uint32_t *rc)
+{
+    static unsigned done;
+    const char *plan = getenv("T2C_TCTI_FAULT");
+    unsigned planned_code = 0, planned_rc = 0, times = 0;
+    uint32_t is = (uint32_t)code[0] << 24 | (uint32_t)code[1] << 16 | (uint32_t)code[2] << 8 | code[3];
+    if (plan == NULL || sscanf(plan, "%x:%x:%u", &planned_code, &planned_rc, &times) != 3 || is != planned_code ||
+        done >= times)
+        return false;
+    done++;
+    *rc = planned_rc;
+    return true;
 }
 
 static void write_code(const uint8_t *code)
@@ -70,18 +101,37 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *
         memcpy(count->code, command + 6, sizeof(count->code));
         count->sent = size;
     }
-    return Tss2_Tcti_Transmit(count->next, size, command);
+    write_traffic(command, size);
+    count->faulty = size >= 10 && is_fault(command + 6, &count->fault);
+    return count->faulty ? TSS2_RC_SUCCESS : Tss2_Tcti_Transmit(count->next, size, command);
+}
+
+/* The header of an answer, with no more than the code in it. Spec: TPM 2.0 part 1, "Response Structure". */
+static TSS2_RC answer_fault(struct count *count, size_t *size, uint8_t *response)
+{
+    const uint32_t rc = count->fault;
+    const uint8_t answer[] = {
+        0x80, 0x01, 0, 0, 0, 10, (uint8_t)(rc >> 24), (uint8_t)(rc >> 16), (uint8_t)(rc >> 8), (uint8_t)rc};
+    *size = sizeof(answer);
+    if (response != NULL) {
+        memcpy(response, answer, sizeof(answer));
+        count->faulty = false;
+    }
+    return TSS2_RC_SUCCESS;
 }
 
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
     struct count *count = (struct count *)context;
-    TSS2_RC rc = Tss2_Tcti_Receive(count->next, size, response, timeout);
+    TSS2_RC rc =
+        count->faulty ? answer_fault(count, size, response) : Tss2_Tcti_Receive(count->next, size, response, timeout);
     /* Without a buffer the caller only asks how long the answer is. */
     if (rc == TSS2_RC_SUCCESS && response != NULL && count->sent > 0) {
         write_sizes(count, *size);
         count->sent = 0;
     }
+    if (rc == TSS2_RC_SUCCESS && response != NULL)
+        write_traffic(response, *size);
     return rc;
 }
 
