@@ -64,6 +64,16 @@ static bool check(const TPMKEY *key, struct t2c_error *err)
     return true;
 }
 
+/* Below zero: handles from 0x80000000 on, in files by programs whose long has 32 bits; tpm2-openssl before 1.2 is one. */
+static bool take_parent(uint32_t *out, const ASN1_INTEGER *number, struct t2c_error *err)
+{
+    int64_t parent = 0;
+    if (ASN1_INTEGER_get_int64(&parent, number) != 1 || parent < INT32_MIN || parent > UINT32_MAX)
+        return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file names an impossible parent");
+    *out = (uint32_t)parent;
+    return true;
+}
+
 static bool take(struct t2c_bytes *out, const ASN1_OCTET_STRING *octets, struct t2c_error *err)
 {
     return t2c_bytes_append(out, ASN1_STRING_get0_data(octets), (size_t)ASN1_STRING_length(octets), err);
@@ -92,15 +102,10 @@ bool t2c_keyfile_parse(const void *data, size_t data_len, struct t2c_keyfile *ou
     TPMKEY *key = (TPMKEY *)ASN1_item_d2i(NULL, &at, (long)file.der.len, ASN1_ITEM_rptr(TPMKEY));
     if (key == NULL || at != file.der.data + file.der.len)
         return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file is damaged");
-    uint64_t parent = 0;
-    if (!check(key, err))
-        return false;
-    if (ASN1_INTEGER_get_uint64(&parent, key->parent) != 1 || parent > UINT32_MAX)
-        return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file names an impossible parent");
-    file.parent = (uint32_t)parent;
     file.rsa_parent = key->rsa_parent > 0;
     file.empty_auth = key->empty_auth > 0;
-    if (!take(&file.pub, key->pubkey, err) || !take(&file.priv, key->privkey, err))
+    if (!check(key, err) || !take_parent(&file.parent, key->parent, err) || !take(&file.pub, key->pubkey, err) ||
+        !take(&file.priv, key->privkey, err))
         return false;
     *out = file;
     file = (struct t2c_keyfile){0};
@@ -116,8 +121,9 @@ bool t2c_keyfile_append(const struct t2c_keyfile *file, struct t2c_bytes *out, s
         return t2c_fail_nomem(err);
     ASN1_OBJECT_free(key->type);
     key->type = OBJ_txt2obj(LOADABLE, 1);
-    key->empty_auth = file->empty_auth ? 1 : 0; /* told either way, as tpm2-openssl does */
-    key->rsa_parent = file->rsa_parent ? 1 : -1;
+    /* Told either way, as tpm2-openssl does; 0xff is DER's only TRUE. */
+    key->empty_auth = file->empty_auth ? 0xff : 0;
+    key->rsa_parent = file->rsa_parent ? 0xff : -1;
     if (key->type == NULL || ASN1_INTEGER_set_uint64(key->parent, file->parent) != 1 ||
         ASN1_OCTET_STRING_set(key->pubkey, file->pub.data, (int)file->pub.len) != 1 ||
         ASN1_OCTET_STRING_set(key->privkey, file->priv.data, (int)file->priv.len) != 1)

@@ -85,7 +85,7 @@ bool t2c_record_append(const struct t2c_record *from, struct t2c_bytes *out, str
         ASN1_OCTET_STRING_set(record->pub, from->pub.data, (int)from->pub.len) != 1 ||
         ASN1_OCTET_STRING_set(record->name, from->name.data, (int)from->name.len) != 1)
         return t2c_fail_nomem(err);
-    record->auth = from->auth ? 1 : 0;
+    record->auth = from->auth ? 0xff : 0; /* DER's only TRUE */
     int der_len = ASN1_item_i2d((ASN1_VALUE *)record, &der, ASN1_ITEM_rptr(RECORD));
     if (der_len <= 0 || PEM_write_bio(bio, LABEL, "", der, der_len) <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode a record");
