@@ -456,6 +456,26 @@ kill -TERM $daemon
 wait $daemon
 stop_server
 
+# A certificate of 200 years, renewed in 40 to 80: behind the end of a time_t of 32 bits.
+mv installed/dev.pem short.pem
+start_server ca --auth any --user dev:secret --lifetime 6311520000
+configure localhost ca/root.pem "$port"
+once dev
+"$ESTD" -c estd.conf 2>daemon.err &
+daemon=$!
+pids="$pids $daemon"
+seen 1 'found a certificate, notAfter 22..-.*Z, next renewal 2[01]..-.*Z$' daemon.err 5
+ok $? "a renewal behind 2038 is planned" daemon.err
+before=$(switches)
+sleep 1
+[ "$before" = "$(switches)" ]
+ok $? "and waited for in sleep"
+kill -TERM $daemon
+wait $daemon
+ok $? "until SIGTERM" daemon.err
+stop_server
+mv short.pem installed/dev.pem
+
 # ---- one bad neighbour ----
 
 openssl req -new -key dev.key -subj /CN=device-1/O=Example -out dev.csr 2>/dev/null

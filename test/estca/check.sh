@@ -174,6 +174,11 @@ ok "the serial number has 16 octets" sh -c 'openssl x509 -in dev.pem -noout -ser
 ok "the leaf chains as a TLS client" chains -purpose sslclient dev.pem
 "$ESTCA" sign ca --csr dev.der >dev2.pem
 ok "sign a DER CSR to stdout, 365 days" same "$(life dev2.pem)" 31536000
+"$ESTCA" sign ca --csr dev.csr --out long.pem --lifetime 1262304000
+start=$(field long.pem -startdate)
+year=$(echo "$start" | sed 's/ GMT$//; s/.* //')
+ok "14610 days are 40 years, and end behind a time_t of 32 bits" same "$(field long.pem -enddate)" \
+	"$(echo "$start" | sed "s/ $year GMT/ $((year + 40)) GMT/")"
 "$ESTCA" sign ca --csr dev.csr --out old.pem --not-before -7200 --lifetime 3600
 ok "sign an expired certificate" sh -c '! openssl x509 -in old.pem -noout -checkend 0'
 make_csr sub "/CN=sub" -addext "basicConstraints=critical,CA:TRUE"

@@ -9,6 +9,7 @@
 #include "own.h"
 
 #define SERIAL_BITS 127
+#define DAY_S INT64_C(86400)
 
 void issue_order_fini(struct issue_order *order)
 {
@@ -90,18 +91,23 @@ static bool set_serial(X509 *cert, struct fail *err)
     return true;
 }
 
+/* By days since 1970: a time_t may end in 2038. */
+static bool set_time(ASN1_TIME *time, int64_t at_s)
+{
+    return ASN1_TIME_adj(time, 0, (int)(at_s / DAY_S), (long)(at_s % DAY_S)) != NULL;
+}
+
 /* UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280 section 4.1.2.5): both callees choose. */
 static bool set_times(X509 *cert, const struct issue_order *order, struct fail *err)
 {
-    if (ASN1_TIME_adj(X509_getm_notBefore(cert), (time_t)order->not_before_s, 0, 0) == NULL)
+    if (!set_time(X509_getm_notBefore(cert), order->not_before_s))
         return fail_ossl(err, "notBefore %lld is no date", (long long)order->not_before_s);
     if (order->not_after != NULL) {
         if (ASN1_TIME_set_string_X509(X509_getm_notAfter(cert), order->not_after) != 1)
             return fail_ossl(err, "notAfter %s is no date: write YYYYMMDDHHMMSSZ", order->not_after);
         return true;
     }
-    int64_t until_s = order->not_before_s + order->lifetime_s;
-    if (ASN1_TIME_adj(X509_getm_notAfter(cert), (time_t)until_s, 0, 0) == NULL)
+    if (!set_time(X509_getm_notAfter(cert), order->not_before_s + order->lifetime_s))
         return fail_ossl(err, "a lifetime of %lld s ends behind the year 9999", (long long)order->lifetime_s);
     return true;
 }
