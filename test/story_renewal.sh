@@ -62,7 +62,8 @@ while [ ! -e stop ]; do
 done
 END
 (cd "$work" && exec sh reader.sh "$installed") &
-pids="$pids $!"
+reader=$!
+pids="$pids $reader"
 "$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
 estd=$!
 pids="$pids $estd"
@@ -78,6 +79,7 @@ kill $estd
 wait $estd
 check_equal "estd stops when told to" 0 $?
 touch "$work/stop"
+wait $reader # it may be writing
 check_equal "a reader saw the certificate missing, cut or mismatched" "" "$(cat "$work/misses" 2>/dev/null)"
 check "it looked often" test "$(cat "$work/looks")" -gt 50
 
