@@ -1,11 +1,13 @@
 /*
  * The provider itself: what it offers, its errors, its life. Loading it touches no TPM.
  *
- * It offers no digest, cipher, RAND or verification, imports no key and exports no private one: what is public is the
- * default provider's business, and so nothing of a peer ever reaches the TPM. Spec: provider(7), provider-base(7).
+ * It offers no digest, cipher, RAND, encryption or verification, and exports no private key: what is public is the default
+ * provider's business, and nothing of a peer ever reaches the TPM, the point of a key agreement excepted.
+ * Spec: provider(7), provider-base(7).
  */
 #include "provider.h"
 
+#include "tpm2cloud/ossl.h"
 #include "tpm2cloud/provider.h"
 #include "tpm2cloud/tpm.h"
 #include <openssl/core_names.h>
@@ -21,7 +23,7 @@ static OSSL_FUNC_provider_get_params_fn provider_get_params;
 static OSSL_FUNC_provider_query_operation_fn provider_query_operation;
 static OSSL_FUNC_provider_get_reason_strings_fn provider_get_reason_strings;
 
-/* Instances of this module in the process: the last one closes the connection to the TPM. */
+/* Instances of this module in the process: the last one closes the connection to the TPM, and the host's library context. */
 static unsigned provider_instances;
 
 static void vset_error(const struct provider *provider, uint32_t reason, const char *format, ...)
@@ -46,22 +48,12 @@ int provider_report(const struct provider *provider, const struct t2c_error *err
     return 0;
 }
 
-OSSL_LIB_CTX *provider_host(struct provider *provider)
-{
-    pthread_mutex_lock(&provider->host_lock);
-    if (provider->host == NULL)
-        provider->host = OSSL_LIB_CTX_new();
-    pthread_mutex_unlock(&provider->host_lock);
-    return provider->host;
-}
-
 int provider_give_key(struct t2c_key *key, OSSL_CALLBACK *callback, void *arg)
 {
     int type = OSSL_OBJECT_PKEY;
-    char *data_type = t2c_key_is_rsa(key) ? "RSA" : "EC";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
-        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, data_type, 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, (char *)(uintptr_t)provider_key_type(key), 0),
         OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &key, sizeof(key)),
         OSSL_PARAM_construct_end(),
     };
@@ -70,14 +62,45 @@ int provider_give_key(struct t2c_key *key, OSSL_CALLBACK *callback, void *arg)
     return taken;
 }
 
+struct callback {
+    OSSL_PASSPHRASE_CALLBACK *call;
+    void *arg;
+};
+
+static bool ask_openssl(void *arg, const char *what, struct t2c_bytes *out, struct t2c_error *err)
+{
+    const struct callback *callback = arg;
+    char answer[256];
+    size_t answer_len = 0;
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PASSPHRASE_PARAM_INFO, (char *)(uintptr_t)what, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    bool ok = callback->call(answer, sizeof(answer), &answer_len, params, callback->arg) == 1;
+    ok = ok ? t2c_bytes_append(out, answer, answer_len, err)
+            : t2c_fail(err, T2C_AUTH, "nobody gave the authorization value of %s", what);
+    OPENSSL_cleanse(answer, sizeof(answer));
+    return ok;
+}
+
+bool provider_authorize(struct t2c_key *key, const char *source, OSSL_PASSPHRASE_CALLBACK *passphrase,
+    void *passphrase_arg, struct t2c_error *err)
+{
+    struct callback callback = {passphrase, passphrase_arg};
+    const struct t2c_asker asker = {ask_openssl, &callback};
+    return t2c_key_authorize(key, source, passphrase != NULL ? &asker : NULL, err);
+}
+
 static void provider_teardown(void *context)
 {
     struct provider *provider = context;
-    OSSL_LIB_CTX_free(provider->host);
-    pthread_mutex_destroy(&provider->host_lock);
+    provider_digests_free(provider);
+    pthread_mutex_destroy(&provider->digests_lock);
     free(provider);
-    if (__atomic_sub_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL) == 0)
+    if (__atomic_sub_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL) == 0) {
         t2c_tpm_close();
+        t2c_host_close();
+    }
 }
 
 static const OSSL_PARAM *provider_gettable_params(void *context)
@@ -128,36 +151,61 @@ static const OSSL_ITEM *provider_get_reason_strings(void *context)
     return reasons;
 }
 
+#define ROW(names, properties, functions, description)       \
+    {                                                        \
+        names, PROPERTIES properties, functions, description \
+    }
+#define END                    \
+    {                          \
+        NULL, NULL, NULL, NULL \
+    }
+
+static const OSSL_ALGORITHM keymgmt[] = {
+    ROW(RSA_NAMES, "", keymgmt_rsa_functions, "RSA keys in a TPM"),
+    ROW(RSA_PSS_NAMES, "", keymgmt_rsa_pss_functions, "RSA-PSS keys in a TPM"),
+    ROW(EC_NAMES, "", keymgmt_ec_functions, "EC keys in a TPM"),
+    END,
+};
+static const OSSL_ALGORITHM signature[] = {
+    ROW(RSA_NAMES, "", signature_rsa_functions, "RSA signatures by a TPM"),
+    ROW("ECDSA", "", signature_ecdsa_functions, "ECDSA signatures by a TPM"),
+    END,
+};
+static const OSSL_ALGORITHM store[] = {
+    ROW("tpm2cloud", "", store_functions, "keys and certificates by tpm2cloud: URI"),
+    END,
+};
+/* From PEM to DER of a structure of our own, and from that to a key; and what others read of bare DER. */
+#define DECODERS(names, functions, description)                               \
+    ROW(names, ",input=der,structure=tpm2cloud-key", functions, description), \
+        ROW(names, ",input=der,structure=type-specific", functions, description)
+static const OSSL_ALGORITHM decoder[] = {
+    ROW("DER", ",input=pem", decoder_pem_functions, "PEM files that stand for TPM keys"),
+    DECODERS(RSA_NAMES, decoder_rsa_functions, "RSA key in a TPM"),
+    DECODERS(RSA_PSS_NAMES, decoder_rsa_pss_functions, "RSA-PSS key in a TPM"),
+    DECODERS(EC_NAMES, decoder_ec_functions, "EC key in a TPM"),
+    END,
+};
+
+static const struct {
+    int operation;
+    const OSSL_ALGORITHM *algorithms;
+} operations[] = {
+    {OSSL_OP_KEYMGMT, keymgmt},
+    {OSSL_OP_SIGNATURE, signature},
+    {OSSL_OP_STORE, store},
+    {OSSL_OP_DECODER, decoder},
+};
+
 /* Answered the same whether or not there is a TPM: an SSL_CTX decides once, early, what it can do. */
 static const OSSL_ALGORITHM *provider_query_operation(void *context, int operation, int *no_store)
 {
-    static const OSSL_ALGORITHM keymgmt[] = {{RSA_NAMES, PROPERTIES, keymgmt_rsa_functions, "RSA keys in a TPM"},
-        {EC_NAMES, PROPERTIES, keymgmt_ec_functions, "EC keys in a TPM"}, {NULL, NULL, NULL, NULL}};
-    static const OSSL_ALGORITHM signature[] = {
-        {RSA_NAMES, PROPERTIES, signature_rsa_functions, "RSA signatures by a TPM"},
-        {"ECDSA", PROPERTIES, signature_ecdsa_functions, "ECDSA signatures by a TPM"}, {NULL, NULL, NULL, NULL}};
-    static const OSSL_ALGORITHM store[] = {
-        {"tpm2cloud", PROPERTIES, store_functions, "keys and certificates by tpm2cloud: URI"},
-        {NULL, NULL, NULL, NULL}};
-    static const OSSL_ALGORITHM decoder[] = {
-        {"DER", PROPERTIES ",input=pem", decoder_pem_functions, "PEM file that wraps a tpm2cloud: URI"},
-        {RSA_NAMES, PROPERTIES ",input=der,structure=tpm2cloud-uri", decoder_rsa_functions, "RSA key of a wrapped URI"},
-        {EC_NAMES, PROPERTIES ",input=der,structure=tpm2cloud-uri", decoder_ec_functions, "EC key of a wrapped URI"},
-        {NULL, NULL, NULL, NULL}};
     (void)context;
     *no_store = 0;
-    switch (operation) {
-    case OSSL_OP_KEYMGMT:
-        return keymgmt;
-    case OSSL_OP_SIGNATURE:
-        return signature;
-    case OSSL_OP_STORE:
-        return store;
-    case OSSL_OP_DECODER:
-        return decoder;
-    default:
-        return NULL;
-    }
+    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+        if (operations[i].operation == operation)
+            return operations[i].algorithms;
+    return NULL;
 }
 
 static const OSSL_DISPATCH provider_functions[] = {
@@ -185,6 +233,9 @@ static void take_upcalls(struct provider *provider, const OSSL_DISPATCH *in)
         case OSSL_FUNC_BIO_READ_EX:
             provider->bio_read_ex = OSSL_FUNC_BIO_read_ex(in);
             break;
+        case OSSL_FUNC_BIO_WRITE_EX:
+            provider->bio_write_ex = OSSL_FUNC_BIO_write_ex(in);
+            break;
         case OSSL_FUNC_BIO_GETS:
             provider->bio_gets = OSSL_FUNC_BIO_gets(in);
             break;
@@ -200,7 +251,7 @@ int OSSL_provider_init(
     if (provider == NULL)
         return 0;
     provider->handle = handle;
-    pthread_mutex_init(&provider->host_lock, NULL);
+    pthread_mutex_init(&provider->digests_lock, NULL);
     take_upcalls(provider, in);
     t2c_tpm_quiet();
     __atomic_add_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL);

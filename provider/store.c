@@ -6,6 +6,7 @@
 #include "provider.h"
 
 #include "tpm2cloud/name.h"
+#include "tpm2cloud/ossl.h"
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
 #include <openssl/params.h>
@@ -104,20 +105,35 @@ static int give_data(int type, void *data, size_t data_len, OSSL_CALLBACK *callb
 static int give_public(struct store *store, const struct t2c_key *key, OSSL_CALLBACK *callback, void *arg)
 {
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *pkey = NULL;
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     struct t2c_error err = {0};
-    unsigned char *der = NULL;
-    if (!t2c_key_to_pkey(key, &pkey, &err))
+    if (!t2c_key_to_pkey(key, t2c_host(), &pkey, &err))
         return stop(store, &err);
     int der_len = i2d_PUBKEY(pkey, &der);
-    int ok = der_len > 0 && give_data(OSSL_OBJECT_PKEY, der, (size_t)der_len, callback, arg);
-    OPENSSL_free(der);
-    return ok;
+    return der_len > 0 && give_data(OSSL_OBJECT_PKEY, der, (size_t)der_len, callback, arg);
 }
 
 static int load_certs(struct store *store, OSSL_CALLBACK *callback, void *arg);
 
+/* What store_load was called with. */
+struct request {
+    OSSL_CALLBACK *callback;
+    void *arg;
+    OSSL_PASSPHRASE_CALLBACK *passphrase;
+    void *passphrase_arg;
+};
+
+static int give_private(struct store *store, struct t2c_key *taken, const struct request *request)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = taken;
+    struct t2c_error err = {0};
+    return provider_authorize(key, store->uri.auth_source, request->passphrase, request->passphrase_arg, &err)
+        ? provider_give_key(T2C_STEAL(key), request->callback, request->arg)
+        : stop(store, &err);
+}
+
 /* A name may have a certificate and no key; unless a key was asked for, that is no error. */
-static int load_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
+static int load_key(struct store *store, const struct request *request)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error err = {0};
@@ -126,9 +142,12 @@ static int load_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
         store->expect != 0 || store->uri.type != T2C_URI_ANY || (store->uri.name[0] == '\0' && store->uri.nv == 0);
     store->step = only ? AT_END : AT_CERTS;
     if (!t2c_name_open_key(&store->uri, &key, &err))
-        return err.code == T2C_NOT_FOUND && !only && load_certs(store, callback, arg) ? 1 : stop(store, &err);
+        return err.code == T2C_NOT_FOUND && !only && load_certs(store, request->callback, request->arg)
+            ? 1
+            : stop(store, &err);
     store->gave_key = true;
-    return public ? give_public(store, key, callback, arg) : provider_give_key(T2C_STEAL(key), callback, arg);
+    return public ? give_public(store, key, request->callback, request->arg)
+                  : give_private(store, T2C_STEAL(key), request);
 }
 
 static int load_certs(struct store *store, OSSL_CALLBACK *callback, void *arg)
@@ -138,13 +157,11 @@ static int load_certs(struct store *store, OSSL_CALLBACK *callback, void *arg)
         store->step = AT_END;
         return store->gave_key && err.code == T2C_NOT_FOUND ? 0 : stop(store, &err);
     }
-    unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     int der_len = i2d_X509(sk_X509_value(store->certs, (int)store->next++), &der);
     if (store->next >= (size_t)sk_X509_num(store->certs))
         store->step = AT_END;
-    int ok = der_len > 0 && give_data(OSSL_OBJECT_CERT, der, (size_t)der_len, callback, arg);
-    OPENSSL_free(der);
-    return ok;
+    return der_len > 0 && give_data(OSSL_OBJECT_CERT, der, (size_t)der_len, callback, arg);
 }
 
 static int give_name(const struct t2c_name_entry *entry, OSSL_CALLBACK *callback, void *arg)
@@ -183,8 +200,7 @@ static int store_load(
 {
     T2C_CLEANUP(provider_restore_errno) int saved_errno = errno;
     struct store *store = context;
-    (void)passphrase;
-    (void)passphrase_arg;
+    const struct request request = {callback, arg, passphrase, passphrase_arg};
     bool key = wants(store, OSSL_STORE_INFO_PKEY) || store->expect == OSSL_STORE_INFO_PUBKEY;
     bool certs =
         wants(store, OSSL_STORE_INFO_CERT) && (store->uri.type == T2C_URI_ANY || store->uri.type == T2C_URI_CERT);
@@ -194,7 +210,7 @@ static int store_load(
         store->step = AT_END;
     switch (store->step) {
     case AT_KEY:
-        return load_key(store, callback, arg);
+        return load_key(store, &request);
     case AT_CERTS:
         return load_certs(store, callback, arg);
     case AT_NAMES:
