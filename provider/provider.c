@@ -171,6 +171,10 @@ static const OSSL_ALGORITHM signature[] = {
     ROW("ECDSA", "", signature_ecdsa_functions, "ECDSA signatures by a TPM"),
     END,
 };
+static const OSSL_ALGORITHM asymcipher[] = {
+    ROW(RSA_NAMES, "", asymcipher_rsa_functions, "RSA decryption by a TPM"),
+    END,
+};
 static const OSSL_ALGORITHM store[] = {
     ROW("tpm2cloud", "", store_functions, "keys and certificates by tpm2cloud: URI"),
     END,
@@ -193,6 +197,7 @@ static const struct {
 } operations[] = {
     {OSSL_OP_KEYMGMT, keymgmt},
     {OSSL_OP_SIGNATURE, signature},
+    {OSSL_OP_ASYM_CIPHER, asymcipher},
     {OSSL_OP_STORE, store},
     {OSSL_OP_DECODER, decoder},
 };
