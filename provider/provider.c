@@ -175,6 +175,10 @@ static const OSSL_ALGORITHM asymcipher[] = {
     ROW(RSA_NAMES, "", asymcipher_rsa_functions, "RSA decryption by a TPM"),
     END,
 };
+static const OSSL_ALGORITHM keyexch[] = {
+    ROW("ECDH", "", keyexch_ecdh_functions, "ECDH by a TPM"),
+    END,
+};
 static const OSSL_ALGORITHM store[] = {
     ROW("tpm2cloud", "", store_functions, "keys and certificates by tpm2cloud: URI"),
     END,
@@ -198,6 +202,7 @@ static const struct {
     {OSSL_OP_KEYMGMT, keymgmt},
     {OSSL_OP_SIGNATURE, signature},
     {OSSL_OP_ASYM_CIPHER, asymcipher},
+    {OSSL_OP_KEYEXCH, keyexch},
     {OSSL_OP_STORE, store},
     {OSSL_OP_DECODER, decoder},
 };
