@@ -194,6 +194,17 @@ static const OSSL_ALGORITHM decoder[] = {
     DECODERS(EC_NAMES, decoder_ec_functions, "EC key in a TPM"),
     END,
 };
+#define ENCODERS(names)                                                                                                \
+    ROW(names, ",output=der,structure=SubjectPublicKeyInfo", encoder_public_der_functions, "public key"),              \
+        ROW(names, ",output=pem,structure=SubjectPublicKeyInfo", encoder_public_pem_functions, "public key"),          \
+        ROW(names, ",output=der,structure=PrivateKeyInfo", encoder_private_der_functions,                              \
+            "what stands for a TPM key"),                                                                              \
+        ROW(names, ",output=pem,structure=PrivateKeyInfo", encoder_private_pem_functions,                              \
+            "what stands for a TPM key"),                                                                              \
+        ROW(names, ",output=der,structure=type-specific", encoder_private_der_functions, "what stands for a TPM key"), \
+        ROW(names, ",output=pem,structure=type-specific", encoder_private_pem_functions, "what stands for a TPM key"), \
+        ROW(names, ",output=text", encoder_text_functions, "a TPM key for humans")
+static const OSSL_ALGORITHM encoder[] = {ENCODERS(RSA_NAMES), ENCODERS(RSA_PSS_NAMES), ENCODERS(EC_NAMES), END};
 
 static const struct {
     int operation;
@@ -205,6 +216,7 @@ static const struct {
     {OSSL_OP_KEYEXCH, keyexch},
     {OSSL_OP_STORE, store},
     {OSSL_OP_DECODER, decoder},
+    {OSSL_OP_ENCODER, encoder},
 };
 
 /* Answered the same whether or not there is a TPM: an SSL_CTX decides once, early, what it can do. */
