@@ -57,9 +57,14 @@ static bool check_supported(const struct t2c_key *key, struct t2c_error *err)
         key->label, key->object->pub.publicArea.type);
 }
 
-/* The salt of KEY: its parent, if that is at a handle, else the storage root key; as recorded. */
+/*
+ * The salt of KEY: its parent, if that is at a handle, else the storage root key; as recorded. A key at a handle must be
+ * recorded itself: nobody else vouches for what sits there.
+ */
 static bool find_salt(struct t2c_key *key, struct t2c_error *err)
 {
+    if (key->object->handle != 0 && !key->recorded)
+        return true;
     TPM2_HANDLE parent = key->object->parent;
     bool auth = false;
     struct t2c_error why = {0};
@@ -117,6 +122,7 @@ bool t2c_key_open_recorded(uint32_t handle, const char *label, struct t2c_key **
         return t2c_fail_nomem(err);
     if (!t2c_key_recorded_object(handle, &key->object, &key->wants_auth, err) || !check_supported(key, err))
         return false;
+    key->recorded = true;
     if (key->wants_auth && !find_salt(key, err))
         return false;
     *out = T2C_STEAL(key);
@@ -221,22 +227,37 @@ bool t2c_key_wants_auth(const struct t2c_key *key)
     return key->wants_auth && key->auth.len == 0;
 }
 
-bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err)
+bool t2c_key_fail_wants_auth(const struct t2c_key *key, struct t2c_error *err)
+{
+    return t2c_fail(err, T2C_AUTH,
+        "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of its URI, or by the "
+        "program's passphrase%s",
+        key->label,
+        key->object->handle != 0 && !key->wants_auth ? ", which is asked for after: tpm2cloud key pin NAME --auth" : "");
+}
+
+bool t2c_key_authorize(
+    struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err)
 {
     bool sourced = source != NULL && source[0] != '\0';
     if (!sourced && (asker == NULL || !t2c_key_wants_auth(key)))
         return true;
     t2c_bytes_clear(&key->auth);
-    if (sourced ? !t2c_auth_read(source, &key->auth, err) : !asker->ask(asker->arg, key->label, &key->auth, err))
+    if (sourced && !t2c_auth_read(source, &key->auth, err))
         return t2c_fail_context(err, "%s", key->label);
-    const size_t max = sizeof(((TPM2B_AUTH *)NULL)->buffer);
-    if (key->auth.len > max)
-        return t2c_fail(err, T2C_INVALID, "%s: an authorization value of %zu bytes; a TPM takes %zu at most",
-            key->label, key->auth.len, max);
+    if (!sourced && !asker->ask(asker->arg, key->label, &key->auth, NULL))
+        return t2c_key_fail_wants_auth(key, err);
     /* A TPM takes an authorization value without the zeros behind it. */
     while (key->auth.len > 0 && key->auth.data[key->auth.len - 1] == 0)
         key->auth.len--;
-    return key->salt != NULL || find_salt(key, err);
+    return t2c_key_check_auth(&key->auth, err) && (key->salt != NULL || find_salt(key, err));
+}
+
+bool t2c_key_check_auth(const struct t2c_bytes *auth, struct t2c_error *err)
+{
+    const size_t max = sizeof(TPMU_HA);
+    return auth->len <= max ||
+        t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; a TPM takes %zu at most", auth->len, max);
 }
 
 /* ---- what is public ---- */

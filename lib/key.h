@@ -17,12 +17,16 @@ struct t2c_key {
     struct t2c_object *object; /* of a peer: ours alone */
     bool peer;
     struct t2c_object *salt; /* the storage key that sessions are salted to; NULL: none was recorded */
+    bool recorded;
     bool wants_auth;
     struct t2c_bytes auth; /* empty: none */
 };
 
 /* Opens the key at persistent HANDLE by its record, without a TPM command. Errors: NOT_FOUND when there is no record. */
 bool t2c_key_open_recorded(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err);
+
+/* Fails for a key that wants an authorization value, saying how to give it. */
+bool t2c_key_fail_wants_auth(const struct t2c_key *key, struct t2c_error *err);
 
 /* Says by which URI the key was opened. */
 void t2c_key_set_uri(struct t2c_key *key, const char *uri);

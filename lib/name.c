@@ -112,7 +112,7 @@ bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *e
             err, T2C_INVALID, "%s is a key file, which says itself whether it has an authorization value", name);
     if (handle == 0 && parent >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT)
         handle = parent;
-    return handle == 0 || t2c_key_record(handle, auth, replace, err) || t2c_fail_context(err, "%s", name);
+    return handle == 0 || t2c_key_record(handle, auth, replace, err);
 }
 
 /* DER is what TCG's indices hold; older scripts stored PEM. */

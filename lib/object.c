@@ -384,9 +384,6 @@ static bool hide(struct t2c_tpm_use *use, const struct t2c_object_auth *auth, TP
     if (auth == NULL || auth->value == NULL || auth->value->len == 0)
         return true;
     TPM2B_AUTH *value = &sensitive->sensitive.userAuth;
-    if (auth->value->len > sizeof(value->buffer))
-        return t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; a TPM takes %zu at most",
-            auth->value->len, sizeof(value->buffer));
     value->size = (UINT16)auth->value->len;
     memcpy(value->buffer, auth->value->data, auth->value->len);
     return t2c_session_start(use, auth->salt, TPMA_SESSION_DECRYPT, session, err);

@@ -35,15 +35,10 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
         return false;
     if (key->object->handle != 0 && !key->object->verified && !t2c_object_confirm(use, key->object, key->label, &why))
         return t2c_fail_with(err, &why);
-    if (session && !t2c_object_confirm(use, key->salt, "the storage key of the session", &why))
+    if (session && key->salt != NULL && !t2c_object_confirm(use, key->salt, "the storage key of the session", &why))
         return t2c_fail_with(err, &why);
     if (err->code == T2C_AUTH && !session)
-        t2c_fail(err, T2C_AUTH,
-            "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of the URI, "
-            "or "
-            "by the program's passphrase, for which a key at a handle must be recorded with: tpm2cloud key pin NAME "
-            "--auth",
-            key->label);
+        t2c_key_fail_wants_auth(key, err);
     return false;
 }
 
@@ -89,12 +84,7 @@ bool t2c_use_check(const struct t2c_key *key, struct t2c_error *err)
 {
     if (key->peer)
         return t2c_fail(err, T2C_INVALID, "%s has no private half", key->label);
-    return !t2c_key_wants_auth(key) ||
-        t2c_fail(err, T2C_AUTH,
-            "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of the URI, "
-            "or by "
-            "the program's passphrase (-passin)",
-            key->label);
+    return !t2c_key_wants_auth(key) || t2c_key_fail_wants_auth(key, err);
 }
 
 bool t2c_use_append_padded(

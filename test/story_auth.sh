@@ -1,0 +1,133 @@
+#!/bin/sh
+# Keys with an authorization value: it comes from a file, the environment, a credential or a passphrase, and never goes over
+# the wire.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl tpm2_create
+tpm_start
+secret=0123456789abcdef
+counting="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm"
+printf '%s\n' $secret >"$work/secret"
+printf 'something else\n' >"$work/wrong"
+head -c 1000 /dev/zero >"$work/data"
+
+recorded() { # COMMAND...: with all that goes over the wire in $work/wire, and the commands in $work/commands
+    : >"$work/commands"
+    TPM2CLOUD_TCTI=$counting T2C_TCTI_TRAFFIC=$work/wire T2C_TCTI_LOG=$work/commands "$@"
+}
+names() {
+    sed -e 's/0000015d/Sign/' -e 's/00000159/RSA_Decrypt/' -e 's/00000157/Load/' -e 's/00000165/FlushContext/' \
+        -e 's/00000176/StartAuthSession/' -e 's/00000173/ReadPublic/' "$work/commands" | tr '\n' ' ' | sed 's/ $//'
+}
+not_on_wire() {
+    [ -s "$work/wire" ] && ! grep -qaF $secret "$work/wire"
+}
+sign_by() { # SOURCE NAME
+    ssl dgst -sha256 -sign "tpm2cloud:$2?auth-source=$1" -out "$work/sig" "$work/data"
+}
+
+# ---- made by us ----
+for algorithm in ec-p256 rsa-2048; do
+    operation=$([ $algorithm = ec-p256 ] && echo Sign || echo RSA_Decrypt)
+    tpm2_clear
+    rm -rf "$work/keys" "$work/wire"
+    for name in ldevid file; do
+        check "$algorithm $name: made with an authorization value" \
+            recorded "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
+        check "$algorithm $name: which is not on the wire" not_on_wire
+        check "$algorithm $name: made again" "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
+        ssl pkey -in tpm2cloud:$name -passin pass:$secret -pubout -out "$work/$name.pub"
+        rm -f "$work/wire"
+        check "$algorithm $name: signs by file" recorded sign_by "file:$work/secret" $name
+        check "$algorithm $name: the value is not on the wire" not_on_wire
+        check "$algorithm $name: openssl verifies that" openssl dgst -sha256 -verify "$work/$name.pub" \
+            -signature "$work/sig" "$work/data"
+        check_equal "$algorithm $name: the commands of a cold signature" \
+            "$([ $name = file ] && echo 'Load StartAuthSession '$operation' FlushContext' || echo 'StartAuthSession '$operation)" "$(names)"
+        SECRET=$secret
+        export SECRET
+        check "$algorithm $name: signs by environment" sign_by env:SECRET $name
+        check_fails "$algorithm $name: no such variable" "auth-source: the environment has no NOTHING" sign_by env:NOTHING $name
+        CREDENTIALS_DIRECTORY=$work
+        export CREDENTIALS_DIRECTORY
+        check "$algorithm $name: signs by credential" sign_by cred:secret $name
+        check_fails "$algorithm $name: no such credential" "$work/nothing: No such file" sign_by cred:nothing $name
+        unset CREDENTIALS_DIRECTORY
+        check_fails "$algorithm $name: no credentials" 'since $CREDENTIALS_DIRECTORY is not set' sign_by cred:secret $name
+        check "$algorithm $name: signs by passphrase" ssl dgst -sha256 -sign tpm2cloud:$name -passin pass:$secret \
+            -out "$work/sig" "$work/data"
+        "$T2C" key pem $name --out "$work/$name.pem"
+        check "$algorithm $name: signs by passphrase, as a PEM file" ssl dgst -sha256 -sign "$work/$name.pem" \
+            -passin pass:$secret -out "$work/sig" "$work/data"
+        check "$algorithm $name: openssl verifies that" openssl dgst -sha256 -verify "$work/$name.pub" \
+            -signature "$work/sig" "$work/data"
+        check_fails "$algorithm $name: a wrong value" "the authorization value is wrong" sign_by "file:$work/wrong" $name
+        check_fails "$algorithm $name: a wrong passphrase" "the authorization value is wrong" \
+            ssl dgst -sha256 -sign tpm2cloud:$name -passin pass:wrong -out "$work/sig" "$work/data"
+        check_fails "$algorithm $name: none where it is known to want one" "wants an authorization value" \
+            "$T2C" csr $name --subject /CN=x
+        check "$algorithm $name: a request" "$T2C" csr $name --subject /CN=x --auth "file:$work/secret" --out "$work/csr"
+        check "$algorithm $name: openssl verifies it" openssl req -in "$work/csr" -noout -verify
+        tpm_clean "$algorithm $name"
+    done
+    check "$algorithm: the TPM's key file without passphrase in it" sh -c "! grep -q $secret '$work/keys/file.pem'"
+done
+
+# ---- by the neighbours ----
+tpm2_clear
+rm -rf "$work/keys" "$work/wire"
+"$T2C" key create srk >/dev/null
+tpm2_create -Q -C 0x81000001 -G ecc:ecdsa-sha256 -p $secret -u "$work/k.pub" -r "$work/k.priv" \
+    -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda'
+tpm2_load -Q -C 0x81000001 -u "$work/k.pub" -r "$work/k.priv" -c "$work/k.ctx"
+tpm2_flushcontext -t
+tpm2_evictcontrol -Q -C o -c "$work/k.ctx" 0x81000002
+tpm2_flushcontext -t
+check_fails "a key at a handle that was never recorded" "record it with: tpm2cloud key pin" sign_by "file:$work/secret" ldevid
+check_fails "and that nobody said to have one" "wants an authorization value" \
+    ssl dgst -sha256 -sign tpm2cloud:ldevid -out "$work/sig" "$work/data"
+rm -f "$work/keys/81000001.record"
+check_fails "nor its storage root" "record it with: tpm2cloud key pin" sign_by "file:$work/secret" ldevid
+check "key pin --auth records both" "$T2C" key pin ldevid --auth
+check "then it signs" recorded sign_by "file:$work/secret" ldevid
+check_equal "with two commands" "StartAuthSession Sign" "$(names)"
+check "and its value is not on the wire" not_on_wire
+tpm2_readpublic -Q -c 0x81000002 -f pem -o "$work/k.pem"
+check "openssl verifies" openssl dgst -sha256 -verify "$work/k.pem" -signature "$work/sig" "$work/data"
+rm -f "$work/wire"
+recorded tpm2_create -Q -T "$counting" -C 0x81000001 -p $secret -u "$work/c.pub" -r "$work/c.priv" >/dev/null
+tpm2_flushcontext -l # which tpm2-tools leave behind here, and below
+check_fails "a value that goes in clear would be seen there" "" not_on_wire
+
+tpm2_encodeobject -C 0x81000001 -u "$work/k.pub" -r "$work/k.priv" -o "$work/keys/theirs.pem" >/dev/null
+tpm2_flushcontext -l
+check "a key file of tpm2-tools that says that it wants a value" \
+    ssl dgst -sha256 -sign tpm2cloud:theirs -passin pass:$secret -out "$work/sig" "$work/data"
+check "openssl verifies that too" openssl dgst -sha256 -verify "$work/k.pem" -signature "$work/sig" "$work/data"
+tpm2_encodeobject -C 0x81000001 -u "$work/k.pub" -r "$work/k.priv" -p -o "$work/keys/theirs.pem" >/dev/null
+tpm2_flushcontext -l
+check "one that says that it wants none" sign_by "file:$work/secret" theirs
+check_fails "which is not asked for then" "theirs wants an authorization value: give it as ?auth-source=" \
+    ssl dgst -sha256 -sign tpm2cloud:theirs -passin pass:$secret -out "$work/sig2" "$work/data"
+tpm_clean "keys of the neighbours"
+
+# The storage root that sits there is another than the one that was recorded: nothing is encrypted for it.
+tpm2_evictcontrol -Q -C o -c 0x81000001
+tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx"
+tpm2_flushcontext -t
+tpm2_evictcontrol -Q -C o -c "$work/other.ctx" 0x81000001
+tpm2_flushcontext -t
+check_fails "another storage root" "the storage key of the session: handle 0x81000001 holds another key" \
+    sign_by "file:$work/secret" ldevid
+tpm_clean "refusals"; cp -r "$work" /tmp/authwork
+
+# ---- mistakes ----
+check_fails "no file" "/dev/null is no regular file" "$T2C" key create x --auth file:/dev/null
+: >"$work/nothing"
+check_fails "an empty file" "the authorization value is empty" "$T2C" key create x --auth "file:$work/nothing"
+check_fails "no such file" "$work/none: No such file" "$T2C" key create x --auth "file:$work/none"
+check_fails "no such kind" 'use file:/path, env:NAME or cred:NAME' "$T2C" key create x --auth $secret
+head -c 100 /dev/zero | tr '\0' x >"$work/long"
+check_fails "a long one" "a TPM takes 64 at most" "$T2C" key create x --auth "file:$work/long"
+check_equal "none of them made a key" "" "$(ls "$work/keys" | grep '^x')"
+finish

@@ -101,12 +101,18 @@ void cmd_close(void)
     cmd_libctx = NULL;
 }
 
-bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err)
+bool cmd_load_key(const char *name, const char *auth, EVP_PKEY **out, struct t2c_error *err)
 {
-    char uri[sizeof(T2C_URI_SCHEME "//") + T2C_NAME_MAX];
-    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "//%s", name); /* "//": a file of that name must not be taken */
+    char text[sizeof(struct t2c_uri)], uri[sizeof(text) + 2];
+    struct t2c_uri parts = {0};
     if (!cmd_check_name(name, err) || !open_libctx(err))
         return false;
+    snprintf(parts.name, sizeof(parts.name), "%s", name);
+    snprintf(parts.auth_source, sizeof(parts.auth_source), "%s", auth != NULL ? auth : "");
+    if (!t2c_uri_format(&parts, text, sizeof(text), err))
+        return false;
+    /* "//": a file of that name must not be taken. */
+    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "//%s", text + strlen(T2C_URI_SCHEME));
     OSSL_STORE_CTX *store = OSSL_STORE_open_ex(uri, cmd_libctx, NULL, NULL, NULL, NULL, NULL, NULL);
     OSSL_STORE_INFO *info = NULL;
     if (store != NULL && OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY) == 1)

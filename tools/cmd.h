@@ -41,8 +41,11 @@ bool cmd_fail_usage(struct t2c_error *err, const char *format, ...) __attribute_
 /* Checks a NAME of the command line. */
 bool cmd_check_name(const char *name, struct t2c_error *err);
 
-/* Opens the private key of NAME through the provider, in a library context of this command alone. */
-bool cmd_load_key(const char *name, EVP_PKEY **out, struct t2c_error *err);
+/*
+ * Opens the private key of NAME through the provider, in a library context of this command alone. AUTH: the source of its
+ * authorization value, or NULL.
+ */
+bool cmd_load_key(const char *name, const char *auth, EVP_PKEY **out, struct t2c_error *err);
 
 /* Writes TEXT to PATH (a file is replaced atomically, a device written to), or to stdout when PATH is NULL or "-". */
 bool cmd_write(const char *path, const struct t2c_bytes *text, struct t2c_error *err);

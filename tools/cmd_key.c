@@ -35,7 +35,7 @@ static void place_text(const struct t2c_key *key, char *out, size_t out_len)
 static bool read_auth(const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
     return source == NULL ||
-        (t2c_auth_read(source, out, err) &&
+        (t2c_auth_read(source, out, err) && t2c_key_check_auth(out, err) &&
             (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source)));
 }
 

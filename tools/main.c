@@ -19,7 +19,7 @@ static const struct cmd cmds[] = {
     {"key", "pem", "NAME [--out FILE]", "write the key file that stands for a TPM key", cmd_key_pem},
     {"key", "pin", "NAME [--auth] [--replace]", "record the key that is at the handle of NAME, for programs to expect",
         cmd_key_pin},
-    {"csr", NULL, "NAME --subject /CN=... [--san DNS:...,IP:...] [--out FILE]", "make a certificate request", cmd_csr},
+    {"csr", NULL, "NAME --subject /CN=... [--san DNS:...,IP:...] [--auth file:/PATH|env:VAR|cred:ID] [--out FILE]", "make a certificate request", cmd_csr},
     {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
     {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
     {"status", NULL, "", "show the TPM, its identities and their certificates", cmd_status},

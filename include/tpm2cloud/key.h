@@ -41,6 +41,9 @@ struct t2c_asker {
     void *arg;
 };
 
+/* Fails (INVALID) for an authorization value that no TPM takes. */
+bool t2c_key_check_auth(const struct t2c_bytes *auth, struct t2c_error *err);
+
 /* True when the key is known to want an authorization value that it was not given yet. */
 bool t2c_key_wants_auth(const struct t2c_key *key);
 
