@@ -66,16 +66,31 @@ static bool fill_pss(
     return true;
 }
 
+/* OpenSSL 3.0 has the numbers of ECDSA with SHA-3, but no table that leads to them. */
+static int signature_nid(int digest_nid, bool ecdsa)
+{
+    static const int sha3[][2] = {{NID_sha3_224, NID_ecdsa_with_SHA3_224}, {NID_sha3_256, NID_ecdsa_with_SHA3_256},
+        {NID_sha3_384, NID_ecdsa_with_SHA3_384}, {NID_sha3_512, NID_ecdsa_with_SHA3_512}};
+    int nid = NID_undef;
+    if (OBJ_find_sigid_by_algs(&nid, digest_nid, ecdsa ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption) == 1)
+        return nid;
+    for (size_t i = 0; ecdsa && i < sizeof(sha3) / sizeof(sha3[0]); i++)
+        if (sha3[i][0] == digest_nid)
+            return sha3[i][1];
+    return NID_undef;
+}
+
 static bool fill(
     X509_ALGOR *algorithm, const struct t2c_key *key, const struct t2c_sign_how *how, struct t2c_error *err)
 {
-    int nid = NID_undef, digest_nid = EVP_MD_get_type(how->md);
+    int digest_nid = EVP_MD_get_type(how->md);
     bool ecdsa = how->scheme == T2C_SCHEME_ECDSA;
     if (how->scheme == T2C_SCHEME_NONE || digest_nid == NID_undef)
         return t2c_fail(err, T2C_INVALID, "there is no algorithm identifier for such signatures");
     if (how->scheme == T2C_SCHEME_PSS)
         return fill_pss(algorithm, key, how, err);
-    if (OBJ_find_sigid_by_algs(&nid, digest_nid, ecdsa ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption) != 1)
+    int nid = signature_nid(digest_nid, ecdsa);
+    if (nid == NID_undef)
         return t2c_fail(err, T2C_INVALID, "there is no algorithm identifier for %s with %s", EVP_MD_get0_name(how->md),
             ecdsa ? "ECDSA" : "RSA");
     return X509_ALGOR_set0(algorithm, OBJ_nid2obj(nid), ecdsa ? V_ASN1_UNDEF : V_ASN1_NULL, NULL) == 1 ||
