@@ -14,7 +14,7 @@ ESTD=$BUILD/estd/estd ESTCA=$BUILD/estca
 PATH=$PATH:/usr/sbin:/sbin
 # A module that was built with sanitizers wants their library before the program that loads it starts.
 PRELOAD=
-if grep -q '^INSTRUMENT = .*-fsanitize' "$BUILD/Makefile" 2>/dev/null; then
+if grep -q '^INSTRUMENT = .*-fsanitize=address' "$BUILD/Makefile" 2>/dev/null; then
     PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 fi
 checks=0 failures=0 pids=

@@ -2,8 +2,12 @@
  * Key objects as programs use them: several of one key, copies, contexts that are duplicated in mid-stream, comparisons.
  * Every signature is verified by OpenSSL's default provider.
  *
- *     objects NAME-OF-TEST URI CERT-FILE
+ *     objects [--builtin] NAME-OF-TEST URI CERT-FILE
+ *
+ * With --builtin it carries the provider within itself, so that an instrument needs no preloading, and sees all of it.
  */
+#include "tpm2cloud/provider.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -18,6 +22,7 @@
 
 static const char *uri;
 static EVP_PKEY *certified;
+static bool builtin;
 
 static EVP_PKEY *load(int expect)
 {
@@ -53,6 +58,8 @@ static bool signs(EVP_PKEY *key)
     bool ok = key != NULL && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
         EVP_DigestSignUpdate(ctx, "data", 4) == 1 && finish(ctx, "data");
     EVP_MD_CTX_free(ctx);
+    if (!ok)
+        ERR_print_errors_fp(stderr); /* the queue is the thread's own */
     return ok;
 }
 
@@ -109,18 +116,49 @@ static void *sign_often(void *arg)
     return NULL;
 }
 
-static bool threads(void)
+static bool in_threads(int n, void *(*work)(void *))
 {
     pthread_t ids[8];
     long bad[8] = {0}, sum = 0;
-    for (int i = 0; i < 8; i++)
-        if (pthread_create(&ids[i], NULL, sign_often, &bad[i]) != 0)
+    for (int i = 0; i < n; i++)
+        if (pthread_create(&ids[i], NULL, work, &bad[i]) != 0)
             return false;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < n; i++) {
         pthread_join(ids[i], NULL);
         sum += bad[i];
     }
     return sum == 0;
+}
+
+static bool threads(void)
+{
+    return in_threads(8, sign_often);
+}
+
+static bool two_threads(void)
+{
+    return in_threads(2, sign_often);
+}
+
+static EVP_PKEY *shared;
+
+/* Each on its own reference; the last of them frees the key. */
+static void *sign_shared(void *arg)
+{
+    long *bad = arg;
+    EVP_PKEY *copy = EVP_PKEY_dup(shared);
+    for (int i = 0; i < 10; i++)
+        *bad += signs(shared) && signs(copy) ? 0 : 1;
+    EVP_PKEY_free(copy);
+    return NULL;
+}
+
+static bool threads_share_a_key(void)
+{
+    shared = load(OSSL_STORE_INFO_PKEY);
+    bool ok = shared != NULL && in_threads(8, sign_shared);
+    EVP_PKEY_free(shared);
+    return ok;
 }
 
 static bool pss(int salt_len, const EVP_MD *mgf1, bool digest_last)
@@ -158,12 +196,19 @@ static bool search_is_refused(void)
     return refused;
 }
 
-/* The connection closes with the last instance of the provider and opens again with the next; nothing is left behind. */
-static bool load_and_unload(void)
+static OSSL_PROVIDER *load_ours(OSSL_LIB_CTX *ctx)
 {
-    for (int i = 0; i < 50; i++) {
+    if (builtin && OSSL_PROVIDER_add_builtin(ctx, "tpm2cloud", OSSL_provider_init) != 1)
+        return NULL;
+    return OSSL_PROVIDER_load(ctx, "tpm2cloud");
+}
+
+/* The connection closes with the last instance of the provider and opens again with the next; nothing is left behind. */
+static bool load_and_unload_times(int times)
+{
+    for (int i = 0; i < times; i++) {
         OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
-        OSSL_PROVIDER *base = OSSL_PROVIDER_load(ctx, "default"), *ours = OSSL_PROVIDER_load(ctx, "tpm2cloud");
+        OSSL_PROVIDER *base = OSSL_PROVIDER_load(ctx, "default"), *ours = load_ours(ctx);
         OSSL_STORE_CTX *store = OSSL_STORE_open_ex(uri, ctx, NULL, NULL, NULL, NULL, NULL, NULL);
         OSSL_STORE_INFO *info = store != NULL ? OSSL_STORE_load(store) : NULL;
         EVP_PKEY *key = info != NULL ? OSSL_STORE_INFO_get1_PKEY(info) : NULL;
@@ -180,6 +225,23 @@ static bool load_and_unload(void)
     return true;
 }
 
+static bool load_and_unload(void)
+{
+    return load_and_unload_times(50);
+}
+
+static void *load_and_unload_often(void *arg)
+{
+    long *bad = arg;
+    *bad = load_and_unload_times(5) ? 0 : 1;
+    return NULL;
+}
+
+static bool threads_load_and_unload(void)
+{
+    return in_threads(8, load_and_unload_often);
+}
+
 static const struct {
     const char *name;
     bool (*run)(void);
@@ -192,10 +254,21 @@ static const struct {
     {"pss-options-in-any-order", pss_options_in_any_order},
     {"search-is-refused", search_is_refused},
     {"load-and-unload", load_and_unload},
+    {"two-threads", two_threads},
+    {"threads-share-a-key", threads_share_a_key},
+    {"threads-load-and-unload", threads_load_and_unload},
 };
 
 int main(int argc, char **argv)
 {
+    OSSL_PROVIDER *base = NULL, *ours = NULL;
+    if (argc > 1 && strcmp(argv[1], "--builtin") == 0) {
+        builtin = true;
+        argc--;
+        argv++;
+        base = OSSL_PROVIDER_load(NULL, "default");
+        ours = load_ours(NULL);
+    }
     FILE *file = argc == 4 ? fopen(argv[3], "r") : NULL;
     X509 *cert = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
     if (cert == NULL)
@@ -211,5 +284,7 @@ int main(int argc, char **argv)
     if (status == 1)
         ERR_print_errors_fp(stderr);
     EVP_PKEY_free(certified);
+    OSSL_PROVIDER_unload(ours);
+    OSSL_PROVIDER_unload(base);
     return status;
 }
