@@ -1,0 +1,48 @@
+#!/bin/sh
+# Memory as valgrind sees it, without a sanitizer's build: stock openssl with our module, the tests of key objects, and the
+# Check programs. Run by test/run --all. Nothing is suppressed.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl valgrind
+[ -z "$PRELOAD" ] || skip_all "valgrind and a sanitizer do not go together"
+tpm_start
+"$ESTCA" init "$work/pki" >/dev/null
+echo "some data" >"$work/data"
+for name in ldevid file rsa; do
+    "$T2C" key create $name --alg "$([ $name = rsa ] && echo rsa-2048 || echo ec-p256)" >/dev/null
+    "$T2C" csr $name --subject /CN=$name --out "$work/$name.csr"
+    "$ESTCA" sign "$work/pki" --csr "$work/$name.csr" --out "$work/$name.crt"
+    "$T2C" cert import $name "$work/$name.crt" >/dev/null
+    "$T2C" key pem $name --out "$work/$name.key"
+done
+
+watched() { # COMMAND...
+    with_conf valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=9 \
+        --keep-debuginfo=yes --num-callers=24 "$@"
+}
+for name in ldevid file rsa; do
+    check "$name: openssl req" watched openssl req -new -key "tpm2cloud:$name" -subj /CN=x -out "$work/x.csr"
+    check "$name: openssl dgst -sign with a wrapped key" watched openssl dgst -sha256 -sign "$work/$name.key" \
+        -out "$work/sig" "$work/data"
+    check "$name: openssl pkey" watched openssl pkey -in "tpm2cloud:$name" -pubout -out "$work/x.pub"
+    check "$name: openssl storeutl" watched openssl storeutl -noout "tpm2cloud:$name"
+    for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused threads-share-a-key; do
+        check "$name: $test" watched "$BUILD/objects" $test "tpm2cloud://$name" "$work/$name.crt"
+    done
+done
+check "tpm2cloud csr" watched "$T2C" csr rsa --subject /CN=x
+check "tpm2cloud cert export" watched "$T2C" cert export ldevid
+check "tpm2cloud status" watched "$T2C" status
+check "openssl storeutl of all" watched openssl storeutl -noout tpm2cloud:
+for test in threads load-and-unload threads-load-and-unload; do
+    check "$test" watched "$BUILD/objects" $test tpm2cloud://ldevid "$work/ldevid.crt"
+done
+check "RSA-PSS options" watched "$BUILD/objects" pss-options-in-any-order tpm2cloud://rsa "$work/rsa.crt"
+# All tests in one process, which is watched.
+export CK_FORK=no
+for program in "$BUILD"/check_*; do
+    case $program in *.log | *.trs) continue ;; esac
+    check "${program##*/}" watched "$program"
+done
+tpm_clean "after all that"
+finish
