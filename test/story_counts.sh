@@ -2,7 +2,7 @@
 # What the TPM is asked to do, counted at its socket: the budget of DESIGN, not one command more.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
-need swtpm openssl
+need swtpm openssl tpm2_evictcontrol
 tpm_start
 "$ESTCA" init "$work/pki" >/dev/null
 for name in ldevid rsa; do
@@ -15,7 +15,7 @@ done
 export TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm" T2C_TCTI_LOG="$work/commands"
 
 names() { # the commands so far, by name
-    sed -e 's/0000015d/Sign/' -e 's/00000173/ReadPublic/' -e 's/00000157/Load/' -e 's/00000165/FlushContext/' \
+    sed -e 's/0000015d/Sign/' -e 's/00000159/RSA_Decrypt/' -e 's/00000173/ReadPublic/' -e 's/00000157/Load/' -e 's/00000165/FlushContext/' \
         -e 's/00000169/NV_ReadPublic/' -e 's/0000014e/NV_Read/' -e 's/0000017a/GetCapability/' "$work/commands" |
         tr '\n' ' ' | sed 's/ $//'
 }
@@ -33,14 +33,20 @@ count "the counter counts" "GetCapability" stock tpm2_getcap -T "$TPM2CLOUD_TCTI
 count "loading the provider" "" ssl list -providers
 count "loading the provider by configuration" "" conf_ssl version
 count "hashing with the provider there" "" conf_ssl dgst -sha256 "$work/ldevid.crt"
-count "openssl req -new" "ReadPublic Sign" ssl req -new -key tpm2cloud:ldevid -subj /CN=x
-count "tpm2cloud csr" "ReadPublic Sign" "$T2C" csr ldevid --subject /CN=x
-count "openssl req -new with a wrapped key" "ReadPublic Sign" conf_ssl req -new -key "$work/ldevid.key" -subj /CN=x
-count "openssl req -new with a key file of the TPM" "ReadPublic Load Sign FlushContext" \
-    ssl req -new -key tpm2cloud:rsa -subj /CN=x
-count "3 MB streamed through dgst -sign" "ReadPublic Sign" \
-    sign_stream
-count "the public key alone" "ReadPublic" ssl pkey -in tpm2cloud:ldevid -pubout
+commands() { # TITLE LDEVID RSA-OPERATION: what the commands of a cold process are
+    count "$1: openssl req -new" "$2$3" ssl req -new -key tpm2cloud:ldevid -subj /CN=x
+    count "$1: tpm2cloud csr" "$2$3" "$T2C" csr ldevid --subject /CN=x
+    count "$1: openssl req -new with a wrapped key" "$2$3" conf_ssl req -new -key "$work/ldevid.key" -subj /CN=x
+    count "$1: 3 MB streamed through dgst -sign" "$2$3" sign_stream
+    count "$1: the public key alone" "${2% }" ssl pkey -in tpm2cloud:ldevid -pubout
+}
+commands "EC, recorded" "" Sign
+count "a key file" "Load RSA_Decrypt FlushContext" ssl req -new -key tpm2cloud:rsa -subj /CN=x
+count "a key file as such" "Load RSA_Decrypt FlushContext" ssl req -new -key "$work/keys/rsa.pem" -subj /CN=x
+mv "$work/keys/81000001.record" "$work/keys/81000002.record" "$work"
+commands "EC, not recorded" "ReadPublic " Sign
+count "a key file, nothing recorded" "ReadPublic Load RSA_Decrypt FlushContext" ssl req -new -key tpm2cloud:rsa -subj /CN=x
+mv "$work/81000001.record" "$work/81000002.record" "$work/keys"
 count "the certificate alone asks nothing" "" ssl x509 -in tpm2cloud:ldevid -noout
 count "an unknown name asks nothing" "" ssl pkey -in tpm2cloud:nope 2>/dev/null
 count "the public key of a key file asks nothing" "" ssl pkey -in tpm2cloud:rsa -pubout
@@ -57,6 +63,17 @@ handshakes() { # NAME
 }
 handshakes ldevid
 handshakes rsa
+
+# An RSA key at the handle.
+TPM2CLOUD_TCTI=$TPM2TOOLS_TCTI
+tpm2_evictcontrol -Q -C o -c 0x81000002
+rm "$work/keys/81000002.record"
+"$T2C" key create ldevid --alg rsa-2048 >/dev/null
+"$T2C" key pem ldevid --out "$work/ldevid.key"
+TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm"
+commands "RSA, recorded" "" RSA_Decrypt
+rm "$work/keys/81000002.record"
+commands "RSA, not recorded" "ReadPublic " RSA_Decrypt
 export TPM2CLOUD_TCTI="$TPM2TOOLS_TCTI"
 tpm_clean "after all that"
 finish

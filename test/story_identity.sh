@@ -91,8 +91,8 @@ for name in idevid ldevid device-id; do
     check "and is signed without algorithm parameters" grep -q 'Signature Algorithm: ecdsa-with-SHA256' "$work/$name.txt"
 done
 check "the attestation key is restricted" sh -c "tpm2_readpublic -c 0x81020001 | grep -q 'raw: 0x500f2'"
-check_fails "the attestation key signs nothing from outside" "does not let this key sign data from outside" \
-    "$T2C" csr iak --subject /CN=x
+check "the attestation key signs a request, which the TPM hashes" "$T2C" csr iak --subject /CN=x --out "$work/iak.csr"
+check "openssl verifies it" openssl req -in "$work/iak.csr" -noout -verify
 
 # The certificate of the IDevID in NV, beyond the TPM's buffer of 1024 bytes.
 "$ESTCA" init "$work/maker" --name maker >/dev/null

@@ -65,11 +65,40 @@ for parent in 0x100000000 -0x80000001 0x10000000000000000; do
     check_fails "the parent $parent is refused" "$work/keys/moved.pem: the TPM key file names an impossible parent" \
         "$T2C" csr moved --subject /CN=x
 done
-OPENSSL_MODULES=$(dirname "$peer")
-openssl genpkey -provider tpm2 -provider default -algorithm EC -pkeyopt group:P-256 -out "$work/keys/hierarchy.pem" 2>/dev/null
+for algorithm in EC RSA; do
+    OPENSSL_MODULES=$(dirname "$peer")
+    openssl genpkey -provider tpm2 -provider default -algorithm $algorithm \
+        -pkeyopt "$([ $algorithm = RSA ] && echo bits:2048 || echo group:P-256)" -out "$work/keys/hierarchy.pem" 2>/dev/null
+    tpm2_flushcontext -t
+    openssl pkey -provider tpm2 -provider default -in "$work/keys/hierarchy.pem" -pubout -out "$work/theirs.pub"
+    tpm2_flushcontext -t
+    OPENSSL_MODULES=$BUILD/.libs
+    check "$algorithm: below the owner's hierarchy, we sign" \
+        ssl dgst -sha256 -sign tpm2cloud:hierarchy -out "$work/sig" "$work/data"
+    check "$algorithm: openssl verifies that" openssl dgst -sha256 -verify "$work/theirs.pub" -signature "$work/sig" "$work/data"
+    tpm_clean "$algorithm: below a hierarchy"
+done
+with_parent 0x4000000C k-ec-p256 >"$work/keys/moved.pem"
+check_fails "the platform's hierarchy is no parent" "its parent is 0x4000000c; a key file can be used if" \
+    "$T2C" csr moved --subject /CN=x
+
+# tpm2-tools: a key of theirs as a file, below a primary key of their own at another handle.
+tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx"
 tpm2_flushcontext -t
-OPENSSL_MODULES=$BUILD/.libs
-check_fails "a key below a hierarchy is refused, saying so" \
-    "its parent is 0x40000001; this version uses keys below a persistent key only" "$T2C" csr hierarchy --subject /CN=x
+tpm2_evictcontrol -Q -C o -c "$work/p.ctx" 0x81000020
+tpm2_flushcontext -t
+for kind in ecc:ecdsa-sha256 ecc384 rsa2048 rsa2048:rsassa-sha256; do
+    tpm2_create -Q -C 0x81000020 -G $kind -u "$work/t.pub" -r "$work/t.priv" \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
+    tpm2_readpublic -Q -c 0x81000020 >/dev/null
+    tpm2_encodeobject -C 0x81000020 -u "$work/t.pub" -r "$work/t.priv" -p -o "$work/keys/tools.pem" >/dev/null
+    tpm2_flushcontext -t
+    tpm2_flushcontext -l
+    tpm2_load -Q -C 0x81000020 -u "$work/t.pub" -r "$work/t.priv" -c "$work/t.ctx"
+    tpm2_readpublic -Q -c "$work/t.ctx" -f pem -o "$work/theirs.pub"
+    tpm2_flushcontext -t
+    check "$kind of tpm2-tools: we sign" ssl dgst -sha256 -sign tpm2cloud:tools -out "$work/sig" "$work/data"
+    check "$kind of tpm2-tools: openssl verifies" openssl dgst -sha256 -verify "$work/theirs.pub" -signature "$work/sig" "$work/data"
+done
 tpm_clean "after all that"
 finish

@@ -132,6 +132,7 @@ done
 check "python loads the wrapped key" python "$work/ldevid.crt" "$work/ldevid.key"
 check_fails "python says that certificate and key differ" "key values mismatch" python "$work/idevid.crt" "$work/ldevid.key"
 TPM2CLOUD_TCTI=swtpm:path=$work/nothing
+rm "$work"/keys/*.record
 check_fails "python fails when there is no TPM, and not for a missing file" "PEM lib" python "$work/ldevid.crt" "$work/ldevid.key"
 TPM2CLOUD_TCTI=$TPM2TOOLS_TCTI
 finish
