@@ -45,6 +45,9 @@ void t2c_tpm_end(struct t2c_tpm_use *use);
 /* Begins only if the connection of GENERATION is still the open one; never opens another. */
 bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation);
 
+/* Before any lock of this half is taken: from then on fork finds none of them held by a thread that the child lacks. */
+void t2c_tpm_expect_fork(void);
+
 /* The connection is of no use any more: the next use opens another. The caller has the lock. */
 void t2c_tpm_broken(void);
 

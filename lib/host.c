@@ -8,20 +8,27 @@
 static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;
 static OSSL_LIB_CTX *host;
 
+static OSSL_LIB_CTX *get(void)
+{
+    return __atomic_load_n(&host, __ATOMIC_ACQUIRE);
+}
+
+/* Without the lock once it is made: a child must not find it held by a thread that it does not have. */
 OSSL_LIB_CTX *t2c_host(void)
 {
+    if (get() != NULL)
+        return get();
     pthread_mutex_lock(&host_lock);
     if (host == NULL)
-        host = OSSL_LIB_CTX_new();
-    OSSL_LIB_CTX *out = host;
+        __atomic_store_n(&host, OSSL_LIB_CTX_new(), __ATOMIC_RELEASE);
     pthread_mutex_unlock(&host_lock);
-    return out;
+    return get();
 }
 
 void t2c_host_close(void)
 {
     pthread_mutex_lock(&host_lock);
     OSSL_LIB_CTX_free(host);
-    host = NULL;
+    __atomic_store_n(&host, NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&host_lock);
 }

@@ -230,14 +230,15 @@ bool t2c_key_wants_auth(const struct t2c_key *key)
 bool t2c_key_fail_wants_auth(const struct t2c_key *key, struct t2c_error *err)
 {
     return t2c_fail(err, T2C_AUTH,
-        "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of its URI, or by the "
+        "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of its URI, or "
+        "by the "
         "program's passphrase%s",
         key->label,
-        key->object->handle != 0 && !key->wants_auth ? ", which is asked for after: tpm2cloud key pin NAME --auth" : "");
+        key->object->handle != 0 && !key->wants_auth ? ", which is asked for after: tpm2cloud key pin NAME --auth"
+                                                     : "");
 }
 
-bool t2c_key_authorize(
-    struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err)
+bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c_asker *asker, struct t2c_error *err)
 {
     bool sourced = source != NULL && source[0] != '\0';
     if (!sourced && (asker == NULL || !t2c_key_wants_auth(key)))

@@ -18,6 +18,12 @@
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct t2c_object *list;
 
+static void lock_list(void)
+{
+    t2c_tpm_expect_fork();
+    pthread_mutex_lock(&list_lock);
+}
+
 bool t2c_object_name(const TPM2B_PUBLIC *pub, TPM2B_NAME *out, struct t2c_error *err)
 {
     const struct t2c_hash *hash = t2c_hash_of_tpm_alg(pub->publicArea.nameAlg);
@@ -58,7 +64,7 @@ bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, st
         free(made);
         return false;
     }
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (found = list; found != NULL && !is_like(found, made); found = found->next)
         ;
     if (found != NULL)
@@ -80,7 +86,7 @@ bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, st
 
 void t2c_object_ref(struct t2c_object *object)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     object->refs++;
     pthread_mutex_unlock(&list_lock);
 }
@@ -95,7 +101,7 @@ static void unlink_object(const struct t2c_object *object)
 
 void t2c_object_free(struct t2c_object *object)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     bool last = --object->refs == 0;
     bool blob = object->handle == 0;
     if (last && blob)
@@ -120,7 +126,7 @@ static void flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *ob
 
 void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (struct t2c_object *object = list; object != NULL; object = object->next)
         flush(esys, generation, object);
     pthread_mutex_unlock(&list_lock);
@@ -132,7 +138,7 @@ void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
  */
 void t2c_object_forget_all(void)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (struct t2c_object *object = list; object != NULL; object = object->next) {
         object->verified = false;
         if (object->handle == 0)
@@ -144,7 +150,7 @@ void t2c_object_forget_all(void)
 /* What is left when the last user is gone. */
 void t2c_object_close(void)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (struct t2c_object *object = list, *next; object != NULL; object = next) {
         next = object->next;
         if (object->refs > 0)
@@ -207,7 +213,7 @@ static bool read_public(ESYS_CONTEXT *esys, ESYS_TR tr, TPM2B_PUBLIC *pub, struc
 /* Keys that were opened when another one sat at the handle of OBJECT must notice it. */
 static void doubt_others(const struct t2c_object *object)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (struct t2c_object *other = list; other != NULL; other = other->next)
         if (other->handle == object->handle && other != object)
             other->verified = false;
@@ -322,7 +328,7 @@ static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent, TPM2_HANDLE pare
 static bool find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **parent, struct t2c_error *err)
 {
     struct t2c_object *found;
-    pthread_mutex_lock(&list_lock);
+    lock_list();
     for (found = list; found != NULL; found = found->next)
         if (found->handle == handle && found->tr != 0 && found->generation == use->generation)
             break;

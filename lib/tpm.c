@@ -105,9 +105,22 @@ static void after_fork_in_child(void)
     tpm_lock = fresh; /* the child's only thread is another than the one that the lock knows as its owner */
 }
 
-static void prepare_for_fork(void)
+static void register_for_fork(void)
 {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+void t2c_tpm_expect_fork(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_for_fork);
+}
+
+/* Nobody may have the lock before forks know of it. */
+static void lock(void)
+{
+    t2c_tpm_expect_fork();
+    pthread_mutex_lock(&tpm_lock);
 }
 
 /* A program that is executed must not inherit the way to the TPM. */
@@ -123,9 +136,7 @@ static void close_on_exec(void)
 
 static bool open_connection(struct t2c_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char tcti[TCTI_MAX];
-    pthread_once(&once, prepare_for_fork);
     if (!choose_tcti(tcti, sizeof(tcti), err))
         return false;
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
@@ -162,7 +173,7 @@ static bool ensure_connection(struct t2c_tpm_use *use, struct t2c_error *err)
 
 bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err)
 {
-    pthread_mutex_lock(&tpm_lock);
+    lock();
     if (ensure_connection(use, err))
         return true;
     pthread_mutex_unlock(&tpm_lock);
@@ -176,7 +187,7 @@ void t2c_tpm_broken(void)
 
 bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation)
 {
-    pthread_mutex_lock(&tpm_lock);
+    lock();
     if (tpm_esys == NULL || tpm_is_broken || tpm_pid != getpid() || tpm_generation != generation) {
         pthread_mutex_unlock(&tpm_lock);
         return false;
@@ -196,7 +207,7 @@ void t2c_tpm_end(struct t2c_tpm_use *use)
 
 void t2c_tpm_close(void)
 {
-    pthread_mutex_lock(&tpm_lock);
+    lock();
     if (tpm_esys != NULL)
         drop();
     t2c_object_close();
@@ -273,7 +284,7 @@ bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err)
     do {
         struct t2c_tpm_use use = {0};
         why = (struct t2c_error){0};
-        pthread_mutex_lock(&tpm_lock);
+        lock();
         bool open = ensure_connection(&use, &why);
         bool done = open && work(&use, arg, &why);
         passing = done ? T2C_LASTING : open ? prepare_again(&use, &why) : tpm_ever ? T2C_LOST : T2C_LASTING;

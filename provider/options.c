@@ -2,7 +2,8 @@
  * Options that several operations have: digests and RSA paddings, and the walk over tables of parameters.
  *
  * A digest is fetched once for each instance of the provider: EVP_MD_fetch costs more than the rest of what the host does
- * for a signature.
+ * for a signature. The list of them only grows, so that it is read without its lock, which a child of a process with threads
+ * might find held.
  */
 #include "provider.h"
 
@@ -48,7 +49,8 @@ struct provider_digest {
 
 static const EVP_MD *find_digest(const struct provider *provider, const char *name)
 {
-    for (const struct provider_digest *at = provider->digests; at != NULL; at = at->next)
+    const struct provider_digest *at = __atomic_load_n(&provider->digests, __ATOMIC_ACQUIRE);
+    for (; at != NULL; at = at->next)
         if (strcasecmp(at->name, name) == 0)
             return at->md;
     return NULL;
@@ -68,7 +70,7 @@ static bool fetch_digest(struct provider *provider, const char *name, const EVP_
     snprintf(kept->name, sizeof(kept->name), "%s", name);
     kept->md = T2C_STEAL(md);
     kept->next = provider->digests;
-    provider->digests = kept;
+    __atomic_store_n(&provider->digests, kept, __ATOMIC_RELEASE);
     *out = kept->md;
     return true;
 }
@@ -77,13 +79,17 @@ bool provider_digest(struct provider *provider, const char *name, const EVP_MD *
 {
     if (strlen(name) >= sizeof(provider->digests->name))
         return t2c_fail(err, T2C_INVALID, "the name of the digest is too long");
-    pthread_mutex_lock(&provider->digests_lock);
     const EVP_MD *found = find_digest(provider, name);
-    bool ok = found != NULL || fetch_digest(provider, name, &found, err);
-    pthread_mutex_unlock(&provider->digests_lock);
-    if (ok)
-        *out = found;
-    return ok;
+    if (found == NULL) {
+        pthread_mutex_lock(&provider->digests_lock);
+        found = find_digest(provider, name);
+        bool ok = found != NULL || fetch_digest(provider, name, &found, err);
+        pthread_mutex_unlock(&provider->digests_lock);
+        if (!ok)
+            return false;
+    }
+    *out = found;
+    return true;
 }
 
 int provider_digest_param(struct provider *provider, const OSSL_PARAM *param, const EVP_MD **out)

@@ -10,10 +10,10 @@ for name in ldevid file; do
     "$T2C" csr $name --subject /CN=$name --out "$work/$name.csr"
     "$ESTCA" sign "$work/pki" --csr "$work/$name.csr" --out "$work/$name.crt"
 done
-life() { # WHAT NAME [MORE]
-    what=$1 name=$2
+life() { # TEST NAME [MORE]
+    test=$1 name=$2
     shift 2
-    with_conf "$BUILD/life" "$what" "tpm2cloud://$name" "$work/$name.crt" "$@"
+    with_conf "$BUILD/life" "$test" "tpm2cloud://$name" "$work/$name.crt" "$@"
 }
 
 for name in ldevid file; do
