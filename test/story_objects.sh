@@ -5,7 +5,7 @@
 need swtpm openssl
 tpm_start
 "$ESTCA" init "$work/pki" >/dev/null
-for name in ldevid file rsa; do
+for name in ldevid file rsa iak; do # the last one is restricted: its data is kept until the TPM hashes it
     "$T2C" key create $name --alg "$([ $name = rsa ] && echo rsa-2048 || echo ec-p256)" >/dev/null
     "$T2C" csr $name --subject /CN=$name --out "$work/$name.csr"
     "$ESTCA" sign "$work/pki" --csr "$work/$name.csr" --out "$work/$name.crt"
@@ -13,7 +13,7 @@ done
 objects() { # TEST NAME
     with_conf "$BUILD/objects" "$1" "tpm2cloud://$2" "$work/$2.crt"
 }
-for name in ldevid file rsa; do
+for name in ldevid file rsa iak; do
     for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused load-and-unload; do
         check "$name: $test" objects $test $name
     done
