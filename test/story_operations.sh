@@ -95,9 +95,12 @@ check "t-ecdsa: the digest of the key" sign 'tpm2cloud:;handle=0x81010012' t-ecd
 check "iak: 5000 bytes that the TPM hashes" sign tpm2cloud:iak iak sha256
 check "t-pss: the same with PSS" sign 'tpm2cloud:;handle=0x81010014' t-pss sha256
 : >"$work/empty"
-check "iak: nothing at all" sh -c "OPENSSL_CONF='$srcdir/packaging/openssl.cnf'; export OPENSSL_CONF
-    LD_PRELOAD='$PRELOAD' ASAN_OPTIONS=detect_leaks=0 openssl dgst -sha256 -sign tpm2cloud:iak -out '$work/sig' '$work/empty' &&
-    openssl dgst -sha256 -verify '$work/iak.pub' -signature '$work/sig' '$work/empty'"
+nothing() { # NAME
+    ssl dgst -sha256 -sign "tpm2cloud:$1" -out "$work/sig" "$work/empty" &&
+        openssl dgst -sha256 -verify "$work/$1.pub" -signature "$work/sig" "$work/empty"
+}
+check "ec: nothing at all" nothing ec
+check "iak: nothing at all" nothing iak
 
 pkeyutl() { # KEY PUBLIC FILE OPTIONS...
     key=$1 public=$2 file=$3
