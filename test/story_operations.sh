@@ -76,7 +76,7 @@ sign() { # KEY PUBLIC DIGEST OPTIONS...: streamed by dgst
 }
 for digest in sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-256 sha3-512 md5; do
     for name in ec ec384 $ec521 rsa; do
-        check "$name: dgst -$digest" sign tpm2cloud:$name $name $digest
+        check "$name: dgst -$digest" sign "tpm2cloud:$name" "$name" $digest
     done
 done
 check "rsa: dgst -md5-sha1, as TLS 1.1 signs" sign tpm2cloud:rsa rsa md5-sha1
@@ -231,8 +231,8 @@ for name in ec rsa pss ldevid; do
     for form in pem der; do
         check "$name: signs from $form" sign "$work/$name-out.$form" $name sha256
         check "$name: and $form from $form" sh -c "cp '$work/$name-out.$form' '$work/in.$form'"
-        check "$name: $form is the same when it is written again" ssl pkey -in "$work/in.$form" \
-            -outform "$(echo $form | tr a-z A-Z)" -out "$work/again.$form"
+        check "$name: $form is the same when it is written again" ssl pkey -in "$work/in.$form" -outform $form \
+            -out "$work/again.$form"
         check "$name: byte for byte" cmp "$work/again.$form" "$work/$name-out.$form"
     done
 done

@@ -11,6 +11,9 @@ for name in ldevid file rsa; do
     "$T2C" csr $name --subject /CN=$name --out "$work/$name.csr"
     "$ESTCA" sign "$work/pki" --csr "$work/$name.csr" --out "$work/$name.crt"
 done
+"$T2C" key create agree --decrypt >/dev/null
+"$T2C" csr agree --subject /CN=agree --out "$work/agree.csr"
+"$ESTCA" sign "$work/pki" --csr "$work/agree.csr" --out "$work/agree.crt"
 objects() { # TEST NAME
     "$BUILD/objects" --builtin "$1" "tpm2cloud://$2" "$work/$2.crt"
 }
@@ -21,5 +24,6 @@ for name in ldevid file rsa; do
     check "$name: 2 threads that open, sign and free" objects two-threads $name
     check "$name: 8 threads that sign with one key" objects threads-share-a-key $name
 done
+check "8 threads that agree on secrets, and sign" "$BUILD/operations" --builtin threads-agree tpm2cloud://agree "$work/agree.crt"
 tpm_clean "after all that"
 finish
