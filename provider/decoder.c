@@ -112,37 +112,37 @@ static void run_end(struct run *run)
     t2c_key_free(run->key);
 }
 
-/*
- * Reads one PEM block, from its BEGIN line to its END line, and no byte more: what follows in the file belongs to the next
- * round of decoding. False when there is none.
- */
-static bool read_block(const struct provider *provider, OSSL_CORE_BIO *in, struct t2c_bytes *block)
-{
-    char line[256];
-    bool inside = false;
-    size_t seen = 0;
-    int n;
-    while ((n = provider->bio_gets(in, line, sizeof(line))) > 0) {
-        seen += (size_t)n;
-        if (seen > INPUT_MAX)
-            return false;
-        inside = inside || strncmp(line, "-----BEGIN ", 11) == 0;
-        if (inside && !t2c_bytes_append(block, line, strlen(line), NULL))
-            return false;
-        if (inside && strncmp(line, "-----END ", 9) == 0)
-            return true;
-    }
-    return false;
-}
-
-static const char *label_of(const struct t2c_bytes *block)
+/* The label of ours that LINE begins a block of; NULL when there is none. */
+static const char *label_of(const char *line)
 {
     static const char *const labels[] = {T2C_WRAPPER_LABEL, BLOB_LABEL};
     char begin[64];
     for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
         snprintf(begin, sizeof(begin), "-----BEGIN %s-----", labels[i]);
-        if (strncmp((const char *)block->data, begin, strlen(begin)) == 0)
+        if (strncmp(line, begin, strlen(begin)) == 0)
             return labels[i];
+    }
+    return NULL;
+}
+
+/*
+ * Reads one PEM block, from its BEGIN line to its END line, and no byte more: what follows in the file belongs to the next
+ * round of decoding. NULL when the first block is not ours, or there is none.
+ */
+static const char *read_block(const struct provider *provider, OSSL_CORE_BIO *in, struct t2c_bytes *block)
+{
+    char line[256];
+    const char *label = NULL;
+    size_t seen = 0;
+    int n;
+    while ((n = provider->bio_gets(in, line, sizeof(line))) > 0) {
+        seen += (size_t)n;
+        if (label == NULL && strncmp(line, "-----BEGIN ", 11) == 0 && (label = label_of(line)) == NULL)
+            return NULL;
+        if (seen > INPUT_MAX || (label != NULL && !t2c_bytes_append(block, line, strlen(line), NULL)))
+            return NULL;
+        if (label != NULL && strncmp(line, "-----END ", 9) == 0)
+            return label;
     }
     return NULL;
 }
@@ -170,7 +170,7 @@ static int decoder_pem_decode(void *context, OSSL_CORE_BIO *in, int selection, O
     (void)selection;
     (void)passphrase;
     (void)passphrase_arg;
-    const char *label = provider->bio_gets != NULL && read_block(provider, in, &block) ? label_of(&block) : NULL;
+    const char *label = provider->bio_gets != NULL ? read_block(provider, in, &block) : NULL;
     if (label == NULL)
         return 1;
     T2C_CLEANUP(run_end) struct run run = {.outer = current_run};

@@ -23,7 +23,7 @@ static OSSL_FUNC_provider_get_params_fn provider_get_params;
 static OSSL_FUNC_provider_query_operation_fn provider_query_operation;
 static OSSL_FUNC_provider_get_reason_strings_fn provider_get_reason_strings;
 
-/* Instances of this module in the process: the last one closes the connection to the TPM, and the host's library context. */
+/* Instances of this module in the process: the last one closes the connection to the TPM. */
 static unsigned provider_instances;
 
 static void vset_error(const struct provider *provider, uint32_t reason, const char *format, ...)
@@ -91,16 +91,18 @@ bool provider_authorize(struct t2c_key *key, const char *source, OSSL_PASSPHRASE
     return t2c_key_authorize(key, source, passphrase != NULL ? &asker : NULL, err);
 }
 
+/*
+ * The host's library context stays, and so does the module (-z nodelete), for the next instance: each thread that drew
+ * random numbers there goes back to it when it ends, however long after us.
+ */
 static void provider_teardown(void *context)
 {
     struct provider *provider = context;
     provider_digests_free(provider);
     pthread_mutex_destroy(&provider->digests_lock);
     free(provider);
-    if (__atomic_sub_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL) == 0) {
+    if (__atomic_sub_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL) == 0)
         t2c_tpm_close();
-        t2c_host_close();
-    }
 }
 
 static const OSSL_PARAM *provider_gettable_params(void *context)

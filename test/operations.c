@@ -13,6 +13,7 @@
 #include <openssl/store.h>
 #include <openssl/ui.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -315,6 +316,77 @@ static bool ours_first(void)
     return ok;
 }
 
+/* ---- a thread that is still there when the provider is gone ---- */
+
+enum late_state { WORKING, DONE, UNLOADED };
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    OSSL_LIB_CTX *libctx;
+    enum late_state state;
+    bool ok;
+} late = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void late_becomes(enum late_state state)
+{
+    pthread_mutex_lock(&late.lock);
+    late.state = state;
+    pthread_cond_broadcast(&late.changed);
+    pthread_mutex_unlock(&late.lock);
+}
+
+static void late_waits_for(enum late_state state)
+{
+    pthread_mutex_lock(&late.lock);
+    while (late.state != state)
+        pthread_cond_wait(&late.changed, &late.lock);
+    pthread_mutex_unlock(&late.lock);
+}
+
+/* PSS draws a salt. */
+static bool salted(OSSL_LIB_CTX *libctx)
+{
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(pkeys_uri, libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    OSSL_STORE_INFO *info = store != NULL ? OSSL_STORE_load(store) : NULL;
+    EVP_PKEY *key = info != NULL ? OSSL_STORE_INFO_get1_PKEY(info) : NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, key, NULL);
+    unsigned char sig[512], digest[32] = {1};
+    size_t sig_len = sizeof(sig);
+    bool ok = EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+        EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 && EVP_PKEY_sign(ctx, sig, &sig_len, digest, 32) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    OSSL_STORE_INFO_free(info);
+    OSSL_STORE_close(store);
+    return ok;
+}
+
+static void *work_late(void *arg)
+{
+    (void)arg;
+    late.ok = salted(late.libctx);
+    late_becomes(DONE);
+    late_waits_for(UNLOADED);
+    return NULL;
+}
+
+static bool thread_outlives_the_provider(void)
+{
+    pthread_t id;
+    late.libctx = OSSL_LIB_CTX_new();
+    OSSL_PROVIDER *base = OSSL_PROVIDER_load(late.libctx, "default"), *ours = pkeys_load_ours(late.libctx);
+    if (pthread_create(&id, NULL, work_late, NULL) != 0)
+        return false;
+    late_waits_for(DONE);
+    OSSL_PROVIDER_unload(ours);
+    OSSL_PROVIDER_unload(base);
+    OSSL_LIB_CTX_free(late.libctx);
+    late_becomes(UNLOADED);
+    pthread_join(id, NULL);
+    return late.ok;
+}
+
 /* ---- authorization values ---- */
 
 static int asked;
@@ -368,6 +440,7 @@ static const struct pkeys_test tests[] = {
     {"threads-agree", threads_agree},
     {"public-keys-stay-out", public_keys_stay_out},
     {"ours-first", ours_first},
+    {"thread-outlives-the-provider", thread_outlives_the_provider},
     {"asks-only-for-the-private-half", asks_only_for_the_private_half},
     {NULL, NULL},
 };

@@ -303,10 +303,30 @@ done
 for test in whole-block decrypts; do
     check "rsa: $test" operations $test rsa
 done
+thread_outlives() { # no other context with our provider may be there
+    stock "$BUILD/operations" thread-outlives-the-provider tpm2cloud://rsa "$work/rsa.pki.crt"
+}
+check "rsa: thread-outlives-the-provider" thread_outlives
 for test in agrees agreement-copied public-keys-stay-out threads-agree; do
     check "agree: $test" operations $test agree
 done
 check "safe: asks-only-for-the-private-half" operations asks-only-for-the-private-half safe
+
+# TLS 1.2 and 1.3, client and server; libssl finds the signature that the key can make.
+certify_handle() { # NAME HANDLE
+    ssl req -new -key "tpm2cloud:;handle=$2" -subj "/CN=$1" -out "$work/$1.csr" &&
+        "$ESTCA" sign "$work/pki" --csr "$work/$1.csr" --out "$work/$1.pki.crt"
+}
+handshakes() { # NAME URI
+    with_conf env T2C_TCTI_LOG="$work/commands" "$BUILD/handshakes" "$2" "$work/$1.pki.crt" "$work/pki/root.pem"
+}
+for name in iak agree; do
+    check "$name: TLS" handshakes $name tpm2cloud:$name
+done
+certify_handle t-ecdsa 0x81010012
+check "t-ecdsa: TLS with a fixed digest" handshakes t-ecdsa 'tpm2cloud:;handle=0x81010012'
+certify_handle t-pss 0x81010014
+check "t-pss: TLS with a restricted RSA-PSS key" handshakes t-pss 'tpm2cloud:;handle=0x81010014'
 
 # ---- what they should not do
 
