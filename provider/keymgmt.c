@@ -96,6 +96,8 @@ static enum t2c_alg parameters_of(const struct keydata *keydata)
 static void *keymgmt_dup(const void *context, int selection)
 {
     const struct keydata *from = context;
+    if (from == NULL)
+        return NULL;
     bool with_key = from->key != NULL && (selection & OSSL_KEYMGMT_SELECT_KEYPAIR) != 0;
     struct keydata *copy = provider_keydata(with_key ? t2c_key_ref(from->key) : NULL);
     if (copy != NULL)

@@ -166,6 +166,8 @@ static const struct provider_getter parameters_getters[] = {
 int keymgmt_get_params(void *context, OSSL_PARAM params[])
 {
     const struct keydata *keydata = context;
+    if (keydata == NULL)
+        return 0;
     if (keydata->key != NULL)
         return provider_get(t2c_key_is_rsa(keydata->key) ? rsa_getters : ec_getters, keydata->key, params);
     return keydata->parameters != T2C_ALG_OTHER && provider_get(parameters_getters, keydata, params);

@@ -8,7 +8,8 @@
  *
  * ECDH is the exception: EVP_PKEY_derive_set_peer brings the peer's point to the provider of the exchange by importing it,
  * and by nothing else. Therefore the exchange announces the peer (provider_expect_peer) when it begins, and the import lets
- * one point of that group in, in that thread, until the exchange has its peer or is over.
+ * one point of that group in, in that thread, until the exchange has its peer or is over. A second peer wants another
+ * EVP_PKEY_derive_init.
  *
  * CMS goes another way: it copies the parameters of our key and then sets the point by name (set_params).
  */
@@ -113,7 +114,7 @@ int keymgmt_ec_set_params(void *context, const OSSL_PARAM params[])
     const OSSL_PARAM *point = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY);
     if (point == NULL)
         return 1;
-    return keydata->key == NULL && keydata->parameters != T2C_ALG_OTHER &&
+    return keydata != NULL && keydata->key == NULL && keydata->parameters != T2C_ALG_OTHER &&
         take_point(keydata, keydata->parameters, point);
 }
 
