@@ -24,11 +24,3 @@ OSSL_LIB_CTX *t2c_host(void)
     pthread_mutex_unlock(&host_lock);
     return get();
 }
-
-void t2c_host_close(void)
-{
-    pthread_mutex_lock(&host_lock);
-    OSSL_LIB_CTX_free(host);
-    __atomic_store_n(&host, NULL, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&host_lock);
-}

@@ -22,7 +22,7 @@ for name in ldevid file; do
 done
 check "4 children x 50 signatures, and the parent goes on" life fork ldevid
 check "children of a process with a thread in the TPM" life fork-in-threads ldevid
-check "the same with a key file, of which each process loads its own" life fork-in-threads file
+check "a child with a key file, of which each process loads its own" life fork file 1
 tpm_clean "forks"
 check "10,000 signatures without a resource manager" life many ldevid 10000
 check "1,000 with a key file" life many file 1000

@@ -19,13 +19,10 @@ T2C_DEFINE_FREEP(t2c_bn_freep, BIGNUM, BN_free)
 
 /*
  * Hashing, padding and verifying on the host must never come back to our own provider: this is a library context of the
- * process with OpenSSL's default provider, made at first use, which knows nothing of the machine's openssl.cnf. NULL when
- * memory is out.
+ * process with OpenSSL's default provider, made at first use and never freed, which knows nothing of the machine's
+ * openssl.cnf. NULL when memory is out.
  */
 OSSL_LIB_CTX *t2c_host(void);
-
-/* Frees it. For the end of a process, or of a provider: nothing may be in use any more. */
-void t2c_host_close(void);
 
 /* For what OpenSSL allocated, such as the output of i2d functions. */
 static inline void t2c_openssl_freep(void *variable)
