@@ -158,54 +158,50 @@ static const char *keymgmt_ec_query_operation_name(int operation)
     return operation == OSSL_OP_SIGNATURE ? "ECDSA" : operation == OSSL_OP_KEYEXCH ? "ECDH" : "EC";
 }
 
-#define FUNCTION(id, function)          \
-    {                                   \
-        id, (void (*)(void))(function), \
-    }
 #define COMMON_FUNCTIONS                                                                                \
-    FUNCTION(OSSL_FUNC_KEYMGMT_NEW, keymgmt_new), FUNCTION(OSSL_FUNC_KEYMGMT_LOAD, keymgmt_load),       \
-        FUNCTION(OSSL_FUNC_KEYMGMT_FREE, keymgmt_free), FUNCTION(OSSL_FUNC_KEYMGMT_DUP, keymgmt_dup),   \
-        FUNCTION(OSSL_FUNC_KEYMGMT_HAS, keymgmt_has), FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, keymgmt_match), \
-        FUNCTION(OSSL_FUNC_KEYMGMT_VALIDATE, keymgmt_validate),                                         \
-        FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, keymgmt_get_params),                                     \
-        FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, keymgmt_export),                                             \
-        FUNCTION(OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS, keymgmt_gen_set_params),                             \
-        FUNCTION(OSSL_FUNC_KEYMGMT_GEN, keymgmt_gen), FUNCTION(OSSL_FUNC_KEYMGMT_GEN_CLEANUP, keymgmt_gen_cleanup)
+    DISPATCH(OSSL_FUNC_KEYMGMT_NEW, keymgmt_new), DISPATCH(OSSL_FUNC_KEYMGMT_LOAD, keymgmt_load),       \
+        DISPATCH(OSSL_FUNC_KEYMGMT_FREE, keymgmt_free), DISPATCH(OSSL_FUNC_KEYMGMT_DUP, keymgmt_dup),   \
+        DISPATCH(OSSL_FUNC_KEYMGMT_HAS, keymgmt_has), DISPATCH(OSSL_FUNC_KEYMGMT_MATCH, keymgmt_match), \
+        DISPATCH(OSSL_FUNC_KEYMGMT_VALIDATE, keymgmt_validate),                                         \
+        DISPATCH(OSSL_FUNC_KEYMGMT_GET_PARAMS, keymgmt_get_params),                                     \
+        DISPATCH(OSSL_FUNC_KEYMGMT_EXPORT, keymgmt_export),                                             \
+        DISPATCH(OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS, keymgmt_gen_set_params),                             \
+        DISPATCH(OSSL_FUNC_KEYMGMT_GEN, keymgmt_gen), DISPATCH(OSSL_FUNC_KEYMGMT_GEN_CLEANUP, keymgmt_gen_cleanup)
 
 const OSSL_DISPATCH keymgmt_rsa_functions[] = {
     COMMON_FUNCTIONS,
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_rsa_gen_init),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_rsa_gen_settable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_rsa_gettable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_rsa_export_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_rsa_import),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_rsa_import_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_rsa_query_operation_name),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_rsa_gen_init),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_rsa_gen_settable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_rsa_gettable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_rsa_export_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_rsa_import),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_rsa_import_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_rsa_query_operation_name),
     {0, NULL},
 };
 
 const OSSL_DISPATCH keymgmt_rsa_pss_functions[] = {
     COMMON_FUNCTIONS,
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_rsa_pss_gen_init),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_rsa_pss_gen_settable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_rsa_pss_gettable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_rsa_pss_export_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_rsa_import),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_rsa_import_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_rsa_query_operation_name),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_rsa_pss_gen_init),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_rsa_pss_gen_settable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_rsa_pss_gettable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_rsa_pss_export_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_rsa_import),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_rsa_import_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_rsa_query_operation_name),
     {0, NULL},
 };
 
 const OSSL_DISPATCH keymgmt_ec_functions[] = {
     COMMON_FUNCTIONS,
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_ec_gen_init),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_ec_gen_settable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_ec_gettable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_ec_export_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_ec_import),
-    FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_ec_import_types),
-    FUNCTION(OSSL_FUNC_KEYMGMT_SET_PARAMS, keymgmt_ec_set_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, keymgmt_ec_settable_params),
-    FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_ec_query_operation_name),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_INIT, keymgmt_ec_gen_init),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt_ec_gen_settable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keymgmt_ec_gettable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, keymgmt_ec_export_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_ec_import),
+    DISPATCH(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_ec_import_types),
+    DISPATCH(OSSL_FUNC_KEYMGMT_SET_PARAMS, keymgmt_ec_set_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, keymgmt_ec_settable_params),
+    DISPATCH(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, keymgmt_ec_query_operation_name),
     {0, NULL},
 };

@@ -144,6 +144,12 @@ OSSL_FUNC_keymgmt_gen_cleanup_fn keymgmt_gen_cleanup;
 
 /* ---- dispatch tables ---- */
 
+/* A row of one; FUNCTION was declared with its OSSL_FUNC_..._fn type. */
+#define DISPATCH(id, function)         \
+    {                                  \
+        id, (void (*)(void))(function) \
+    }
+
 extern const OSSL_DISPATCH keymgmt_rsa_functions[];
 extern const OSSL_DISPATCH keymgmt_rsa_pss_functions[];
 extern const OSSL_DISPATCH keymgmt_ec_functions[];

@@ -258,32 +258,28 @@ static int signature_digest_sign(
         signature_digest_sign_final(signature, out, out_len, out_size) && begin_data(signature);
 }
 
-#define FUNCTION(id, function)          \
-    {                                   \
-        id, (void (*)(void))(function), \
-    }
 #define COMMON_FUNCTIONS                                                                                              \
-    FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signature_newctx), FUNCTION(OSSL_FUNC_SIGNATURE_FREECTX, signature_freectx), \
-        FUNCTION(OSSL_FUNC_SIGNATURE_DUPCTX, signature_dupctx),                                                       \
-        FUNCTION(OSSL_FUNC_SIGNATURE_SIGN_INIT, signature_sign_init),                                                 \
-        FUNCTION(OSSL_FUNC_SIGNATURE_SIGN, signature_sign),                                                           \
-        FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, signature_digest_sign_init),                                   \
-        FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, signature_digest_sign_update),                               \
-        FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, signature_digest_sign_final),                                 \
-        FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, signature_digest_sign),                                             \
-        FUNCTION(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signature_get_ctx_params),                                       \
-        FUNCTION(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signature_set_ctx_params)
+    DISPATCH(OSSL_FUNC_SIGNATURE_NEWCTX, signature_newctx), DISPATCH(OSSL_FUNC_SIGNATURE_FREECTX, signature_freectx), \
+        DISPATCH(OSSL_FUNC_SIGNATURE_DUPCTX, signature_dupctx),                                                       \
+        DISPATCH(OSSL_FUNC_SIGNATURE_SIGN_INIT, signature_sign_init),                                                 \
+        DISPATCH(OSSL_FUNC_SIGNATURE_SIGN, signature_sign),                                                           \
+        DISPATCH(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, signature_digest_sign_init),                                   \
+        DISPATCH(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, signature_digest_sign_update),                               \
+        DISPATCH(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, signature_digest_sign_final),                                 \
+        DISPATCH(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, signature_digest_sign),                                             \
+        DISPATCH(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signature_get_ctx_params),                                       \
+        DISPATCH(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signature_set_ctx_params)
 
 const OSSL_DISPATCH signature_rsa_functions[] = {
     COMMON_FUNCTIONS,
-    FUNCTION(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signature_rsa_gettable_ctx_params),
-    FUNCTION(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signature_rsa_settable_ctx_params),
+    DISPATCH(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signature_rsa_gettable_ctx_params),
+    DISPATCH(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signature_rsa_settable_ctx_params),
     {0, NULL},
 };
 
 const OSSL_DISPATCH signature_ecdsa_functions[] = {
     COMMON_FUNCTIONS,
-    FUNCTION(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signature_ecdsa_gettable_ctx_params),
-    FUNCTION(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signature_ecdsa_settable_ctx_params),
+    DISPATCH(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signature_ecdsa_gettable_ctx_params),
+    DISPATCH(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signature_ecdsa_settable_ctx_params),
     {0, NULL},
 };
