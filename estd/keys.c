@@ -11,6 +11,7 @@
 #include <openssl/provider.h>
 #include <openssl/store.h>
 #include <openssl/ui.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PROVIDER "tpm2cloud"
@@ -103,15 +104,27 @@ static bool fail_store(const struct keys *keys, const char *what, const char *ur
     return t2c_fail_openssl(err, code, "%s %s", what, uri);
 }
 
+/* URI as OpenSSL gets it: without "//", a file of that very name in the working directory would be taken instead. */
+static char *without_file(const char *uri)
+{
+    const size_t scheme_len = strlen(SCHEME);
+    bool bare = strncmp(uri, SCHEME, scheme_len) == 0 && strncmp(uri + scheme_len, "//", 2) != 0;
+    char *out = NULL;
+    return asprintf(&out, "%s%s", bare ? SCHEME "//" : "", bare ? uri + scheme_len : uri) >= 0 ? out : NULL;
+}
+
 /* Opens URI for objects of one KIND, OSSL_STORE_INFO_*. A passphrase is never asked for. */
 static bool open_store(struct keys *keys, const char *uri, int kind, OSSL_STORE_CTX **out, struct t2c_error *err)
 {
     bool ours = false;
     if (!needs_provider(uri, &ours, err) || (ours && !load_provider(keys, uri, err)))
         return false;
+    T2C_CLEANUP(t2c_freep) char *exact = without_file(uri);
+    if (exact == NULL)
+        return t2c_fail_nomem(err);
     ERR_clear_error();
     T2C_CLEANUP(store_closep)
-    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(uri, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(exact, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
     if (store == NULL)
         return fail_store(keys, "cannot open", uri, err);
     if (OSSL_STORE_expect(store, kind) != 1)
