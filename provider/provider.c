@@ -24,7 +24,47 @@ static OSSL_FUNC_provider_query_operation_fn provider_query_operation;
 static OSSL_FUNC_provider_get_reason_strings_fn provider_get_reason_strings;
 
 /* Instances of this module in the process: the last one closes the connection to the TPM. */
-static unsigned provider_instances;
+static pthread_mutex_t instances_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct provider *instances;
+static bool at_exit; /* keep_instances is registered */
+
+/*
+ * A program may free its keys in an exit handler that runs after OpenSSL's clean-up, as socat 1.8 does. The last key would
+ * take the provider along, and libcrypto crash over our reason strings, whose lock is gone by then. So each instance gets
+ * a reference when the process ends, and nobody gives it back. This runs before OpenSSL's clean-up, which was registered
+ * earlier.
+ */
+static void keep_instances(void)
+{
+    if (pthread_mutex_trylock(&instances_lock) != 0)
+        return; /* a child that was forked while another thread loaded or unloaded us */
+    for (struct provider *provider = instances; provider != NULL; provider = provider->next)
+        if (provider->up_ref != NULL)
+            provider->up_ref(provider->handle, 0);
+    pthread_mutex_unlock(&instances_lock);
+}
+
+static void add_instance(struct provider *provider)
+{
+    pthread_mutex_lock(&instances_lock);
+    provider->next = instances;
+    instances = provider;
+    at_exit = at_exit || atexit(keep_instances) == 0;
+    pthread_mutex_unlock(&instances_lock);
+}
+
+/* Says whether it was the last. */
+static bool remove_instance(const struct provider *provider)
+{
+    pthread_mutex_lock(&instances_lock);
+    struct provider **at = &instances;
+    while (*at != provider)
+        at = &(*at)->next;
+    *at = provider->next;
+    bool last = instances == NULL;
+    pthread_mutex_unlock(&instances_lock);
+    return last;
+}
 
 static void vset_error(const struct provider *provider, uint32_t reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -98,10 +138,11 @@ bool provider_authorize(struct t2c_key *key, const char *source, OSSL_PASSPHRASE
 static void provider_teardown(void *context)
 {
     struct provider *provider = context;
+    bool last = remove_instance(provider);
     provider_digests_free(provider);
     pthread_mutex_destroy(&provider->digests_lock);
     free(provider);
-    if (__atomic_sub_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL) == 0)
+    if (last)
         t2c_tpm_close();
 }
 
@@ -254,6 +295,9 @@ static void take_upcalls(struct provider *provider, const OSSL_DISPATCH *in)
         case OSSL_FUNC_CORE_VSET_ERROR:
             provider->vset_error = OSSL_FUNC_core_vset_error(in);
             break;
+        case OSSL_FUNC_PROVIDER_UP_REF:
+            provider->up_ref = OSSL_FUNC_provider_up_ref(in);
+            break;
         case OSSL_FUNC_BIO_READ_EX:
             provider->bio_read_ex = OSSL_FUNC_BIO_read_ex(in);
             break;
@@ -278,7 +322,7 @@ int OSSL_provider_init(
     pthread_mutex_init(&provider->digests_lock, NULL);
     take_upcalls(provider, in);
     t2c_tpm_quiet();
-    __atomic_add_fetch(&provider_instances, 1, __ATOMIC_ACQ_REL);
+    add_instance(provider);
     *out = provider_functions;
     *context = provider;
     return 1;

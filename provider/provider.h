@@ -14,7 +14,9 @@ struct provider_digest;
 
 /* One loaded instance of the provider. */
 struct provider {
+    struct provider *next; /* instance in this process */
     const OSSL_CORE_HANDLE *handle;
+    OSSL_FUNC_provider_up_ref_fn *up_ref;
     OSSL_FUNC_core_new_error_fn *new_error;
     OSSL_FUNC_core_vset_error_fn *vset_error;
     OSSL_FUNC_core_set_error_debug_fn *set_error_debug;

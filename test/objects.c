@@ -172,6 +172,20 @@ static bool threads_load_and_unload(void)
     return pkeys_in_threads(8, load_and_unload_often);
 }
 
+static EVP_PKEY *kept;
+
+static void free_kept(void)
+{
+    EVP_PKEY_free(kept);
+}
+
+/* An exit handler that is older than OpenSSL's own runs after that one (see main). */
+static bool freed_at_the_very_end(void)
+{
+    kept = pkeys_load(OSSL_STORE_INFO_PKEY);
+    return pkeys_signs(kept);
+}
+
 static const struct pkeys_test tests[] = {
     {"one-of-two-freed", one_of_two_freed},
     {"public-one-freed", public_one_freed},
@@ -184,10 +198,13 @@ static const struct pkeys_test tests[] = {
     {"two-threads", two_threads},
     {"threads-share-a-key", threads_share_a_key},
     {"threads-load-and-unload", threads_load_and_unload},
+    {"freed-at-the-very-end", freed_at_the_very_end},
     {NULL, NULL},
 };
 
 int main(int argc, char **argv)
 {
+    if (atexit(free_kept) != 0)
+        return 2;
     return pkeys_main(argc, argv, tests);
 }

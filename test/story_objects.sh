@@ -14,7 +14,8 @@ objects() { # TEST NAME
     with_conf "$BUILD/objects" "$1" "tpm2cloud://$2" "$work/$2.crt"
 }
 for name in ldevid file rsa iak; do
-    for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused load-and-unload; do
+    for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused load-and-unload \
+        freed-at-the-very-end; do
         check "$name: $test" objects $test $name
     done
     tpm_clean "$name"
