@@ -18,7 +18,7 @@ if grep -q '^INSTRUMENT = .*-fsanitize=address' "$BUILD/Makefile" 2>/dev/null; t
     PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 fi
 checks=0 failures=0 pids=
-work=$(mktemp -d "${TMPDIR:-/tmp}/tpm2cloud-test.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/tpm2cloud-test.XXXXXX") || exit 99
 
 clean_up() {
     status=$?
