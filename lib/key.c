@@ -251,6 +251,8 @@ bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c
     /* A TPM takes an authorization value without the zeros behind it. */
     while (key->auth.len > 0 && key->auth.data[key->auth.len - 1] == 0)
         key->auth.len--;
+    /* An empty answer is one: tpm2-tools 5.4 writes key files that want a value and have none. */
+    key->wants_auth = key->auth.len > 0;
     return t2c_key_check_auth(&key->auth, err) && (key->salt != NULL || find_salt(key, err));
 }
 

@@ -190,6 +190,10 @@ static bool open_existing(
     if (spec->decrypt && !t2c_key_can_decrypt(key))
         return t2c_fail(
             err, T2C_EXISTS, "%s holds a key that may not decrypt; if nothing needs it, remove the file", path);
+    if (spec->pss != NULL && (!t2c_key_is_rsa_pss(key) || t2c_key_fixed_hash(key) != spec->pss))
+        return t2c_fail(err, T2C_EXISTS,
+            "%s holds a key that is no RSA-PSS key with %s; if nothing needs it, remove the file", path,
+            spec->pss->name);
     if ((spec->auth != NULL && spec->auth->len > 0) != key->wants_auth)
         return t2c_fail(err, T2C_EXISTS,
             "%s holds a key with%s authorization value; if nothing needs it, remove the file", path,

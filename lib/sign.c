@@ -197,7 +197,8 @@ static bool hash_at_once(struct t2c_tpm_use *use, struct signing *signing, TPM2B
     TPMT_TK_HASHCHECK **ticket, struct t2c_error *err)
 {
     TPM2B_MAX_BUFFER data = {.size = (UINT16)signing->data_len};
-    memcpy(data.buffer, signing->data, signing->data_len);
+    if (signing->data_len > 0)
+        memcpy(data.buffer, signing->data, signing->data_len);
     TSS2_RC rc = Esys_Hash(
         use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &data, signing->hash, ESYS_TR_RH_OWNER, digest, ticket);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s: the TPM cannot hash the data", signing->key->label);

@@ -111,8 +111,8 @@ bool t2c_key_private_der(const struct t2c_key *key, const char **label, struct t
 enum t2c_scheme { T2C_SCHEME_ECDSA, T2C_SCHEME_PKCS1, T2C_SCHEME_PSS, T2C_SCHEME_NONE };
 
 /*
- * How to sign. md: of the digest; NULL with PKCS1 for a block without DigestInfo, and with NONE, where the data is the whole
- * block. PSS alone: mgf1, NULL for md; salt_len, bytes, or one of RSA_PSS_SALTLEN_... (openssl/rsa.h), where "auto" is what
+ * How to sign. md: of the digest; NULL with PKCS1 for a block without DigestInfo, with NONE, where the data is the whole
+ * block, and with ECDSA for any digest. PSS alone: mgf1, NULL for md; salt_len, bytes, or one of RSA_PSS_SALTLEN_... (openssl/rsa.h), where "auto" is what
  * OpenSSL makes of it, the longest salt that fits, unless only the TPM can pad.
  */
 struct t2c_sign_how {
