@@ -37,7 +37,8 @@ static bool tpm_ever; /* a connection was open once: the next one is worth waiti
 
 void t2c_tpm_quiet(void)
 {
-    setenv("TSS2_LOG", "all+NONE", 0);
+    if (getenv("TSS2_LOG") == NULL)
+        setenv("TSS2_LOG", "all+NONE", 0);
 }
 
 static bool choose_tcti(char *out, size_t out_len, struct t2c_error *err)
@@ -137,6 +138,7 @@ static void close_on_exec(void)
 static bool open_connection(struct t2c_error *err)
 {
     char tcti[TCTI_MAX];
+    t2c_tpm_quiet(); /* again: nginx, for one, makes its workers a new environment */
     if (!choose_tcti(tcti, sizeof(tcti), err))
         return false;
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);

@@ -31,7 +31,7 @@ static bool parse(const void *file, size_t file_len)
     }
     assert(t2c_keyfile_append(&key, &again, &err));
     assert(t2c_keyfile_parse(again.data, again.len, &same, &err));
-    assert(key.parent == same.parent && key.empty_auth == same.empty_auth);
+    assert(key.parent == same.parent && key.rsa_parent == same.rsa_parent && key.empty_auth == same.empty_auth);
     assert(same_bytes(&key.pub, &same.pub) && same_bytes(&key.priv, &same.priv));
     return true;
 }
@@ -59,7 +59,7 @@ static void use(const struct t2c_key *key)
         assert(t2c_key_rsa_modulus(key, &modulus_len) != NULL && modulus_len <= 512 && t2c_key_rsa_exponent(key) != 0);
     t2c_key_fixed_hash(key);
     t2c_key_can_sign(key);
-    if (!t2c_key_to_pkey(key, &pkey, &err))
+    if (!t2c_key_to_pkey(key, t2c_host(), &pkey, &err))
         assert_explained(&err);
 }
 

@@ -34,7 +34,7 @@ static int keep_der(const OSSL_PARAM params[], void *arg)
     const OSSL_PARAM *der = OSSL_PARAM_locate_const(params, OSSL_OBJECT_PARAM_DATA);
     const OSSL_PARAM *structure = OSSL_PARAM_locate_const(params, OSSL_OBJECT_PARAM_DATA_STRUCTURE);
     assert(der != NULL && der->data_type == OSSL_PARAM_OCTET_STRING);
-    assert(structure != NULL && strcmp(structure->data, "tpm2cloud-uri") == 0);
+    assert(structure != NULL && strcmp(structure->data, "tpm2cloud-key") == 0);
     assert(t2c_bytes_append(&found->der, der->data, der->data_size, NULL));
     found->blocks++;
     return 1;
