@@ -33,17 +33,15 @@ struct t2c_tpm_use {
 typedef bool t2c_tpm_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err);
 bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err);
 
-/* The same for once, and for work that stretches over a function:
+/*
+ * The same without WORK, only if the connection of GENERATION is still the open one:
  *
  *     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
- *     if (!t2c_tpm_begin(&use, err))
- *         return false;
+ *     if (t2c_tpm_current(&use, generation))
+ *         ...
  */
-bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err);
-void t2c_tpm_end(struct t2c_tpm_use *use);
-
-/* Begins only if the connection of GENERATION is still the open one; never opens another. */
 bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation);
+void t2c_tpm_end(struct t2c_tpm_use *use);
 
 /* Before any lock of this half is taken: from then on fork finds none of them held by a thread that the child lacks. */
 void t2c_tpm_expect_fork(void);

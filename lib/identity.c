@@ -201,19 +201,31 @@ bool t2c_identity_read_cert(
         n > 0 ? candidates[0] : identity->slots[0].nv);
 }
 
-bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err)
+struct listing {
+    uint32_t first;
+    uint32_t *out;
+    size_t max, n;
+};
+
+static bool list_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    struct listing *listing = arg;
     T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
     TPMI_YES_NO more = 0;
-    if (!t2c_tpm_begin(&use, err))
-        return false;
-    TSS2_RC rc = Esys_GetCapability(use.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first,
-        TPM2_MAX_CAP_HANDLES, &more, &data);
+    TSS2_RC rc = Esys_GetCapability(use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES,
+        listing->first, TPM2_MAX_CAP_HANDLES, &more, &data);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot list the TPM's handles");
-    size_t n = data->data.handles.count < max ? data->data.handles.count : max;
-    memcpy(out, data->data.handles.handle, n * sizeof(*out));
-    *out_n = n;
+    listing->n = data->data.handles.count < listing->max ? data->data.handles.count : listing->max;
+    memcpy(listing->out, data->data.handles.handle, listing->n * sizeof(*listing->out));
+    return true;
+}
+
+bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err)
+{
+    struct listing listing = {first, out, max, 0};
+    if (!t2c_tpm_run(list_work, &listing, err))
+        return false;
+    *out_n = listing.n;
     return true;
 }

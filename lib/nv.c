@@ -72,16 +72,30 @@ static bool read_size(ESYS_CONTEXT *esys, ESYS_TR tr, size_t *len, struct t2c_er
     return true;
 }
 
-bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
+struct reading {
+    uint32_t index;
+    struct t2c_bytes *out;
+};
+
+static bool read_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
+    const struct reading *reading = arg;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     ESYS_TR tr = ESYS_TR_NONE;
     size_t len = 0;
-    if (!t2c_tpm_begin(&use, err) || !open_index(use.esys, index, &tr, err))
+    if (!open_index(use->esys, reading->index, &tr, err))
         return false;
-    bool ok = read_size(use.esys, tr, &len, err) && read_chunks(use.esys, tr, len, out, err);
-    Esys_TR_Close(use.esys, &tr);
-    return ok || t2c_fail_context(err, "NV index 0x%08x", index);
+    bool ok = read_size(use->esys, tr, &len, err) && read_chunks(use->esys, tr, len, &content, err);
+    Esys_TR_Close(use->esys, &tr);
+    if (!ok)
+        return t2c_fail_context(err, "NV index 0x%08x", reading->index);
+    return t2c_bytes_append(reading->out, content.data, content.len, err);
+}
+
+bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
+{
+    struct reading reading = {index, out};
+    return t2c_tpm_run(read_work, &reading, err);
 }
 
 static bool write_chunks(
@@ -131,26 +145,46 @@ static bool remove_index(ESYS_CONTEXT *esys, uint32_t index, struct t2c_error *e
         index);
 }
 
-bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err)
+struct writing {
+    uint32_t index;
+    const void *data;
+    size_t data_len;
+    size_t owner; /* in owners */
+};
+
+/* Whatever an earlier attempt left is removed first. */
+static bool write_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
-    if (data_len == 0 || data_len > DATA_MAX)
-        return t2c_fail(err, T2C_INVALID, "%zu bytes do not fit an NV index", data_len);
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (!t2c_tpm_begin(&use, err) || !remove_index(use.esys, index, err))
-        return false;
+    struct writing *writing = arg;
+    const uint32_t index = writing->index;
     ESYS_TR tr = ESYS_TR_NONE;
-    size_t owner = 0;
-    TSS2_RC rc = define(use.esys, owner, index, data_len, &tr);
-    if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_NV_DEFINED && rc != TPM2_RC_NV_SPACE)
-        rc = define(use.esys, ++owner, index, data_len, &tr);
+    if (!remove_index(use->esys, index, err))
+        return false;
+    writing->owner = 0;
+    TSS2_RC rc = define(use->esys, writing->owner, index, writing->data_len, &tr);
+    bool closed = rc != TSS2_RC_SUCCESS && t2c_tss_passing(rc) == T2C_LASTING && rc != TPM2_RC_NV_DEFINED &&
+        rc != TPM2_RC_NV_SPACE;
+    if (closed)
+        rc = define(use->esys, ++writing->owner, index, writing->data_len, &tr);
     if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot define NV index 0x%08x for %zu bytes", index, data_len);
-    if (!write_chunks(use.esys, owners[owner].hierarchy, tr, data, data_len, err)) {
-        bool removed = undefine(use.esys, owners[owner].hierarchy, tr);
+        return t2c_fail_tss(err, rc, "cannot define NV index 0x%08x for %zu bytes", index, writing->data_len);
+    ESYS_TR hierarchy = owners[writing->owner].hierarchy;
+    if (!write_chunks(use->esys, hierarchy, tr, writing->data, writing->data_len, err)) {
+        bool removed = undefine(use->esys, hierarchy, tr);
         return t2c_fail_context(err, "NV index 0x%08x (%s)", index,
             removed ? "removed again" : "left incomplete; the same command again completes it");
     }
-    Esys_TR_Close(use.esys, &tr);
-    *cleared_with_owner = owners[owner].hierarchy == ESYS_TR_RH_OWNER;
+    Esys_TR_Close(use->esys, &tr);
+    return true;
+}
+
+bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err)
+{
+    struct writing writing = {.index = index, .data = data, .data_len = data_len};
+    if (data_len == 0 || data_len > DATA_MAX)
+        return t2c_fail(err, T2C_INVALID, "%zu bytes do not fit an NV index", data_len);
+    if (!t2c_tpm_run(write_work, &writing, err))
+        return false;
+    *cleared_with_owner = owners[writing.owner].hierarchy == ESYS_TR_RH_OWNER;
     return true;
 }

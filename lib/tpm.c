@@ -173,15 +173,6 @@ static bool ensure_connection(struct t2c_tpm_use *use, struct t2c_error *err)
     return true;
 }
 
-bool t2c_tpm_begin(struct t2c_tpm_use *use, struct t2c_error *err)
-{
-    lock();
-    if (ensure_connection(use, err))
-        return true;
-    pthread_mutex_unlock(&tpm_lock);
-    return false;
-}
-
 void t2c_tpm_broken(void)
 {
     tpm_is_broken = true;
@@ -360,22 +351,24 @@ static void take_property(struct t2c_tpm_info *info, const TPMS_TAGGED_PROPERTY 
     }
 }
 
-bool t2c_tpm_info(struct t2c_tpm_info *out, struct t2c_error *err)
+static bool info_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     static const uint32_t groups[] = {TPM2_PT_FIXED, TPM2_PT_VAR};
-    struct t2c_tpm_info info = {0};
-    if (!choose_tcti(info.tcti, sizeof(info.tcti), err))
-        return false;
-    T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
-    if (!t2c_tpm_begin(&use, err))
-        return false;
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
         T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
-        if (!properties(use.esys, groups[g], &data, err))
+        if (!properties(use->esys, groups[g], &data, err))
             return false;
         for (uint32_t i = 0; i < data->data.tpmProperties.count; i++)
-            take_property(&info, &data->data.tpmProperties.tpmProperty[i]);
+            take_property(arg, &data->data.tpmProperties.tpmProperty[i]);
     }
+    return true;
+}
+
+bool t2c_tpm_info(struct t2c_tpm_info *out, struct t2c_error *err)
+{
+    struct t2c_tpm_info info = {0};
+    if (!choose_tcti(info.tcti, sizeof(info.tcti), err) || !t2c_tpm_run(info_work, &info, err))
+        return false;
     *out = info;
     return true;
 }

@@ -37,7 +37,8 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
         return t2c_fail_with(err, &why);
     if (session && key->salt != NULL && !t2c_object_confirm(use, key->salt, "the storage key of the session", &why))
         return t2c_fail_with(err, &why);
-    if (err->code == T2C_AUTH && !session)
+    bool refused = t2c_tss_is(err->detail, TPM2_RC_AUTH_FAIL) || t2c_tss_is(err->detail, TPM2_RC_BAD_AUTH);
+    if (refused && !session)
         t2c_key_fail_wants_auth(key, err);
     return false;
 }
@@ -51,17 +52,17 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     if (!t2c_object_ensure(use, key->object, parent, err))
         return t2c_fail_context(err, "%s", key->label);
     bool secret = key->auth.len > 0;
-    if (secret && !start_session(use, key, what, &session, err))
-        return explain(use, key, err);
-    TSS2_RC rc = command(use->esys, key->object->tr, session, arg);
-    if (secret) {
-        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
-        Esys_TR_SetAuth(use->esys, key->object->tr, NULL);
+    bool ok = !secret || start_session(use, key, what, &session, err);
+    if (ok) {
+        TSS2_RC rc = command(use->esys, key->object->tr, session, arg);
+        ok = rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s cannot %s", key->label, doing);
     }
-    if (rc == TSS2_RC_SUCCESS)
-        return true;
-    t2c_fail_tss(err, rc, "%s cannot %s", key->label, doing);
-    return explain(use, key, err);
+    if (session != ESYS_TR_PASSWORD)
+        t2c_session_end(use, session, !ok);
+    /* The next user of the object may have no session, and ESYS would send what is set in clear. */
+    if (secret)
+        Esys_TR_SetAuth(use->esys, key->object->tr, NULL);
+    return ok || explain(use, key, err);
 }
 
 bool t2c_use_is_doubtful(const struct t2c_object *object)
