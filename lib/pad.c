@@ -6,6 +6,7 @@
 #include "tpm2cloud/pad.h"
 
 #include "tpm2cloud/ossl.h"
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -147,4 +148,20 @@ bool t2c_unpad_oaep(const EVP_MD *md, const EVP_MD *mgf1, const uint8_t *label, 
     bool ok = take_unpadded(len, message, out, err);
     OPENSSL_cleanse(message, sizeof(message));
     return ok;
+}
+
+T2C_DEFINE_FREEP(ecdsa_freep, ECDSA_SIG, ECDSA_SIG_free)
+
+bool t2c_ecdsa_der(const uint8_t *raw, size_t raw_len, struct t2c_bytes *der, struct t2c_error *err)
+{
+    int half = (int)raw_len / 2;
+    T2C_CLEANUP(ecdsa_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *encoded = NULL;
+    T2C_CLEANUP(t2c_bn_freep) BIGNUM *r = BN_bin2bn(raw, half, NULL);
+    T2C_CLEANUP(t2c_bn_freep) BIGNUM *s = BN_bin2bn(raw + half, half, NULL);
+    if (sig == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(sig, r, s) != 1)
+        return t2c_fail_nomem(err);
+    r = s = NULL; /* sig has them */
+    int len = i2d_ECDSA_SIG(sig, &encoded);
+    return len > 0 ? t2c_bytes_append(der, encoded, (size_t)len, err) : t2c_fail_nomem(err);
 }

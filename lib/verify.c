@@ -1,34 +1,16 @@
 #include "verify.h"
 
 #include "tpm2cloud/ossl.h"
-#include <openssl/ecdsa.h>
+#include "tpm2cloud/pad.h"
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
-static void sig_freep(ECDSA_SIG **sig)
-{
-    ECDSA_SIG_free(*sig);
-}
-
-/* r||s to SEQUENCE { INTEGER r, INTEGER s }. */
-static int to_der(const struct t2c_bytes *raw, unsigned char **der)
-{
-    int half = (int)raw->len / 2;
-    T2C_CLEANUP(sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
-    T2C_CLEANUP(t2c_bn_freep) BIGNUM *r = BN_bin2bn(raw->data, half, NULL);
-    T2C_CLEANUP(t2c_bn_freep) BIGNUM *s = BN_bin2bn(raw->data + half, half, NULL);
-    if (sig == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(sig, r, s) != 1)
-        return -1;
-    r = s = NULL; /* sig has them */
-    return i2d_ECDSA_SIG(sig, der);
-}
-
 static bool verify_ecdsa(EVP_PKEY_CTX *ctx, const uint8_t *digest, size_t digest_len, const struct t2c_bytes *sig)
 {
-    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    int der_len = to_der(sig, &der);
-    return der_len > 0 && EVP_PKEY_verify(ctx, der, (size_t)der_len, digest, digest_len) == 1;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    return t2c_ecdsa_der(sig->data, sig->len, &der, NULL) &&
+        EVP_PKEY_verify(ctx, der.data, der.len, digest, digest_len) == 1;
 }
 
 static bool verify_rsa(EVP_PKEY_CTX *ctx, const struct t2c_sign_how *how, int salt_len, const uint8_t *digest,

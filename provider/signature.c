@@ -6,7 +6,7 @@
 #include "signature.h"
 
 #include "tpm2cloud/ossl.h"
-#include <openssl/ec.h>
+#include "tpm2cloud/pad.h"
 #include <openssl/rsa.h>
 #include <string.h>
 
@@ -100,22 +100,14 @@ static size_t signature_max(const struct signature *signature)
     return t2c_key_is_rsa(signature->key) ? octets : 2 * (octets + 3) + 3;
 }
 
-T2C_DEFINE_FREEP(ecdsa_sig_freep, ECDSA_SIG, ECDSA_SIG_free)
-
-/* r||s to SEQUENCE { INTEGER r, INTEGER s }. */
+/* As everybody but TPMs has it. */
 static bool encode_ecdsa(struct t2c_bytes *sig, struct t2c_error *err)
 {
-    T2C_CLEANUP(ecdsa_sig_freep) ECDSA_SIG *both = ECDSA_SIG_new();
-    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    int half = (int)sig->len / 2;
-    T2C_CLEANUP(t2c_bn_freep) BIGNUM *r = BN_bin2bn(sig->data, half, NULL);
-    T2C_CLEANUP(t2c_bn_freep) BIGNUM *s = BN_bin2bn(sig->data + half, half, NULL);
-    if (both == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(both, r, s) != 1)
-        return t2c_fail_nomem(err);
-    r = s = NULL;
-    int der_len = i2d_ECDSA_SIG(both, &der);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    if (!t2c_ecdsa_der(sig->data, sig->len, &der, err))
+        return false;
     t2c_bytes_clear(sig);
-    return der_len > 0 ? t2c_bytes_append(sig, der, (size_t)der_len, err) : t2c_fail_nomem(err);
+    return t2c_bytes_append(sig, der.data, der.len, err);
 }
 
 /* MADE: as the library makes it. */

@@ -1,5 +1,5 @@
 /*
- * RSA's encodings, for the raw private operation of a TPM: what goes in, and what came out. Spec: RFC 8017.
+ * Encodings of what a TPM is given and gives as bare numbers: RSA blocks (RFC 8017) and ECDSA signatures (RFC 3279 2.2.3).
  */
 #ifndef TPM2CLOUD_PAD_H
 #define TPM2CLOUD_PAD_H
@@ -22,5 +22,8 @@ bool t2c_pad_pss(const EVP_MD *md, const EVP_MD *mgf1, const uint8_t *digest, si
 bool t2c_unpad_pkcs1(const uint8_t *em, size_t em_len, struct t2c_bytes *out, struct t2c_error *err);
 bool t2c_unpad_oaep(const EVP_MD *md, const EVP_MD *mgf1, const uint8_t *label, size_t label_len, const uint8_t *em,
     size_t em_len, struct t2c_bytes *out, struct t2c_error *err);
+
+/* Appends SEQUENCE { INTEGER r, INTEGER s } for RAW, r||s of equal length. */
+bool t2c_ecdsa_der(const uint8_t *raw, size_t raw_len, struct t2c_bytes *der, struct t2c_error *err);
 
 #endif
