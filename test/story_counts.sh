@@ -63,6 +63,8 @@ handshakes() { # NAME
 }
 handshakes ldevid
 handshakes rsa
+count "a key file that is opened twice is loaded once" "Load RSA_Decrypt RSA_Decrypt RSA_Decrypt FlushContext" \
+    with_conf "$BUILD/objects" one-of-two-freed tpm2cloud://rsa "$work/rsa.crt"
 
 # An RSA key at the handle.
 TPM2CLOUD_TCTI=$TPM2TOOLS_TCTI
