@@ -84,13 +84,6 @@ bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, st
     return true;
 }
 
-void t2c_object_ref(struct t2c_object *object)
-{
-    lock_list();
-    object->refs++;
-    pthread_mutex_unlock(&list_lock);
-}
-
 static void unlink_object(const struct t2c_object *object)
 {
     struct t2c_object **at = &list;

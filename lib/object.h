@@ -40,7 +40,6 @@ bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, st
 /* Reads the public area of persistent HANDLE, with one TPM command. Errors: NOT_FOUND when nothing sits there. */
 bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **out, struct t2c_error *err);
 
-void t2c_object_ref(struct t2c_object *object);
 /* Drops a reference; a blob that is loaded is flushed with the last one. */
 void t2c_object_free(struct t2c_object *object);
 T2C_DEFINE_FREEP(t2c_object_freep, struct t2c_object, t2c_object_free)
