@@ -20,7 +20,7 @@ names() {
         -e 's/00000176/StartAuthSession/' -e 's/00000173/ReadPublic/' "$work/commands" | tr '\n' ' ' | sed 's/ $//'
 }
 not_on_wire() {
-    [ -s "$work/wire" ] && ! grep -qaF $secret "$work/wire"
+    [ -s "$work/wire" ] && ! grep -qaF "$secret" "$work/wire"
 }
 sign_by() { # SOURCE NAME
     ssl dgst -sha256 -sign "tpm2cloud:$2?auth-source=$1" -out "$work/sig" "$work/data"
@@ -43,7 +43,8 @@ for algorithm in ec-p256 rsa-2048; do
         check "$algorithm $name: openssl verifies that" openssl dgst -sha256 -verify "$work/$name.pub" \
             -signature "$work/sig" "$work/data"
         check_equal "$algorithm $name: the commands of a cold signature" \
-            "$([ $name = file ] && echo 'Load StartAuthSession '$operation' FlushContext' || echo 'StartAuthSession '$operation)" "$(names)"
+            "$([ $name = file ] && echo "Load StartAuthSession $operation FlushContext" || echo "StartAuthSession $operation")" \
+            "$(names)"
         SECRET=$secret
         export SECRET
         check "$algorithm $name: signs by environment" sign_by env:SECRET $name
@@ -53,7 +54,7 @@ for algorithm in ec-p256 rsa-2048; do
         check "$algorithm $name: signs by credential" sign_by cred:secret $name
         check_fails "$algorithm $name: no such credential" "$work/nothing: No such file" sign_by cred:nothing $name
         unset CREDENTIALS_DIRECTORY
-        check_fails "$algorithm $name: no credentials" 'since $CREDENTIALS_DIRECTORY is not set' sign_by cred:secret $name
+        check_fails "$algorithm $name: no credentials" "since \$CREDENTIALS_DIRECTORY is not set" sign_by cred:secret $name
         check "$algorithm $name: signs by passphrase" ssl dgst -sha256 -sign tpm2cloud:$name -passin pass:$secret \
             -out "$work/sig" "$work/data"
         "$T2C" key pem $name --out "$work/$name.pem"
@@ -134,5 +135,5 @@ check_fails "no such file" "$work/none: No such file" "$T2C" key create x --auth
 check_fails "no such kind" 'use file:/path, env:NAME or cred:NAME' "$T2C" key create x --auth $secret
 head -c 100 /dev/zero | tr '\0' x >"$work/long"
 check_fails "a long one" "a TPM takes 64 at most" "$T2C" key create x --auth "file:$work/long"
-check_equal "none of them made a key" "" "$(ls "$work/keys" | grep '^x')"
+check_equal "none of them made a key" "" "$(find "$work/keys" -name 'x*')"
 finish
