@@ -138,12 +138,17 @@ static bool settle(const struct signature *signature, struct t2c_sign_how *how, 
     return true;
 }
 
+/* In place of data that is empty and NULL. */
+static const unsigned char nothing[1];
+
 static int sign_digest(struct signature *signature, const unsigned char *digest, size_t digest_len, unsigned char *out,
     size_t *out_len, size_t out_size)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes made = {0};
     struct t2c_sign_how how;
     struct t2c_error err = {0};
+    if (digest == NULL)
+        digest = nothing;
     return settle(signature, &how, &err) && t2c_key_sign(signature->key, &how, digest, digest_len, &made, &err)
         ? give(signature, &made, out, out_len, out_size, &err)
         : provider_report(signature->provider, &err);
@@ -152,7 +157,6 @@ static int sign_digest(struct signature *signature, const unsigned char *digest,
 static int sign_message(struct signature *signature, const unsigned char *data, size_t data_len, unsigned char *out,
     size_t *out_len, size_t out_size)
 {
-    static const unsigned char nothing[1];
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes made = {0};
     struct t2c_error err = {0};
     if (data == NULL)
@@ -233,21 +237,26 @@ static int signature_digest_sign_final(void *context, unsigned char *out, size_t
         *out_len = signature_max(signature);
         return 1;
     }
+    signature->streaming = false; /* the digest is used up: a second end would sign something else */
     if (t2c_key_is_restricted(signature->key))
         return sign_message(signature, signature->message.data, signature->message.len, out, out_len, out_size);
     return EVP_DigestFinal_ex(signature->md_ctx, digest, &digest_len) == 1 &&
         sign_digest(signature, digest, digest_len, out, out_len, out_size);
 }
 
-/* In one go: without this libcrypto would copy the context for each signature. */
+/* In one go: without this libcrypto would copy the context for each signature. The next one begins with no data of this. */
 static int signature_digest_sign(
     void *context, unsigned char *out, size_t *out_len, size_t out_size, const unsigned char *data, size_t data_len)
 {
     struct signature *signature = context;
     if (out == NULL)
         return signature_digest_sign_final(signature, out, out_len, out_size);
-    return signature_digest_sign_update(signature, data, data_len) &&
-        signature_digest_sign_final(signature, out, out_len, out_size) && begin_data(signature);
+    if (!signature->streaming)
+        return 0;
+    int done = signature_digest_sign_update(signature, data, data_len) &&
+        signature_digest_sign_final(signature, out, out_len, out_size);
+    signature->streaming = begin_data(signature);
+    return done;
 }
 
 #define COMMON_FUNCTIONS                                                                                              \

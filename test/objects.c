@@ -50,6 +50,55 @@ static bool context_copied(void)
     return ok;
 }
 
+/* What was begun before a failure is in no later signature. */
+static bool failure_leaves_nothing(void)
+{
+    EVP_PKEY *key = pkeys_load(OSSL_STORE_INFO_PKEY);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char sig[512];
+    size_t sig_len = 5;
+    bool ok = EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+        EVP_DigestSign(ctx, sig, &sig_len, (const unsigned char *)"one", 3) != 1;
+    sig_len = sizeof(sig);
+    ok = ok && EVP_DigestSign(ctx, sig, &sig_len, (const unsigned char *)"two", 3) == 1 &&
+        pkeys_verifies(sig, sig_len, "two");
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+/* Whoever lets OpenSSL spoil the context (EVP_MD_CTX_FLAG_FINALISE) gets one signature and no other. */
+static bool ends_once(void)
+{
+    EVP_PKEY *key = pkeys_load(OSSL_STORE_INFO_PKEY);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char sig[512];
+    size_t sig_len = sizeof(sig);
+    bool ok = EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 && EVP_DigestSignUpdate(ctx, "one", 3) == 1;
+    EVP_MD_CTX_set_flags(ctx, EVP_MD_CTX_FLAG_FINALISE);
+    ok = ok && EVP_DigestSignFinal(ctx, sig, &sig_len) == 1 && pkeys_verifies(sig, sig_len, "one");
+    sig_len = sizeof(sig);
+    ok = ok && EVP_DigestSignFinal(ctx, sig, &sig_len) != 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+/* Openssl's own keys sign an empty digest, too; what matters is that nobody looks behind the NULL. */
+static bool empty_digest(void)
+{
+    EVP_PKEY *key = pkeys_load(OSSL_STORE_INFO_PKEY);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL), *check = EVP_PKEY_CTX_new(pkeys_certified, NULL);
+    unsigned char sig[512];
+    size_t sig_len = sizeof(sig);
+    bool ok = EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, sig, &sig_len, NULL, 0) == 1 &&
+        EVP_PKEY_verify_init(check) == 1 && EVP_PKEY_verify(check, sig, sig_len, (const unsigned char *)"", 0) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_CTX_free(check);
+    EVP_PKEY_free(key);
+    return ok;
+}
+
 static void *sign_often(void *arg)
 {
     long *bad = arg;
@@ -191,6 +240,9 @@ static const struct pkeys_test tests[] = {
     {"public-one-freed", public_one_freed},
     {"copy-outlives", copy_outlives},
     {"context-copied", context_copied},
+    {"failure-leaves-nothing", failure_leaves_nothing},
+    {"ends-once", ends_once},
+    {"empty-digest", empty_digest},
     {"threads", threads},
     {"pss-options-in-any-order", pss_options_in_any_order},
     {"search-is-refused", search_is_refused},

@@ -14,13 +14,17 @@ objects() { # TEST NAME
     with_conf "$BUILD/objects" "$1" "tpm2cloud://$2" "$work/$2.crt"
 }
 for name in ldevid file rsa iak; do
-    for test in one-of-two-freed public-one-freed copy-outlives context-copied search-is-refused load-and-unload \
+    for test in one-of-two-freed public-one-freed copy-outlives context-copied failure-leaves-nothing ends-once \
+        search-is-refused load-and-unload \
         freed-at-the-very-end; do
         check "$name: $test" objects $test $name
     done
     tpm_clean "$name"
 done
 check "8 threads that open, sign and free" objects threads ldevid
+for name in ldevid file rsa; do
+    check "$name: an empty digest" objects empty-digest $name
+done
 check "RSA-PSS options in any order" objects pss-options-in-any-order rsa
 tpm_clean "after all that"
 finish
