@@ -73,7 +73,7 @@ static bool open_named_file(const char *name, struct t2c_key **out, struct t2c_e
 
 static bool open_key(const struct t2c_uri *uri, bool recorded, struct t2c_key **out, struct t2c_error *err)
 {
-    char text[sizeof(struct t2c_uri)];
+    char text[T2C_URI_MAX];
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     const struct t2c_identity *identity = t2c_identity_find(uri->name);
     if (uri->handle == 0 && uri->file[0] == '\0' && uri->name[0] == '\0')

@@ -4,6 +4,7 @@
 #include "tpm2cloud/uri.h"
 
 #include "check_main.h"
+#include <string.h>
 
 static const struct {
     const char *text;
@@ -84,12 +85,35 @@ START_TEST(refuses)
 }
 END_TEST
 
+START_TEST(longest)
+{
+    struct t2c_uri uri = {.name = "k"}, back;
+    struct t2c_error err = {0};
+    char text[T2C_URI_MAX];
+    memset(uri.name, 'n', sizeof(uri.name) - 1);
+    uri.nv = 0x01ffffff;
+    uri.type = T2C_URI_PRIVATE;
+    memset(uri.auth_source, ' ', sizeof(uri.auth_source) - 1);
+    memcpy(uri.auth_source, "file:/", 6);
+    memset(uri.file, ' ', sizeof(uri.file) - 1);
+    uri.file[0] = '/';
+    ck_assert_msg(t2c_uri_format(&uri, text, sizeof(text), &err), "%s", err.text);
+    uri.name[0] = '\0'; /* a URI gives one place */
+    uri.nv = 0;
+    ck_assert_msg(t2c_uri_format(&uri, text, sizeof(text), &err), "%s", err.text);
+    ck_assert_msg(t2c_uri_parse(text, &back, &err), "%s", err.text);
+    ck_assert_str_eq(back.file, uri.file);
+    ck_assert_str_eq(back.auth_source, uri.auth_source);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("uri");
     TCase *tcase = tcase_create("uri");
     tcase_add_loop_test(tcase, takes, 0, sizeof(good) / sizeof(good[0]));
     tcase_add_loop_test(tcase, refuses, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_test(tcase, longest);
     suite_add_tcase(suite, tcase);
     return check_run(suite);
 }

@@ -127,6 +127,18 @@ check_fails "another storage root" "the storage key of the session: handle 0x810
     sign_by "file:$work/secret" ldevid
 tpm_clean "refusals"
 
+# ---- a place with a long name, each space of which takes three characters in a URI ----
+tpm2_clear
+rm -rf "$work/keys"
+"$T2C" key create ldevid --auth "file:$work/secret" >/dev/null
+long=$work/$(printf '%200s' '')/$(printf '%200s' '')
+mkdir -p "$long"
+cp "$work/secret" "$long/secret"
+escaped=$(echo "$long" | sed 's/ /%20/g')
+check "a long name of a source" sign_by "file:$escaped/secret" ldevid
+check "in a file that stands for the key" ssl pkey -in "tpm2cloud:ldevid?auth-source=file:$escaped/secret" -out "$work/long.pem"
+check "which signs" ssl dgst -sha256 -sign "$work/long.pem" -out "$work/sig" "$work/data"
+
 # ---- mistakes ----
 check_fails "no file" "/dev/null is no regular file" "$T2C" key create x --auth file:/dev/null
 : >"$work/nothing"

@@ -103,7 +103,7 @@ void cmd_close(void)
 
 bool cmd_load_key(const char *name, const char *auth, EVP_PKEY **out, struct t2c_error *err)
 {
-    char text[sizeof(struct t2c_uri)], uri[sizeof(text) + 2];
+    char text[T2C_URI_MAX], uri[sizeof(text) + 2];
     struct t2c_uri parts = {0};
     if (!cmd_check_name(name, err) || !open_libctx(err))
         return false;
