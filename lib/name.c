@@ -115,6 +115,26 @@ bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *e
     return handle == 0 || t2c_key_record(handle, auth, replace, err);
 }
 
+bool t2c_name_check_auth(const char *name, const struct t2c_key *key, bool auth, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *recorded = NULL;
+    bool has = false;
+    struct t2c_error why = {0};
+    if (!t2c_key_recorded_object(t2c_key_handle(key), &recorded, &has, &why)) {
+        if (auth && why.code == T2C_NOT_FOUND)
+            return t2c_fail(err, T2C_EXISTS,
+                "%s is there and was not recorded; if it has that authorization value, record it with: tpm2cloud key "
+                "pin %s --auth",
+                name, name);
+        return true; /* recording will say what is wrong */
+    }
+    return has == auth || !t2c_object_same_name(&recorded->name, &key->object->name) ||
+        t2c_fail(err, T2C_EXISTS,
+            "%s is there with%s authorization value, by its record; if that is wrong, record it again with: tpm2cloud "
+            "key pin %s%s",
+            name, has ? " an" : "out", name, auth ? " --auth" : "");
+}
+
 /* DER is what TCG's indices hold; older scripts stored PEM. */
 static bool parse_nv(uint32_t index, const struct t2c_bytes *content, STACK_OF(X509) **out, struct t2c_error *err)
 {

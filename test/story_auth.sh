@@ -36,6 +36,7 @@ for algorithm in ec-p256 rsa-2048; do
             recorded "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
         check "$algorithm $name: which is not on the wire" not_on_wire
         check "$algorithm $name: made again" "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
+        check_fails "$algorithm $name: made again without a value" "with" "$T2C" key create $name
         ssl pkey -in tpm2cloud:$name -passin pass:$secret -pubout -out "$work/$name.pub"
         rm -f "$work/wire"
         check "$algorithm $name: signs by file" recorded sign_by "file:$work/secret" $name
@@ -127,6 +128,21 @@ check_fails "another storage root" "the storage key of the session: handle 0x810
     sign_by "file:$work/secret" ldevid
 tpm_clean "refusals"
 
+# ---- there before ----
+tpm2_clear
+rm -rf "$work/keys"
+"$T2C" key create ldevid >/dev/null
+check_fails "a key that was made without a value" "ldevid is there without authorization value, by its record" \
+    "$T2C" key create ldevid --auth "file:$work/secret"
+check "signs as before" ssl dgst -sha256 -sign tpm2cloud:ldevid -out "$work/sig" "$work/data"
+rm "$work/keys/81000002.record"
+check_fails "one that was not recorded" "ldevid is there and was not recorded" \
+    "$T2C" key create ldevid --auth "file:$work/secret"
+for name in srk ek; do
+    check_fails "$name is for everybody" "has no authorization value: others need it" \
+        "$T2C" key create $name --auth "file:$work/secret"
+done
+
 # ---- a place with a long name, each space of which takes three characters in a URI ----
 tpm2_clear
 rm -rf "$work/keys"
@@ -143,6 +159,8 @@ check "which signs" ssl dgst -sha256 -sign "$work/long.pem" -out "$work/sig" "$w
 check_fails "no file" "/dev/null is no regular file" "$T2C" key create x --auth file:/dev/null
 : >"$work/nothing"
 check_fails "an empty file" "the authorization value is empty" "$T2C" key create x --auth "file:$work/nothing"
+head -c 3 /dev/zero >"$work/zeros"
+check_fails "zeros, which are nothing" "the authorization value is empty" "$T2C" key create x --auth "file:$work/zeros"
 check_fails "no such file" "$work/none: No such file" "$T2C" key create x --auth "file:$work/none"
 check_fails "no such kind" 'use file:/path, env:NAME or cred:NAME' "$T2C" key create x --auth $secret
 head -c 100 /dev/zero | tr '\0' x >"$work/long"

@@ -32,11 +32,20 @@ static void place_text(const struct t2c_key *key, char *out, size_t out_len)
         snprintf(out, out_len, "key file");
 }
 
-static bool read_auth(const char *source, struct t2c_bytes *out, struct t2c_error *err)
+/* Zeros at its end are nothing to a TPM. */
+static bool read_auth(const char *name, const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
-    return source == NULL ||
-        (t2c_auth_read(source, out, err) && t2c_key_check_auth(out, err) &&
-            (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source)));
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    if (source == NULL)
+        return true;
+    if (identity != NULL && (identity->role == T2C_ROLE_SRK || identity->role == T2C_ROLE_EK))
+        return t2c_fail(err, T2C_INVALID, "the %s has no authorization value: others need it", identity->what);
+    if (!t2c_auth_read(source, out, err))
+        return false;
+    while (out->len > 0 && out->data[out->len - 1] == 0)
+        out->len--;
+    return t2c_key_check_auth(out, err) &&
+        (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source));
 }
 
 /*
@@ -81,10 +90,12 @@ bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     char place[32];
     if (!cmd_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), &name, 1, err) ||
-        !parse_alg(alg_text, &spec.alg, err) || !cmd_check_name(name, err) || !read_auth(auth_source, &auth, err))
+        !parse_alg(alg_text, &spec.alg, err) || !cmd_check_name(name, err) || !read_auth(name, auth_source, &auth, err))
         return false;
     spec.auth = &auth;
     if (!prepare_srk(name, auth.len > 0, err) || !t2c_name_create_key(name, &spec, &made, &key, err))
+        return false;
+    if (!made && t2c_key_handle(key) != 0 && !t2c_name_check_auth(name, key, auth.len > 0, err))
         return false;
     place_text(key, place, sizeof(place));
     printf("%s: %s (%s, %s)\n", name, made ? "created" : "exists", t2c_alg_name(t2c_key_alg(key)), place);

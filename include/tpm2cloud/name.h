@@ -25,6 +25,12 @@ bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error 
  */
 bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err);
 
+/*
+ * Checks that KEY, which was there before, is recorded as AUTH says: a key at a handle does not tell whether it has an
+ * authorization value. Errors: EXISTS when the record says otherwise, or when AUTH and there is none.
+ */
+bool t2c_name_check_auth(const char *name, const struct t2c_key *key, bool auth, struct t2c_error *err);
+
 /* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
 bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err);
 
