@@ -59,7 +59,7 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     }
     if (session != ESYS_TR_PASSWORD)
         t2c_session_end(use, session, !ok);
-    /* The next user of the object may have no session, and ESYS would send what is set in clear. */
+    /* The object is others' as well, whose password sessions would send what is left in it, in clear. */
     if (secret)
         Esys_TR_SetAuth(use->esys, key->object->tr, NULL);
     return ok || explain(use, key, err);

@@ -7,6 +7,8 @@
 #include <openssl/rsa.h>
 #include <openssl/store.h>
 #include <openssl/x509.h>
+#include <stdio.h>
+#include <string.h>
 
 static bool one_of_two_freed(void)
 {
@@ -96,6 +98,20 @@ static bool empty_digest(void)
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_CTX_free(check);
     EVP_PKEY_free(key);
+    return ok;
+}
+
+/* The first signature fails in the TPM (T2C_TCTI_FAULT). Who comes without an authorization value gets nothing of it. */
+static bool failure_tells_no_value(void)
+{
+    char bare[512];
+    EVP_PKEY *with = pkeys_load(OSSL_STORE_INFO_PKEY);
+    snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(pkeys_uri, "?"), pkeys_uri);
+    pkeys_uri = bare;
+    EVP_PKEY *without = pkeys_load(OSSL_STORE_INFO_PKEY);
+    bool ok = with != NULL && !pkeys_signs(with) && without != NULL && !pkeys_signs(without) && pkeys_signs(with);
+    EVP_PKEY_free(with);
+    EVP_PKEY_free(without);
     return ok;
 }
 
@@ -243,6 +259,7 @@ static const struct pkeys_test tests[] = {
     {"failure-leaves-nothing", failure_leaves_nothing},
     {"ends-once", ends_once},
     {"empty-digest", empty_digest},
+    {"failure-tells-no-value", failure_tells_no_value},
     {"threads", threads},
     {"pss-options-in-any-order", pss_options_in_any_order},
     {"search-is-refused", search_is_refused},

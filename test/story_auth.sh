@@ -118,6 +118,16 @@ check_fails "which is not asked for then" "theirs wants an authorization value: 
     ssl dgst -sha256 -sign tpm2cloud:theirs -passin pass:$secret -out "$work/sig2" "$work/data"
 tpm_clean "keys of the neighbours"
 
+# A session that cannot be started leaves the value behind for nobody, least of all for a password session.
+"$T2C" key pin ldevid >/dev/null # a record that knows of no value
+rm -f "$work/wire"
+"$ESTCA" init "$work/pki" >/dev/null
+"$T2C" csr ldevid --subject /CN=x --auth "file:$work/secret" --out "$work/csr"
+"$ESTCA" sign "$work/pki" --csr "$work/csr" --out "$work/crt"
+check "a session that fails" recorded with_conf env T2C_TCTI_FAULT=176:101:1 \
+    "$BUILD/objects" failure-tells-no-value "tpm2cloud://ldevid?auth-source=file:$work/secret" "$work/crt"
+check "the value is not on the wire" not_on_wire
+
 # The storage root that sits there is another than the one that was recorded: nothing is encrypted for it.
 tpm2_evictcontrol -Q -C o -c 0x81000001
 tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx"
