@@ -216,6 +216,8 @@ static bool list_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
         listing->first, TPM2_MAX_CAP_HANDLES, &more, &data);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot list the TPM's handles");
+    if (data->capability != TPM2_CAP_HANDLES)
+        return t2c_fail(err, T2C_TPM, "the TPM was asked for its handles and answered something else");
     listing->n = data->data.handles.count < listing->max ? data->data.handles.count : listing->max;
     memcpy(listing->out, data->data.handles.handle, listing->n * sizeof(*listing->out));
     return true;

@@ -38,12 +38,16 @@ static bool raw_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
     size_t len = t2c_use_octets(raw->key);
     if (!t2c_use_key(use, raw->key, raw_command, raw, TPMA_SESSION_ENCRYPT, "do the private operation", err))
         return false;
-    size_t made_len = raw->made->size <= len ? raw->made->size : len;
-    memset(raw->out, 0, len - made_len);
-    memcpy(raw->out + len - made_len, raw->made->buffer, made_len);
-    OPENSSL_cleanse(raw->made->buffer, made_len);
+    bool fits = raw->made->size <= len;
+    if (fits) {
+        memset(raw->out, 0, len - raw->made->size);
+        memcpy(raw->out + len - raw->made->size, raw->made->buffer, raw->made->size);
+    }
+    OPENSSL_cleanse(raw->made, sizeof(*raw->made));
     Esys_Free(raw->made);
     raw->made = NULL;
+    if (!fits)
+        return t2c_fail(err, T2C_TPM, "%s: the TPM answered with a number that is too long", raw->key->label);
     if (!t2c_use_is_doubtful(raw->key->object))
         return true;
     EVP_PKEY *pkey = t2c_object_pkey(raw->key->object);
@@ -59,8 +63,13 @@ static bool raw_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 static bool raw_operation(struct t2c_key *key, const uint8_t *in, uint8_t *out, struct t2c_error *err)
 {
     struct raw raw = {.key = key, .in = {.size = (UINT16)t2c_use_octets(key)}, .out = out};
+    size_t modulus_len = 0;
+    const uint8_t *modulus = t2c_key_rsa_modulus(key, &modulus_len);
     if (t2c_use_octets(key) > sizeof(raw.in.buffer))
         return t2c_fail(err, T2C_INVALID, "%s: its modulus is too long", key->label);
+    /* It comes from outside, and TPMs answer all sorts of things to what is no number below the modulus. */
+    if (modulus_len == t2c_use_octets(key) && memcmp(in, modulus, modulus_len) >= 0)
+        return t2c_fail(err, T2C_INVALID, "%s: the block is larger than the modulus", key->label);
     memcpy(raw.in.buffer, in, t2c_use_octets(key));
     return t2c_tpm_run(raw_work, &raw, err);
 }

@@ -302,7 +302,11 @@ static bool properties(ESYS_CONTEXT *esys, uint32_t first, TPMS_CAPABILITY_DATA 
     TPMI_YES_NO more = 0;
     TSS2_RC rc = Esys_GetCapability(
         esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, 64, &more, out);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot read the TPM's properties");
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot read the TPM's properties");
+    /* Lists of other capabilities are longer. */
+    return (*out)->capability == TPM2_CAP_TPM_PROPERTIES ||
+        t2c_fail(err, T2C_TPM, "the TPM was asked for its properties and answered something else");
 }
 
 /* How long a lockout lasts, put behind ERR's text. Spec: TPM 2.0 part 1, "Dictionary Attack Protection". */

@@ -109,6 +109,21 @@ check_equal "is not tried again" 1 "$(signs)"
 check_fails "a wrong authorization" "wants an authorization value" faulty 15d:98e:1000 csr ldevid
 check_equal "is not tried again either" 1 "$(signs)"
 
+# Answers that are no answers.
+lying() { # CODE:OFFSET:BYTE COMMAND...: with a TPM that answers so.
+    lie=$1
+    shift
+    TPM2CLOUD_TCTI=$counting T2C_TCTI_LIE=$lie "$@"
+}
+check_fails "handles in place of properties" "was asked for its properties and answered something else" \
+    lying 17a:e:1 "$T2C" status
+check_fails "commands in place of handles" "was asked for its handles and answered something else" \
+    lying 17a:e:2 "$T2C" key list
+check_fails "an RSA signature in place of one by ECDSA" "the TPM's answer does not fit its public key" \
+    lying 15d:f:14 csr ldevid
+"$T2C" key create rsa --alg rsa-2048 >/dev/null
+check_fails "an RSA block that is too long" "the TPM answered with a number that is too long" lying 159:f:ff csr rsa
+
 # The real thing: a key that the dictionary-attack logic protects, as TCG's IDevID is, and one that it does not.
 tpm2_create -Q -C 0x81000001 -G ecc:ecdsa-sha256 -u "$work/da.pub" -r "$work/da.priv" \
     -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign'

@@ -178,6 +178,9 @@ for name in rsa t-rsa; do
         -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha1 -pkeyopt rsa_oaep_label:616263
     check "$name: no padding" decrypt "$key" $name "$work/block" -pkeyopt rsa_padding_mode:none
 done
+head -c 256 /dev/zero | tr '\0' '\377' >"$work/larger"
+check_fails "rsa: a block that is larger than the modulus" "the block is larger than the modulus" \
+    ssl pkeyutl -decrypt -inkey tpm2cloud:rsa -pkeyopt rsa_padding_mode:none -in "$work/larger" -out "$work/decrypted"
 check "rsa: nothing at all" decrypt tpm2cloud:rsa rsa "$work/empty" -pkeyopt rsa_padding_mode:oaep
 envelope() { # NAME OPTIONS OF THE SENDER...
     name=$1

@@ -9,7 +9,8 @@
  *
  *     0000015d 73 91
  * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
- * first TIMES commands CODE of each process with RC, without asking the TPM.
+ * first TIMES commands CODE of each process with RC, without asking the TPM. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
+ * BYTE at OFFSET of each answer to CODE.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
@@ -62,15 +63,19 @@ static void write_traffic(const uint8_t *data, size_t data_len)
         close(fd);
 }
 
+static uint32_t code_of(const uint8_t *code)
+{
+    return (uint32_t)code[0] << 24 | (uint32_t)code[1] << 16 | (uint32_t)code[2] << 8 | code[3];
+}
+
 /* True when the TPM is to answer CODE with *rc now, of the plan in T2C_TCTI_FAULT. */
 static bool is_fault(const uint8_t *code, uint32_t *rc)
 {
     static unsigned done;
     const char *plan = getenv("T2C_TCTI_FAULT");
     unsigned planned_code = 0, planned_rc = 0, times = 0;
-    uint32_t is = (uint32_t)code[0] << 24 | (uint32_t)code[1] << 16 | (uint32_t)code[2] << 8 | code[3];
-    if (plan == NULL || sscanf(plan, "%x:%x:%u", &planned_code, &planned_rc, &times) != 3 || is != planned_code ||
-        done >= times)
+    if (plan == NULL || sscanf(plan, "%x:%x:%u", &planned_code, &planned_rc, &times) != 3 ||
+        code_of(code) != planned_code || done >= times)
         return false;
     done++;
     *rc = planned_rc;
@@ -95,12 +100,12 @@ static void write_sizes(const struct count *count, size_t received)
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 {
     struct count *count = (struct count *)context;
+    if (size >= 10)
+        memcpy(count->code, command + 6, sizeof(count->code));
     if (size >= 10 && getenv("T2C_TCTI_SIZES") == NULL)
         write_code(command + 6);
-    else if (size >= 10) {
-        memcpy(count->code, command + 6, sizeof(count->code));
+    else if (size >= 10)
         count->sent = size;
-    }
     write_traffic(command, size);
     count->faulty = size >= 10 && is_fault(command + 6, &count->fault);
     return count->faulty ? TSS2_RC_SUCCESS : Tss2_Tcti_Transmit(count->next, size, command);
@@ -120,11 +125,22 @@ static TSS2_RC answer_fault(struct count *count, size_t *size, uint8_t *response
     return TSS2_RC_SUCCESS;
 }
 
+static void tell_lie(const struct count *count, uint8_t *response, size_t size)
+{
+    const char *plan = getenv("T2C_TCTI_LIE");
+    unsigned code = 0, offset = 0, byte = 0;
+    if (plan != NULL && sscanf(plan, "%x:%x:%x", &code, &offset, &byte) == 3 && code_of(count->code) == code &&
+        offset < size)
+        response[offset] = (uint8_t)byte;
+}
+
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
     struct count *count = (struct count *)context;
     TSS2_RC rc =
         count->faulty ? answer_fault(count, size, response) : Tss2_Tcti_Receive(count->next, size, response, timeout);
+    if (rc == TSS2_RC_SUCCESS && response != NULL)
+        tell_lie(count, response, *size);
     /* Without a buffer the caller only asks how long the answer is. */
     if (rc == TSS2_RC_SUCCESS && response != NULL && count->sent > 0) {
         write_sizes(count, *size);
