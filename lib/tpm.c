@@ -249,8 +249,9 @@ static bool lasts(struct patience *patience, enum t2c_passing passing)
         return false;
     patience->pause_ms = patience->pause_ms == 0 ? 10 : patience->pause_ms < 500 ? 2 * patience->pause_ms : 500;
     patience->waited_ms[passing] += patience->pause_ms;
-    const struct timespec pause = {patience->pause_ms / 1000, (long)(patience->pause_ms % 1000) * 1000000};
-    nanosleep(&pause, NULL);
+    struct timespec pause = {patience->pause_ms / 1000, (long)(patience->pause_ms % 1000) * 1000000};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) /* a program's timer must not use the patience up */
+        ;
     return true;
 }
 

@@ -6,6 +6,7 @@
  *     life fork URI CERT [N]             N (4) children, 50 signatures each, while the parent goes on
  *     life fork-in-threads URI CERT      children of a process whose other thread is in the middle of a signature
  *     life many URI CERT NUMBER          that many signatures, one after the other
+ *     life signals URI CERT MS           one signature, interrupted every 2 ms, which the TPM does not make before MS
  *     life once URI CERT                 one, and exit without giving anything back
  *     life until URI CERT FILE           until FILE exists; writes "ok", "failed" or "WRONG" for each
  */
@@ -15,10 +16,13 @@
 #include <openssl/store.h>
 #include <openssl/x509.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static EVP_PKEY *key, *certified;
@@ -160,6 +164,30 @@ static long forks_in_threads(void)
     return bad + thread_bad;
 }
 
+static void ignore(int number)
+{
+    (void)number;
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static long signals(long least_ms)
+{
+    const struct sigaction action = {.sa_handler = ignore};
+    const struct itimerval every = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    long start_ms = now_ms();
+    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &every, NULL) != 0)
+        return -1;
+    long bad = sign_times(1);
+    setitimer(ITIMER_REAL, &never, NULL);
+    return bad + (now_ms() - start_ms < least_ms);
+}
+
 static long until(const char *path)
 {
     static const char *const words[] = {[OK] = "ok", [FAILED] = "failed", [WRONG] = "WRONG"};
@@ -198,6 +226,8 @@ int main(int argc, char **argv)
         bad = forks_in_threads();
     else if (strcmp(what, "many") == 0 && argc == 5)
         bad = sign_times(strtol(argv[4], NULL, 10));
+    else if (strcmp(what, "signals") == 0 && argc == 5)
+        bad = signals(strtol(argv[4], NULL, 10));
     else if (strcmp(what, "until") == 0 && argc == 5)
         bad = until(argv[4]);
     else if (strcmp(what, "once") == 0)
