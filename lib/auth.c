@@ -54,5 +54,6 @@ bool t2c_auth_read(const char *source, struct t2c_bytes *out, struct t2c_error *
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strncmp(source, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
             return kinds[i].read(source + strlen(kinds[i].prefix), out, err);
-    return t2c_fail(err, T2C_INVALID, "auth-source: use file:/path, env:NAME or cred:NAME"); /* perhaps a secret: not told */
+    return t2c_fail(
+        err, T2C_INVALID, "auth-source: use file:/path, env:NAME or cred:NAME"); /* perhaps a secret: not told */
 }

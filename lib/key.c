@@ -76,13 +76,20 @@ static bool find_salt(struct t2c_key *key, struct t2c_error *err)
 
 struct reading {
     uint32_t handle;
-    struct t2c_key *key;
+    struct t2c_object *object;
 };
 
 static bool read_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct reading *reading = arg;
-    return t2c_object_read(use, reading->handle, &reading->key->object, err);
+    return t2c_object_read(use, reading->handle, &reading->object, err);
+}
+
+/* NULL when nothing can be read at HANDLE. */
+static struct t2c_object *read_object(uint32_t handle, struct t2c_error *err)
+{
+    struct reading reading = {handle, NULL};
+    return t2c_tpm_run(read_work, &reading, err) ? reading.object : NULL;
 }
 
 bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
@@ -90,8 +97,8 @@ bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **ou
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
     if (key == NULL)
         return t2c_fail_nomem(err);
-    struct reading reading = {handle, key};
-    if (!t2c_tpm_run(read_work, &reading, err) || !check_supported(key, err))
+    key->object = read_object(handle, err);
+    if (key->object == NULL || !check_supported(key, err))
         return false;
     *out = T2C_STEAL(key);
     return true;
@@ -106,8 +113,8 @@ bool t2c_key_recorded_object(uint32_t handle, struct t2c_object **out, bool *aut
     if (!t2c_record_read(handle, &record, err))
         return false;
     if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(record.pub.data, record.pub.len, &at, &wanted.pub) != TSS2_RC_SUCCESS ||
-        at != record.pub.len || !t2c_object_get(&wanted, &object, err) || object->name.size != record.name.len ||
-        memcmp(object->name.name, record.name.data, record.name.len) != 0)
+        at != record.pub.len || (object = t2c_object_get(&wanted, err)) == NULL ||
+        object->name.size != record.name.len || memcmp(object->name.name, record.name.data, record.name.len) != 0)
         return t2c_fail(err, T2C_INVALID,
             "the record of handle 0x%08x is damaged; record it again with: tpm2cloud key pin NAME --replace", handle);
     *auth = record.auth;
@@ -160,7 +167,7 @@ bool t2c_key_open_blob(
     if (key == NULL)
         return t2c_fail_nomem(err);
     if (!t2c_keyfile_parse(data, data_len, &file, err) || !unmarshal(&file, &wanted, err) ||
-        !t2c_object_get(&wanted, &key->object, err) || !check_supported(key, err) || !find_salt(key, err))
+        (key->object = t2c_object_get(&wanted, err)) == NULL || !check_supported(key, err) || !find_salt(key, err))
         return t2c_fail_context(err, "%s", label);
     key->wants_auth = !file.empty_auth;
     key->blob = file.der;
@@ -403,13 +410,12 @@ static bool record_of(const struct t2c_object *object, bool auth, struct t2c_rec
 
 bool t2c_key_record(uint32_t handle, bool auth, bool replace, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *object = read_object(handle, err);
     T2C_CLEANUP(t2c_record_fini) struct t2c_record record = {0};
     T2C_CLEANUP(t2c_record_fini) struct t2c_record old = {0};
     struct t2c_error why = {0};
-    char label[32], there[T2C_KEY_NAME_HEX_MAX], known[T2C_KEY_NAME_HEX_MAX];
-    snprintf(label, sizeof(label), "handle 0x%08x", handle);
-    if (!t2c_key_open_handle(handle, label, &key, err) || !record_of(key->object, auth, &record, err))
+    char there[T2C_KEY_NAME_HEX_MAX], known[T2C_KEY_NAME_HEX_MAX];
+    if (object == NULL || !record_of(object, auth, &record, err))
         return false;
     bool found = t2c_record_read(handle, &old, &why);
     if (!found && why.code != T2C_NOT_FOUND && !replace)

@@ -54,15 +54,17 @@ static bool is_like(const struct t2c_object *object, const struct t2c_object *wa
         memcmp(object->priv.buffer, wanted->priv.buffer, wanted->priv.size) == 0;
 }
 
-bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, struct t2c_error *err)
+struct t2c_object *t2c_object_get(const struct t2c_object *wanted, struct t2c_error *err)
 {
     struct t2c_object *made = malloc(sizeof(*made)), *found;
-    if (made == NULL)
-        return t2c_fail_nomem(err);
+    if (made == NULL) {
+        t2c_fail_nomem(err);
+        return NULL;
+    }
     *made = *wanted;
     if (!t2c_object_name(&made->pub, &made->name, err)) {
         free(made);
-        return false;
+        return NULL;
     }
     lock_list();
     for (found = list; found != NULL && !is_like(found, made); found = found->next)
@@ -80,8 +82,7 @@ bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, st
     }
     found->refs++;
     pthread_mutex_unlock(&list_lock);
-    *out = found;
-    return true;
+    return found;
 }
 
 static void unlink_object(const struct t2c_object *object)
@@ -215,14 +216,16 @@ static void doubt_others(const struct t2c_object *object)
 
 bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **out, struct t2c_error *err)
 {
-    struct t2c_object read = {.handle = handle}, *object = NULL;
+    struct t2c_object read = {.handle = handle};
     ESYS_TR tr = ESYS_TR_NONE;
     TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(
             err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
-    if ((!public_of_tr(use->esys, tr, &read.pub) && !read_public(use->esys, tr, &read.pub, err)) ||
-        !t2c_object_get(&read, &object, err))
+    if (!public_of_tr(use->esys, tr, &read.pub) && !read_public(use->esys, tr, &read.pub, err))
+        return false;
+    struct t2c_object *object = t2c_object_get(&read, err);
+    if (object == NULL)
         return false;
     doubt_others(object);
     object->tr = tr;
@@ -317,8 +320,8 @@ static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent, TPM2_HANDLE pare
     return t2c_tss_is_absent(rc) ? fail_no_parent(parent_handle, err) : false;
 }
 
-/* One that this connection has read already costs no command. */
-static bool find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **parent, struct t2c_error *err)
+/* One that this connection has read already costs no command. NULL when there is none. */
+static struct t2c_object *find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_error *err)
 {
     struct t2c_object *found;
     lock_list();
@@ -328,23 +331,22 @@ static bool find_parent(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_
     if (found != NULL)
         found->refs++;
     pthread_mutex_unlock(&list_lock);
-    *parent = found;
-    if (found != NULL || t2c_object_read(use, handle, parent, err))
-        return true;
-    return err != NULL && err->code == T2C_NOT_FOUND ? fail_no_parent(handle, err) : false;
+    if (found == NULL && !t2c_object_read(use, handle, &found, err) && err != NULL && err->code == T2C_NOT_FOUND)
+        fail_no_parent(handle, err);
+    return found;
 }
 
 static bool load_blob(
     struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_object *known, ESYS_TR *tr, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient primary = {use->esys, 0};
-    T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = NULL;
     if (hierarchy_tr(object->parent) != ESYS_TR_NONE)
         return create_parent(use, object, &primary, err) &&
             load_under(use, primary.tr, object->parent, &object->pub, &object->priv, tr, err);
-    if (known == NULL && !find_parent(use, object->parent, &parent, err))
-        return false;
-    return t2c_object_load(use, known != NULL ? known : parent, &object->pub, &object->priv, tr, err);
+    if (known != NULL)
+        return t2c_object_load(use, known, &object->pub, &object->priv, tr, err);
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = find_parent(use, object->parent, err);
+    return parent != NULL && load_under(use, parent->tr, parent->handle, &object->pub, &object->priv, tr, err);
 }
 
 bool t2c_object_ensure(

@@ -32,10 +32,10 @@ struct t2c_object {
 };
 
 /*
- * Gives the object that is like WANTED (its part above the line, without next, refs and name), one reference. Errors:
+ * Gives the object that is like WANTED (its part above the line, without next, refs and name), one reference. NULL with
  * INVALID when its Name cannot be computed. Sends no TPM command.
  */
-bool t2c_object_get(const struct t2c_object *wanted, struct t2c_object **out, struct t2c_error *err);
+struct t2c_object *t2c_object_get(const struct t2c_object *wanted, struct t2c_error *err);
 
 /* Reads the public area of persistent HANDLE, with one TPM command. Errors: NOT_FOUND when nothing sits there. */
 bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_object **out, struct t2c_error *err);
