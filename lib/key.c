@@ -167,7 +167,11 @@ bool t2c_key_open_blob(
     if (key == NULL)
         return t2c_fail_nomem(err);
     if (!t2c_keyfile_parse(data, data_len, &file, err) || !unmarshal(&file, &wanted, err) ||
-        (key->object = t2c_object_get(&wanted, err)) == NULL || !check_supported(key, err) || !find_salt(key, err))
+        (key->object = t2c_object_get(&wanted, err)) == NULL)
+        return t2c_fail_context(err, "%s", label);
+    if (!check_supported(key, err)) /* it has the label */
+        return false;
+    if (!find_salt(key, err))
         return t2c_fail_context(err, "%s", label);
     key->wants_auth = !file.empty_auth;
     key->blob = file.der;

@@ -3,6 +3,7 @@
  */
 #include "signature.h"
 
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
@@ -93,7 +94,8 @@ static bool parse_salt(const OSSL_PARAM *param, int *out)
             *out = salts[i].len;
             return true;
         }
-    *out = (int)strtol(text, &end, 10);
+    long len = strtol(text, &end, 10);
+    *out = len > INT_MAX ? INT_MAX : len < INT_MIN ? INT_MIN : (int)len; /* far too long stays that */
     return end != text && *end == '\0';
 }
 

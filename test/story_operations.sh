@@ -89,6 +89,8 @@ done
 check "rsa: PSS, another digest for MGF1" sign tpm2cloud:rsa rsa sha256 -sigopt rsa_padding_mode:pss \
     -sigopt rsa_mgf1_md:sha512
 check "pss: the digest of the key" sign tpm2cloud:pss pss sha256
+check_fails "rsa: PSS with a salt of 2^32 + 20 bytes" "is too long; 222 fit" sign tpm2cloud:rsa rsa sha256 \
+    -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:4294967316
 check "pss: its salt, named" sign tpm2cloud:pss pss sha256 -sigopt rsa_pss_saltlen:32
 check "t-rsassa: the digest of the key" sign 'tpm2cloud:;handle=0x81010011' t-rsassa sha256
 check "t-ecdsa: the digest of the key" sign 'tpm2cloud:;handle=0x81010012' t-ecdsa sha384
