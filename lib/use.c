@@ -37,6 +37,11 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
         return t2c_fail_with(err, &why);
     if (session && key->salt != NULL && !t2c_object_confirm(use, key->salt, "the storage key of the session", &why))
         return t2c_fail_with(err, &why);
+    if (err->code == T2C_AUTH && (key->object->pub.publicArea.objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
+        return t2c_fail(err, T2C_AUTH,
+            "%s is used by its policy alone (it was made without userwithauth); this version uses keys by their "
+            "authorization value",
+            key->label);
     bool refused = t2c_tss_is(err->detail, TPM2_RC_AUTH_FAIL) || t2c_tss_is(err->detail, TPM2_RC_BAD_AUTH);
     if (refused && !session)
         t2c_key_fail_wants_auth(key, err);

@@ -94,7 +94,7 @@ static bool parse_salt(const OSSL_PARAM *param, int *out)
             *out = salts[i].len;
             return true;
         }
-    long len = strtol(text, &end, 10);
+    long long len = strtoll(text, &end, 10);
     *out = len > INT_MAX ? INT_MAX : len < INT_MIN ? INT_MIN : (int)len; /* far too long stays that */
     return end != text && *end == '\0';
 }

@@ -116,6 +116,12 @@ tpm2_flushcontext -l
 check "one that says that it wants none" sign_by "file:$work/secret" theirs
 check_fails "which is not asked for then" "theirs wants an authorization value: give it as ?auth-source=" \
     ssl dgst -sha256 -sign tpm2cloud:theirs -passin pass:$secret -out "$work/sig2" "$work/data"
+tpm2_create -Q -C 0x81000001 -G ecc -u "$work/p.pub" -r "$work/p.priv" -a 'fixedtpm|fixedparent|sensitivedataorigin|sign'
+tpm2_encodeobject -C 0x81000001 -u "$work/p.pub" -r "$work/p.priv" -p -o "$work/keys/bypolicy.pem" >/dev/null
+tpm2_flushcontext -l
+check_fails "a key that no value opens" "bypolicy is used by its policy alone" \
+    ssl dgst -sha256 -sign tpm2cloud:bypolicy -out "$work/sig2" "$work/data"
+check_fails "whatever the value" "bypolicy is used by its policy alone" sign_by "file:$work/secret" bypolicy
 tpm_clean "keys of the neighbours"
 
 # A session that cannot be started leaves the value behind for nobody, least of all for a password session.
