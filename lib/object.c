@@ -126,16 +126,25 @@ void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
     pthread_mutex_unlock(&list_lock);
 }
 
+static bool is_there(ESYS_CONTEXT *esys, uint64_t generation, const struct t2c_object *object)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_NAME *name = NULL;
+    return object->tr != 0 && object->generation == generation &&
+        Esys_ReadPublic(esys, object->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &name, NULL) ==
+        TSS2_RC_SUCCESS &&
+        t2c_object_same_name(name, &object->name);
+}
+
 /*
- * After a reset, another's object may sit at the transient handle that one of ours had: none of them is to be trusted. Their
- * ESYS_TRs stay behind until the connection ends.
+ * After a reset, another's object may sit at the transient handle that one of ours had, so each is looked at: one that is
+ * still ours stays, or its slot would be lost. The ESYS_TRs of the others stay behind until the connection ends.
  */
-void t2c_object_forget_all(void)
+void t2c_object_forget_gone(ESYS_CONTEXT *esys, uint64_t generation)
 {
     lock_list();
     for (struct t2c_object *object = list; object != NULL; object = object->next) {
         object->verified = false;
-        if (object->handle == 0)
+        if (object->handle == 0 && !is_there(esys, generation, object))
             object->tr = 0;
     }
     pthread_mutex_unlock(&list_lock);

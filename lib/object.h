@@ -58,7 +58,7 @@ EVP_PKEY *t2c_object_pkey(struct t2c_object *object);
 /* For the connection: what is loaded is to be flushed, or is gone already. Under the TPM's lock. */
 void t2c_object_close(void);
 void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation);
-void t2c_object_forget_all(void);
+void t2c_object_forget_gone(ESYS_CONTEXT *esys, uint64_t generation);
 void t2c_object_before_fork(void);
 void t2c_object_after_fork(void);
 

@@ -80,7 +80,7 @@ bool t2c_use_fail_foreign(struct t2c_tpm_use *use, struct t2c_key *key, struct t
     if (key->object->handle != 0)
         return t2c_object_confirm(use, key->object, key->label, err) &&
             t2c_fail(err, T2C_TPM, "%s: the TPM's answer does not fit its public key", key->label);
-    /* Another's object at the transient handle: load ours again. */
+    /* Another's object at the transient handle: it is noticed, and ours loaded again. */
     t2c_fail(err, T2C_RETRY, "%s: another key took its place in the TPM", key->label);
     err->detail = TPM2_RC_REFERENCE_H0;
     return false;

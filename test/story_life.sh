@@ -97,6 +97,7 @@ done
 check "a busy TPM, and signals that interrupt the waiting" faulty 15d:920:7 life signals ldevid 1000
 check "a TPM that is not started up yet" faulty 15d:100:3 csr ldevid
 check "a transient object that is gone" faulty 15d:910:1 csr file
+tpm_clean "one that was not"
 check "all object slots taken for a moment" faulty 157:902:1 csr file
 check_fails "a TPM that stays busy" "TPM answered 0x922" faulty 15d:922:100000 csr ldevid
 check_fails "all object slots taken" "use a resource manager (device:/dev/tpmrm0), or tpm2_flushcontext -t" \
