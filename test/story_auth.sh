@@ -35,6 +35,7 @@ for algorithm in ec-p256 rsa-2048; do
         check "$algorithm $name: made with an authorization value" \
             recorded "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
         check "$algorithm $name: which is not on the wire" not_on_wire
+        check "$algorithm $name: key show tells that it has one" sh -c "'$T2C' key show $name | grep -q '^auth: *wants a value'"
         check "$algorithm $name: made again" "$T2C" key create $name --alg $algorithm --auth "file:$work/secret"
         check_fails "$algorithm $name: made again without a value" "with" "$T2C" key create $name
         ssl pkey -in tpm2cloud:$name -passin pass:$secret -pubout -out "$work/$name.pub"

@@ -141,6 +141,16 @@ bool cmd_key_list(int argc, char **argv, struct t2c_error *err)
     return true;
 }
 
+/* What is known here, from a key file or a record; the TPM does not tell. */
+static const char *auth_text(const char *name)
+{
+    struct t2c_uri uri = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    struct t2c_error why = {0};
+    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    return t2c_name_open_key(&uri, &key, &why) && t2c_key_wants_auth(key) ? "wants a value" : "none is known of";
+}
+
 bool cmd_key_show(int argc, char **argv, struct t2c_error *err)
 {
     const char *name = NULL;
@@ -153,13 +163,14 @@ bool cmd_key_show(int argc, char **argv, struct t2c_error *err)
     place_text(key, place, sizeof(place));
     t2c_key_attributes(key, attributes, sizeof(attributes));
     const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
-    printf("name:       %s\nalgorithm:  %s\nhandle:     %s\nattributes: %s\nsigns:      %s\nTPM Name:   %s\n", name,
-        t2c_alg_name(t2c_key_alg(key)), place, attributes,
+    printf("name:       %s\nalgorithm:  %s\nhandle:     %s\nattributes: %s\nsigns:      %s\nauth:       %s\nTPM Name:  "
+           " %s\n",
+        name, t2c_alg_name(t2c_key_alg(key)), place, attributes,
         !t2c_key_can_sign(key)           ? "nothing"
             : t2c_key_is_restricted(key) ? "what the TPM itself hashed"
             : fixed != NULL              ? fixed->alias
                                          : "any digest",
-        name_hex);
+        auth_text(name), name_hex);
     return PEM_write_PUBKEY(stdout, public) == 1 || t2c_fail_openssl(err, T2C_IO, "cannot write the public key");
 }
 
