@@ -9,6 +9,16 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+/*
+ * The object is others' as well, whose password sessions would send what is left in it, in clear. NULL in place of zeros
+ * would leave the value in ESYS's memory.
+ */
+static void forget_auth(struct t2c_tpm_use *use, const struct t2c_key *key)
+{
+    const TPM2B_AUTH zeros = {0};
+    Esys_TR_SetAuth(use->esys, key->object->tr, &zeros);
+}
+
 static bool start_session(
     struct t2c_tpm_use *use, struct t2c_key *key, TPMA_SESSION what, ESYS_TR *session, struct t2c_error *err)
 {
@@ -64,9 +74,8 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     }
     if (session != ESYS_TR_PASSWORD)
         t2c_session_end(use, session, !ok);
-    /* The object is others' as well, whose password sessions would send what is left in it, in clear. */
     if (secret)
-        Esys_TR_SetAuth(use->esys, key->object->tr, NULL);
+        forget_auth(use, key);
     return ok || explain(use, key, err);
 }
 
