@@ -60,13 +60,13 @@ bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out,
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
     if (bio == NULL || chain == NULL)
         return t2c_fail_nomem(err);
-    ERR_clear_error();
+    ERR_set_mark(); /* what is in the queue is the program's, in which the provider runs */
     for (X509 *cert; (cert = PEM_read_bio_X509_AUX(bio, NULL, t2c_no_passphrase, NULL)) != NULL;)
         if (!push(chain, cert, err))
             return false;
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
         return t2c_fail_openssl(err, T2C_INVALID, "certificate %d of the PEM text is damaged", sk_X509_num(chain) + 1);
-    ERR_clear_error();
+    ERR_pop_to_mark();
     if (sk_X509_num(chain) == 0)
         return t2c_fail(err, T2C_INVALID, "no PEM certificate in it");
     *out = T2C_STEAL(chain);
@@ -171,9 +171,10 @@ bool t2c_cert_validity(const X509 *cert, int64_t *not_before_s, int64_t *not_aft
 
 bool t2c_cert_fits_key(const X509 *cert, EVP_PKEY *key)
 {
+    ERR_set_mark();
     EVP_PKEY *certified = X509_get0_pubkey(cert);
     bool fits = certified != NULL && EVP_PKEY_eq(certified, key) == 1;
-    ERR_clear_error();
+    ERR_pop_to_mark();
     return fits;
 }
 

@@ -5,7 +5,6 @@
 
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/ossl.h"
-#include <openssl/err.h>
 #include <string.h>
 
 #define CONF_MAX (1024 * 1024)
@@ -59,7 +58,6 @@ bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t key
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NCONF_new(NULL);
     long line = -1;
-    ERR_clear_error();
     bool read_ok = bio != NULL && conf != NULL && NCONF_load_bio(conf, bio, &line) > 0;
     if (!read_ok && line > 0)
         return t2c_fail_openssl(err, T2C_INVALID, "%s: line %ld", path, line);

@@ -4,6 +4,7 @@
  */
 #include "pkeys.h"
 
+#include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <openssl/store.h>
 #include <openssl/x509.h>
@@ -112,6 +113,23 @@ static bool failure_tells_no_value(void)
     bool ok = with != NULL && !pkeys_signs(with) && without != NULL && !pkeys_signs(without) && pkeys_signs(with);
     EVP_PKEY_free(with);
     EVP_PKEY_free(without);
+    return ok;
+}
+
+/* What the program has in OpenSSL's queue stays there, and so do its marks. */
+static bool queue_is_left_alone(void)
+{
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_USER, 77);
+    ERR_set_mark();
+    EVP_PKEY *key = pkeys_load(OSSL_STORE_INFO_PKEY);
+    OSSL_STORE_CTX *store = OSSL_STORE_open(pkeys_uri, NULL, NULL, NULL, NULL);
+    while (!OSSL_STORE_eof(store))
+        OSSL_STORE_INFO_free(OSSL_STORE_load(store));
+    OSSL_STORE_close(store);
+    bool ok = pkeys_signs(key) && ERR_pop_to_mark() == 1 && ERR_GET_REASON(ERR_peek_last_error()) == 77;
+    EVP_PKEY_free(key);
+    ERR_clear_error();
     return ok;
 }
 
@@ -260,6 +278,7 @@ static const struct pkeys_test tests[] = {
     {"ends-once", ends_once},
     {"empty-digest", empty_digest},
     {"failure-tells-no-value", failure_tells_no_value},
+    {"queue-is-left-alone", queue_is_left_alone},
     {"threads", threads},
     {"pss-options-in-any-order", pss_options_in_any_order},
     {"search-is-refused", search_is_refused},
