@@ -26,10 +26,11 @@ static bool agree_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
     if (!t2c_use_key(use, agreement->key, agree_command, agreement, TPMA_SESSION_ENCRYPT, "agree on a secret", err))
         return false;
     /* Nothing in the answer tells whose it is, so the TPM is asked. */
-    bool ok = object->handle == 0 || object->verified || t2c_object_confirm(use, object, agreement->key->label, err);
+    bool ok = !t2c_use_is_doubtful(object) || t2c_object_confirm(use, object, agreement->key->label, NULL) ||
+        t2c_use_fail_foreign(use, agreement->key, err);
     if (ok) {
         const TPM2B_ECC_PARAMETER *x = &agreement->made->point.x;
-        object->verified = object->handle != 0;
+        object->verified = true;
         ok = t2c_use_append_padded(agreement->out, x->buffer, x->size, t2c_use_octets(agreement->key), err);
     }
     OPENSSL_cleanse(agreement->made, sizeof(*agreement->made));

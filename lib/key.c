@@ -49,12 +49,19 @@ void t2c_key_free(struct t2c_key *key)
 
 /* ---- opening ---- */
 
+/* Numbers of another size than the algorithm's are damage, or a lie. */
 static bool check_supported(const struct t2c_key *key, struct t2c_error *err)
 {
-    if (t2c_key_alg(key) != T2C_ALG_OTHER)
-        return true;
-    return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm",
-        key->label, key->object->pub.publicArea.type);
+    const TPMT_PUBLIC *pub = &key->object->pub.publicArea;
+    const size_t len = (size_t)(t2c_key_bits(key) + 7) / 8;
+    if (t2c_key_alg(key) == T2C_ALG_OTHER)
+        return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm",
+            key->label, pub->type);
+    bool fits = pub->type == TPM2_ALG_RSA ? pub->unique.rsa.size == len
+                                          : pub->unique.ecc.x.size <= len && pub->unique.ecc.y.size <= len;
+    return fits ||
+        t2c_fail(err, T2C_INVALID, "%s: its public key has not the size of a %s key", key->label,
+            t2c_alg_name(t2c_key_alg(key)));
 }
 
 /*

@@ -13,6 +13,10 @@ static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBL
     if (!t2c_template_fill(role, spec->alg, out, err))
         return false;
     TPMT_PUBLIC *pub = &out->publicArea;
+    size_t auth_max = t2c_hash_of_tpm_alg(pub->nameAlg)->len; /* TPM 2.0 part 1, "Authorization values" */
+    if (spec->auth != NULL && spec->auth->len > auth_max)
+        return t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; such a key takes %zu at most",
+            spec->auth->len, auth_max);
     if (spec->decrypt) {
         if (role != T2C_ROLE_LEAF || spec->pss != NULL)
             return t2c_fail(err, T2C_INVALID, "this kind of key cannot be made to decrypt");

@@ -182,6 +182,8 @@ check_fails "no such file" "$work/none: No such file" "$T2C" key create x --auth
 check_fails "no such kind" 'use file:/path, env:NAME or cred:NAME' "$T2C" key create x --auth $secret
 check_equal "which does not tell what may be the secret" 0 "$(grep -c $secret "$work/err")"
 head -c 100 /dev/zero | tr '\0' x >"$work/long"
+head -c 33 /dev/zero | tr '\0' x >"$work/longer"
+check_fails "one that is longer than the digest of a Name" "such a key takes 32 at most" "$T2C" key create x --auth "file:$work/longer"
 check_fails "a long one" "a TPM takes 64 at most" "$T2C" key create x --auth "file:$work/long"
 check_equal "none of them made a key" "" "$(find "$work/keys" -name 'x*')"
 finish
