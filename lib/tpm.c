@@ -281,7 +281,10 @@ bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err)
         lock();
         bool open = ensure_connection(&use, &why);
         bool done = open && work(&use, arg, &why);
-        passing = done ? T2C_LASTING : open ? prepare_again(&use, &why) : tpm_ever ? T2C_LOST : T2C_LASTING;
+        if (open)
+            passing = done ? T2C_LASTING : prepare_again(&use, &why);
+        else /* a TPM that answered once may come back */
+            passing = tpm_ever && why.code == T2C_IO ? T2C_LOST : T2C_LASTING;
         if (!done && open && why.code == T2C_LOCKOUT)
             tell_recovery(use.esys, &why);
         pthread_mutex_unlock(&tpm_lock);
