@@ -150,3 +150,9 @@ CONF
     shift 2
     "$@" mosquitto -c "$work/mosquitto.conf" 2>"$work/mosquitto.log"
 }
+
+# stunnel_options: of its configuration, for client and server alike.
+stunnel_options() {
+    printf 'foreground = yes\ndebug = warning\nsyslog = no\npid =\n'
+    if_root "setuid = $drop_to" "setgid = $drop_to_group"
+}

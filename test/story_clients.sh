@@ -59,11 +59,7 @@ with_socat() { # NAME
 stunnel_start() { # NAME
     port=$(free_port)
     cat >"$work/stunnel.conf" <<CONF
-foreground = yes
-debug = warning
-syslog = no
-pid =
-$(if_root "setuid = $drop_to" "setgid = $drop_to_group")
+$(stunnel_options)
 [tls]
 client = yes
 accept = 127.0.0.1:$port

@@ -134,11 +134,7 @@ with_haproxy() { # ALGORITHM
 with_stunnel() { # ALGORITHM
     port=$(free_port)
     cat >"$work/stunnel.conf" <<CONF
-foreground = yes
-debug = warning
-syslog = no
-pid =
-$(if_root "setuid = $drop_to" "setgid = $drop_to_group")
+$(stunnel_options)
 [tls]
 accept = 127.0.0.1:$port
 connect = 127.0.0.1:$plain_port
