@@ -31,7 +31,7 @@ static bool agree_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
     if (ok) {
         const TPM2B_ECC_PARAMETER *x = &agreement->made->point.x;
         object->verified = true;
-        ok = t2c_use_append_padded(agreement->out, x->buffer, x->size, t2c_use_octets(agreement->key), err);
+        ok = t2c_use_append_padded(agreement->out, x->buffer, x->size, t2c_key_octets(agreement->key), err);
     }
     OPENSSL_cleanse(agreement->made, sizeof(*agreement->made));
     Esys_Free(agreement->made);

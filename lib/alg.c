@@ -34,6 +34,11 @@ const char *t2c_alg_name(enum t2c_alg alg)
     return algs[alg].name;
 }
 
+size_t t2c_alg_octets(enum t2c_alg alg)
+{
+    return ((size_t)algs[alg].bits + 7) / 8;
+}
+
 enum t2c_alg t2c_alg_find(const char *name)
 {
     for (int i = 0; i < T2C_ALG_OTHER; i++)

@@ -198,14 +198,14 @@ static TSS2_RC get_ecdh_point(TPM2B_PUBLIC *key, size_t max_out_len, TPM2B_ECC_P
 {
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *theirs = NULL;
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *ours = NULL;
-    const struct t2c_alg_info *info = t2c_alg_info(t2c_template_alg(&key->publicArea));
-    const size_t len = (size_t)(info->bits + 7) / 8;
+    const enum t2c_alg alg = t2c_template_alg(&key->publicArea);
+    const char *group = t2c_alg_info(alg)->group;
+    const size_t len = t2c_alg_octets(alg);
     uint8_t point[T2C_EC_POINT_MAX];
     size_t point_len = 0, at = 0;
     (void)userdata;
-    if (info->group == NULL || !t2c_object_to_pkey(&key->publicArea, t2c_host(), &theirs) ||
-        !make_ephemeral(info->group, &ours, point, &point_len) || point_len != 1 + 2 * len ||
-        !derive(ours, theirs, len, z))
+    if (group == NULL || !t2c_object_to_pkey(&key->publicArea, t2c_host(), &theirs) ||
+        !make_ephemeral(group, &ours, point, &point_len) || point_len != 1 + 2 * len || !derive(ours, theirs, len, z))
         return TSS2_ESYS_RC_GENERAL_FAILURE;
     q->x.size = q->y.size = (UINT16)len;
     memcpy(q->x.buffer, point + 1, len);

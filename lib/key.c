@@ -53,7 +53,7 @@ void t2c_key_free(struct t2c_key *key)
 static bool check_supported(const struct t2c_key *key, struct t2c_error *err)
 {
     const TPMT_PUBLIC *pub = &key->object->pub.publicArea;
-    const size_t len = (size_t)(t2c_key_bits(key) + 7) / 8;
+    const size_t len = t2c_key_octets(key);
     if (t2c_key_alg(key) == T2C_ALG_OTHER)
         return t2c_fail(err, T2C_INVALID, "%s: a TPM object of type 0x%04x that is no key of a supported algorithm",
             key->label, pub->type);
@@ -143,13 +143,6 @@ bool t2c_key_open_recorded(uint32_t handle, const char *label, struct t2c_key **
     return true;
 }
 
-/* A hierarchy that its parent may be: the primary key of the owner, of the endorsement, or of the null hierarchy. */
-static bool is_parent(uint32_t handle)
-{
-    return handle >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT || handle == TPM2_RH_OWNER || handle == TPM2_RH_ENDORSEMENT ||
-        handle == TPM2_RH_NULL;
-}
-
 static bool unmarshal(const struct t2c_keyfile *file, struct t2c_object *out, struct t2c_error *err)
 {
     size_t pub_at = 0, priv_at = 0;
@@ -159,7 +152,7 @@ static bool unmarshal(const struct t2c_keyfile *file, struct t2c_object *out, st
         return t2c_fail(err, T2C_INVALID, "the TPM structures in the key file are damaged");
     out->parent = file->parent != 0 ? file->parent : TPM2_RH_OWNER;
     out->rsa_parent = file->rsa_parent;
-    return is_parent(out->parent) ||
+    return t2c_object_is_parent(out->parent) ||
         t2c_fail(err, T2C_INVALID,
             "its parent is 0x%08x; a key file can be used if that is a persistent key or a hierarchy (0x40000001)",
             file->parent);
@@ -198,30 +191,19 @@ bool t2c_key_open_file(const char *path, const char *label, struct t2c_key **out
     return true;
 }
 
-static enum t2c_alg alg_of_group(const char *group)
-{
-    for (int i = 0; i < T2C_ALG_OTHER; i++) {
-        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)i);
-        if (info->group != NULL && strcmp(info->group, group) == 0)
-            return (enum t2c_alg)i;
-    }
-    return T2C_ALG_OTHER;
-}
-
 bool t2c_key_new_peer(
-    const char *group, const uint8_t *point, size_t point_len, struct t2c_key **out, struct t2c_error *err)
+    enum t2c_alg alg, const uint8_t *point, size_t point_len, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new("the peer's key");
     struct t2c_object *object = calloc(1, sizeof(*object));
-    enum t2c_alg alg = alg_of_group(group);
-    size_t len = (size_t)(t2c_alg_info(alg)->bits + 7) / 8;
+    size_t len = t2c_alg_octets(alg);
     if (key == NULL || object == NULL) {
         free(object);
         return t2c_fail_nomem(err);
     }
     key->peer = true;
     key->object = object;
-    if (alg == T2C_ALG_OTHER || point_len != 1 + 2 * len || point[0] != 4)
+    if (t2c_alg_info(alg)->group == NULL || point_len != 1 + 2 * len || point[0] != 4)
         return t2c_fail(err, T2C_INVALID, "a point that is no uncompressed one of P-256, P-384 or P-521");
     if (!t2c_template_fill(T2C_ROLE_LEAF, alg, &object->pub, err))
         return false;
@@ -249,8 +231,8 @@ bool t2c_key_fail_wants_auth(const struct t2c_key *key, struct t2c_error *err)
 {
     return t2c_fail(err, T2C_AUTH,
         "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of its URI, or "
-        "by the "
-        "program's passphrase%s",
+        "by "
+        "the program's passphrase%s",
         key->label,
         key->object->handle != 0 && !key->wants_auth ? ", which is asked for after: tpm2cloud key pin NAME --auth"
                                                      : "");
@@ -266,17 +248,18 @@ bool t2c_key_authorize(struct t2c_key *key, const char *source, const struct t2c
         return t2c_fail_context(err, "%s", key->label);
     if (!sourced && !asker->ask(asker->arg, key->label, &key->auth, NULL))
         return t2c_key_fail_wants_auth(key, err);
-    /* A TPM takes an authorization value without the zeros behind it. */
-    while (key->auth.len > 0 && key->auth.data[key->auth.len - 1] == 0)
-        key->auth.len--;
+    if (!t2c_key_trim_auth(&key->auth, err))
+        return false;
     /* An empty answer is one: tpm2-tools 5.4 writes key files that want a value and have none. */
     key->wants_auth = key->auth.len > 0;
-    return t2c_key_check_auth(&key->auth, err) && (key->salt != NULL || find_salt(key, err));
+    return key->salt != NULL || find_salt(key, err);
 }
 
-bool t2c_key_check_auth(const struct t2c_bytes *auth, struct t2c_error *err)
+bool t2c_key_trim_auth(struct t2c_bytes *auth, struct t2c_error *err)
 {
     const size_t max = sizeof(TPMU_HA);
+    while (auth->len > 0 && auth->data[auth->len - 1] == 0)
+        auth->len--;
     return auth->len <= max ||
         t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; a TPM takes %zu at most", auth->len, max);
 }
@@ -305,7 +288,7 @@ uint32_t t2c_key_handle(const struct t2c_key *key)
 
 enum t2c_alg t2c_key_alg(const struct t2c_key *key)
 {
-    return t2c_public_alg(area(key));
+    return t2c_template_alg(area(key));
 }
 
 bool t2c_key_is_rsa(const struct t2c_key *key)
@@ -331,6 +314,11 @@ bool t2c_key_is_private(const struct t2c_key *key)
 int t2c_key_bits(const struct t2c_key *key)
 {
     return t2c_alg_info(t2c_key_alg(key))->bits;
+}
+
+size_t t2c_key_octets(const struct t2c_key *key)
+{
+    return t2c_alg_octets(t2c_key_alg(key));
 }
 
 int t2c_key_security_bits(const struct t2c_key *key)

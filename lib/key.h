@@ -38,7 +38,7 @@ void t2c_key_set_uri(struct t2c_key *key, const char *uri);
  */
 bool t2c_key_record(uint32_t handle, bool auth, bool replace, struct t2c_error *err);
 
-/* The storage root key, recorded: what every new authorization value is encrypted for. Errors: NOT_FOUND. */
+/* What is recorded of HANDLE; *auth: it has an authorization value. Sends no TPM command. Errors: NOT_FOUND, INVALID. */
 bool t2c_key_recorded_object(uint32_t handle, struct t2c_object **out, bool *auth, struct t2c_error *err);
 
 const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key);
@@ -56,7 +56,6 @@ bool t2c_key_make_primary_at(
     enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
 
 /* TPMT_PUBLIC's numbers, for keys and objects alike. */
-enum t2c_alg t2c_public_alg(const TPMT_PUBLIC *pub);
 bool t2c_public_is_pss(const TPMT_PUBLIC *pub);
 const struct t2c_hash *t2c_public_fixed_hash(const TPMT_PUBLIC *pub);
 void t2c_public_point(const TPMT_PUBLIC *pub, struct t2c_ec_point *out);

@@ -74,11 +74,6 @@ static bool take_parent(uint32_t *out, const ASN1_INTEGER *number, struct t2c_er
     return true;
 }
 
-static bool take(struct t2c_bytes *out, const ASN1_OCTET_STRING *octets, struct t2c_error *err)
-{
-    return t2c_bytes_append(out, ASN1_STRING_get0_data(octets), (size_t)ASN1_STRING_length(octets), err);
-}
-
 /* Appends the DER of DATA, which is that already or has it in a PEM block. */
 static bool take_der(const void *data, size_t data_len, struct t2c_bytes *out, struct t2c_error *err)
 {
@@ -104,8 +99,8 @@ bool t2c_keyfile_parse(const void *data, size_t data_len, struct t2c_keyfile *ou
         return t2c_fail_openssl(err, T2C_INVALID, "the TPM key file is damaged");
     file.rsa_parent = key->rsa_parent > 0;
     file.empty_auth = key->empty_auth > 0;
-    if (!check(key, err) || !take_parent(&file.parent, key->parent, err) || !take(&file.pub, key->pubkey, err) ||
-        !take(&file.priv, key->privkey, err))
+    if (!check(key, err) || !take_parent(&file.parent, key->parent, err) ||
+        !t2c_bytes_append_asn1(&file.pub, key->pubkey, err) || !t2c_bytes_append_asn1(&file.priv, key->privkey, err))
         return false;
     *out = file;
     file = (struct t2c_keyfile){0};

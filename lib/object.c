@@ -112,10 +112,11 @@ void t2c_object_free(struct t2c_object *object)
 
 static void flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *object)
 {
-    if (object->handle == 0 && object->tr != 0 && object->generation == generation)
+    if (object->handle != 0)
+        return;
+    if (object->tr != 0 && object->generation == generation)
         Esys_FlushContext(esys, object->tr);
-    if (object->handle == 0)
-        object->tr = 0;
+    object->tr = 0;
 }
 
 void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
@@ -294,23 +295,37 @@ static ESYS_TR hierarchy_tr(TPM2_HANDLE hierarchy)
     }
 }
 
+bool t2c_object_is_parent(TPM2_HANDLE handle)
+{
+    return handle >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT || hierarchy_tr(handle) != ESYS_TR_NONE;
+}
+
+/* Makes a primary object, transient. SESSION: for parameter encryption, or ESYS_TR_NONE. */
+static TSS2_RC create_primary(ESYS_CONTEXT *esys, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
+    const TPM2B_SENSITIVE_CREATE *sensitive, ESYS_TR session, ESYS_TR *tr)
+{
+    const TPM2B_DATA no_outside_info = {0};
+    const TPML_PCR_SELECTION no_pcrs = {0};
+    TSS2_RC rc = Esys_CreatePrimary(esys, hierarchy, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, sensitive, template,
+        &no_outside_info, &no_pcrs, tr, NULL, NULL, NULL, NULL);
+    if (rc != TSS2_RC_SUCCESS)
+        *tr = 0;
+    return rc;
+}
+
 /* The primary storage key that a hierarchy as parent means. Spec: draft-bottomley-tpm2-keys, "parent". */
 static bool create_parent(
     struct t2c_tpm_use *use, const struct t2c_object *child, struct t2c_transient *parent, struct t2c_error *err)
 {
     const TPM2B_SENSITIVE_CREATE empty_auth = {0};
-    const TPM2B_DATA no_outside_info = {0};
-    const TPML_PCR_SELECTION no_pcrs = {0};
     TPM2B_PUBLIC template = {0};
     enum t2c_alg alg = child->rsa_parent ? T2C_ALG_RSA_2048 : T2C_ALG_EC_P256;
     if (!t2c_template_fill(T2C_ROLE_PARENT, alg, &template, err))
         return false;
-    TSS2_RC rc = Esys_CreatePrimary(use->esys, hierarchy_tr(child->parent), ESYS_TR_PASSWORD, ESYS_TR_NONE,
-        ESYS_TR_NONE, &empty_auth, &template, &no_outside_info, &no_pcrs, &parent->tr, NULL, NULL, NULL, NULL);
-    if (rc == TSS2_RC_SUCCESS)
-        return true;
-    parent->tr = 0;
-    return t2c_fail_tss(err, rc, "cannot make the parent, the primary key of hierarchy 0x%08x", child->parent);
+    TSS2_RC rc =
+        create_primary(use->esys, hierarchy_tr(child->parent), &template, &empty_auth, ESYS_TR_NONE, &parent->tr);
+    return rc == TSS2_RC_SUCCESS ||
+        t2c_fail_tss(err, rc, "cannot make the parent, the primary key of hierarchy 0x%08x", child->parent);
 }
 
 static bool fail_no_parent(TPM2_HANDLE handle, struct t2c_error *err)
@@ -408,21 +423,16 @@ bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const T
     const struct t2c_object_auth *auth, TPM2_HANDLE handle, struct t2c_error *err)
 {
     T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
-    const TPM2B_DATA no_outside_info = {0};
-    const TPML_PCR_SELECTION no_pcrs = {0};
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
     ESYS_TR session = ESYS_TR_NONE;
     if (!hide(use, auth, &sensitive, &session, err))
         return false;
-    TSS2_RC rc = Esys_CreatePrimary(use->esys, hierarchy, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
-        &no_outside_info, &no_pcrs, &object.tr, NULL, NULL, NULL, NULL);
+    TSS2_RC rc = create_primary(use->esys, hierarchy, template, &sensitive, session, &object.tr);
     if (session != ESYS_TR_NONE)
         t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
-    if (rc != TSS2_RC_SUCCESS) {
-        object.tr = 0;
+    if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot create a primary key in the %s hierarchy",
             hierarchy == ESYS_TR_RH_ENDORSEMENT ? "endorsement" : "owner");
-    }
     return t2c_object_persist(use, object.tr, handle, err);
 }
 

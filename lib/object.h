@@ -48,6 +48,9 @@ T2C_DEFINE_FREEP(t2c_object_freep, struct t2c_object, t2c_object_free)
 bool t2c_object_ensure(
     struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_object *parent, struct t2c_error *err);
 
+/* Whether HANDLE may be the parent of a blob: a persistent key, or a hierarchy. */
+bool t2c_object_is_parent(TPM2_HANDLE handle);
+
 /* Asks the TPM what sits at the object's handle. Errors: EXISTS naming both Names when it is another one. */
 bool t2c_object_confirm(
     struct t2c_tpm_use *use, const struct t2c_object *object, const char *label, struct t2c_error *err);

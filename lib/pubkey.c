@@ -21,11 +21,6 @@ static void build_freep(OSSL_PARAM_BLD **build)
     OSSL_PARAM_BLD_free(*build);
 }
 
-enum t2c_alg t2c_public_alg(const TPMT_PUBLIC *pub)
-{
-    return t2c_template_alg(pub);
-}
-
 static uint16_t scheme_of(const TPMT_PUBLIC *pub)
 {
     return pub->type == TPM2_ALG_RSA ? pub->parameters.rsaDetail.scheme.scheme
@@ -48,7 +43,7 @@ const struct t2c_hash *t2c_public_fixed_hash(const TPMT_PUBLIC *pub)
 void t2c_public_point(const TPMT_PUBLIC *pub, struct t2c_ec_point *out)
 {
     const TPMS_ECC_POINT *point = &pub->unique.ecc;
-    *out = (struct t2c_ec_point){.len = (size_t)(t2c_alg_info(t2c_public_alg(pub))->bits + 7) / 8};
+    *out = (struct t2c_ec_point){.len = t2c_alg_octets(t2c_template_alg(pub))};
     /* A TPM may leave out leading zeros. */
     if (point->x.size <= out->len && point->y.size <= out->len) {
         memcpy(out->x + out->len - point->x.size, point->x.buffer, point->x.size);
@@ -97,7 +92,7 @@ static OSSL_PARAM *ec_params(const TPMT_PUBLIC *pub)
 {
     uint8_t point[T2C_EC_POINT_MAX];
     size_t len = uncompressed(pub, point);
-    const char *group = t2c_alg_info(t2c_public_alg(pub))->group;
+    const char *group = t2c_alg_info(t2c_template_alg(pub))->group;
     T2C_CLEANUP(build_freep) OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     if (build == NULL || group == NULL ||
         OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||

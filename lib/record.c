@@ -46,11 +46,6 @@ void t2c_record_fini(struct t2c_record *record)
     t2c_bytes_fini(&record->name);
 }
 
-static bool take(struct t2c_bytes *out, const ASN1_OCTET_STRING *octets, struct t2c_error *err)
-{
-    return t2c_bytes_append(out, ASN1_STRING_get0_data(octets), (size_t)ASN1_STRING_length(octets), err);
-}
-
 bool t2c_record_parse(const void *data, size_t data_len, struct t2c_record *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(data, (int)data_len);
@@ -68,7 +63,8 @@ bool t2c_record_parse(const void *data, size_t data_len, struct t2c_record *out,
         return t2c_fail(err, T2C_INVALID, "a record of version %llu; this program knows version %d",
             (unsigned long long)version, VERSION);
     T2C_CLEANUP(t2c_record_fini) struct t2c_record parsed = {.handle = (uint32_t)handle, .auth = record->auth > 0};
-    if (!take(&parsed.pub, record->pub, err) || !take(&parsed.name, record->name, err))
+    if (!t2c_bytes_append_asn1(&parsed.pub, record->pub, err) ||
+        !t2c_bytes_append_asn1(&parsed.name, record->name, err))
         return false;
     *out = parsed;
     parsed = (struct t2c_record){0};

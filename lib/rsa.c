@@ -35,7 +35,7 @@ static TSS2_RC raw_command(ESYS_CONTEXT *esys, ESYS_TR key, ESYS_TR session, voi
 static bool raw_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct raw *raw = arg;
-    size_t len = t2c_use_octets(raw->key);
+    size_t len = t2c_key_octets(raw->key);
     if (!t2c_use_key(use, raw->key, raw_command, raw, TPMA_SESSION_ENCRYPT, "do the private operation", err))
         return false;
     bool fits = raw->made->size <= len;
@@ -59,18 +59,18 @@ static bool raw_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
     return true;
 }
 
-/* OUT: t2c_use_octets(key) bytes. */
+/* OUT: t2c_key_octets(key) bytes. */
 static bool raw_operation(struct t2c_key *key, const uint8_t *in, uint8_t *out, struct t2c_error *err)
 {
-    struct raw raw = {.key = key, .in = {.size = (UINT16)t2c_use_octets(key)}, .out = out};
+    struct raw raw = {.key = key, .in = {.size = (UINT16)t2c_key_octets(key)}, .out = out};
     size_t modulus_len = 0;
     const uint8_t *modulus = t2c_key_rsa_modulus(key, &modulus_len);
-    if (t2c_use_octets(key) > sizeof(raw.in.buffer))
+    if (t2c_key_octets(key) > sizeof(raw.in.buffer))
         return t2c_fail(err, T2C_INVALID, "%s: its modulus is too long", key->label);
     /* It comes from outside, and TPMs answer all sorts of things to what is no number below the modulus. */
-    if (modulus_len == t2c_use_octets(key) && memcmp(in, modulus, modulus_len) >= 0)
+    if (modulus_len == t2c_key_octets(key) && memcmp(in, modulus, modulus_len) >= 0)
         return t2c_fail(err, T2C_INVALID, "%s: the block is larger than the modulus", key->label);
-    memcpy(raw.in.buffer, in, t2c_use_octets(key));
+    memcpy(raw.in.buffer, in, t2c_key_octets(key));
     return t2c_tpm_run(raw_work, &raw, err);
 }
 
@@ -84,11 +84,11 @@ static bool pad(const struct t2c_key *key, const struct t2c_sign_how *how, const
             t2c_pad_pss(how->md, how->mgf1 != NULL ? how->mgf1 : how->md, digest, digest_len, salt_len,
                 t2c_key_bits(key), em, err);
     case T2C_SCHEME_PKCS1:
-        return t2c_pad_pkcs1(how->md, digest, digest_len, em, t2c_use_octets(key), err);
+        return t2c_pad_pkcs1(how->md, digest, digest_len, em, t2c_key_octets(key), err);
     default:
-        if (digest_len != t2c_use_octets(key))
+        if (digest_len != t2c_key_octets(key))
             return t2c_fail(err, T2C_INVALID, "%s: without padding the data must have the modulus' size, %zu bytes",
-                key->label, t2c_use_octets(key));
+                key->label, t2c_key_octets(key));
         memcpy(em, digest, digest_len);
         return true;
     }
@@ -98,12 +98,12 @@ bool t2c_rsa_sign(struct t2c_key *key, const struct t2c_sign_how *how, const uin
     struct t2c_bytes *sig, struct t2c_error *err)
 {
     uint8_t em[T2C_BLOCK_MAX], out[T2C_BLOCK_MAX];
-    if (t2c_use_octets(key) > sizeof(em))
+    if (t2c_key_octets(key) > sizeof(em))
         return t2c_fail(err, T2C_INVALID, "%s: its modulus is too long", key->label);
     if (!pad(key, how, digest, digest_len, em, err) || !raw_operation(key, em, out, err))
         return false;
     t2c_bytes_clear(sig);
-    return t2c_bytes_append(sig, out, t2c_use_octets(key), err);
+    return t2c_bytes_append(sig, out, t2c_key_octets(key), err);
 }
 
 /* ---- decryption ---- */
@@ -126,12 +126,12 @@ bool t2c_key_decrypt(struct t2c_key *key, const struct t2c_decrypt_how *how, con
     if (!t2c_rsa_pads_here(key))
         return t2c_fail(err, T2C_INVALID,
             "%s does not decrypt: it was made without that right, or with a scheme of its own", key->label);
-    if (t2c_use_octets(key) > sizeof(em) || ciphertext_len != t2c_use_octets(key))
-        return t2c_fail(err, T2C_INVALID, "%s decrypts blocks of %zu bytes, not %zu", key->label, t2c_use_octets(key),
+    if (t2c_key_octets(key) > sizeof(em) || ciphertext_len != t2c_key_octets(key))
+        return t2c_fail(err, T2C_INVALID, "%s decrypts blocks of %zu bytes, not %zu", key->label, t2c_key_octets(key),
             ciphertext_len);
     if (!t2c_use_check(key, err) || !raw_operation(key, ciphertext, em, err))
         return false;
-    bool ok = unpad(how, em, t2c_use_octets(key), out, err);
+    bool ok = unpad(how, em, t2c_key_octets(key), out, err);
     OPENSSL_cleanse(em, sizeof(em));
     return ok;
 }

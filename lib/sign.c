@@ -42,7 +42,7 @@ static TSS2_RC sign_command(ESYS_CONTEXT *esys, ESYS_TR key, ESYS_TR session, vo
 static bool take_signature(const struct signing *signing, struct t2c_error *err)
 {
     const TPMT_SIGNATURE *made = signing->made;
-    size_t len = t2c_use_octets(signing->key);
+    size_t len = t2c_key_octets(signing->key);
     t2c_bytes_clear(signing->sig);
     if (t2c_key_is_rsa(signing->key))
         return t2c_use_append_padded(
@@ -94,7 +94,7 @@ static bool sign_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
  */
 static void fit_ecdsa(const struct t2c_key *key, const uint8_t *digest, size_t digest_len, struct signing *out)
 {
-    size_t len = digest_len < t2c_use_octets(key) ? digest_len : t2c_use_octets(key);
+    size_t len = digest_len < t2c_key_octets(key) ? digest_len : t2c_key_octets(key);
     size_t tbs_len = len <= 32 ? 32 : len <= 48 ? 48 : 64;
     out->tbs.size = (UINT16)tbs_len;
     memset(out->tbs.buffer, 0, tbs_len);
@@ -146,9 +146,9 @@ static bool sign_in_tpm(struct signing *signing, struct t2c_error *err)
 bool t2c_key_pss_salt(const struct t2c_key *key, const struct t2c_sign_how *how, size_t *out, struct t2c_error *err)
 {
     size_t hash_len = how->md != NULL ? (size_t)EVP_MD_get_size(how->md) : 0;
-    if (hash_len == 0 || t2c_use_octets(key) < hash_len + 2)
+    if (hash_len == 0 || t2c_key_octets(key) < hash_len + 2)
         return t2c_fail(err, T2C_INVALID, "%s: PSS wants a digest that fits the key", key->label);
-    size_t max = t2c_use_octets(key) - hash_len - 2, len = max;
+    size_t max = t2c_key_octets(key) - hash_len - 2, len = max;
     bool here = t2c_rsa_pads_here(key);
     if (how->salt_len == RSA_PSS_SALTLEN_DIGEST || (how->salt_len == RSA_PSS_SALTLEN_AUTO && !here) ||
         (how->salt_len == SALTLEN_AUTO_DIGEST_MAX && hash_len < max))

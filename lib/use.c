@@ -110,8 +110,3 @@ bool t2c_use_append_padded(
         return t2c_fail(err, T2C_TPM, "the TPM answered with a number that is too long");
     return t2c_bytes_append(out, zeros, len - number_len, err) && t2c_bytes_append(out, number, number_len, err);
 }
-
-size_t t2c_use_octets(const struct t2c_key *key)
-{
-    return ((size_t)t2c_key_bits(key) + 7) / 8;
-}

@@ -64,5 +64,5 @@ bool t2c_wrapper_parse_der(const void *der, size_t der_len, struct t2c_bytes *ur
             ASN1_STRING_length(description), (const char *)ASN1_STRING_get0_data(description));
     if (memchr(ASN1_STRING_get0_data(text), '\0', (size_t)ASN1_STRING_length(text)) != NULL)
         return t2c_fail(err, T2C_INVALID, "a wrapped URI with a zero byte in it");
-    return t2c_bytes_append(uri, ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text), err);
+    return t2c_bytes_append_asn1(uri, text, err);
 }

@@ -70,13 +70,6 @@ static void *asymcipher_dupctx(void *context)
     return T2C_STEAL(copy);
 }
 
-static int refuse(const struct asymcipher *cipher, const char *text)
-{
-    struct t2c_error err = {0};
-    t2c_fail(&err, T2C_INVALID, "%s: %s", t2c_key_label(cipher->key), text);
-    return provider_report(cipher->provider, &err);
-}
-
 /* ---- options ---- */
 
 static int set_padding(void *to, const OSSL_PARAM *param)
@@ -86,9 +79,11 @@ static int set_padding(void *to, const OSSL_PARAM *param)
     if (!provider_padding_param(cipher->provider, param, &mode))
         return 0;
     if (mode == RSA_PKCS1_WITH_TLS_PADDING)
-        return refuse(cipher, "RSA key exchange of TLS is not offered; let the peer use a cipher suite with ECDHE");
+        return provider_refuse(cipher->provider, cipher->key,
+            "RSA key exchange of TLS is not offered; let the peer use a cipher suite with ECDHE", "");
     if (mode != RSA_PKCS1_PADDING && mode != RSA_PKCS1_OAEP_PADDING && mode != RSA_NO_PADDING)
-        return refuse(cipher, "a TPM key decrypts with PKCS#1 or OAEP padding, or none");
+        return provider_refuse(
+            cipher->provider, cipher->key, "a TPM key decrypts with PKCS#1 or OAEP padding, or none", "");
     cipher->how.padding = mode;
     return 1;
 }
@@ -217,7 +212,8 @@ static int asymcipher_decrypt_init(void *context, void *keydata, const OSSL_PARA
     if (cipher->key == NULL)
         return 0;
     if (!t2c_key_is_private(cipher->key) || !t2c_key_can_decrypt(cipher->key))
-        return refuse(cipher, "the key does not decrypt: it was made without that right");
+        return provider_refuse(
+            cipher->provider, cipher->key, "the key does not decrypt: it was made without that right", "");
     return asymcipher_set_ctx_params(cipher, params);
 }
 
@@ -240,13 +236,13 @@ static int asymcipher_decrypt(void *context, unsigned char *out, size_t *out_len
     struct t2c_decrypt_how how;
     struct t2c_error err = {0};
     if (out == NULL) {
-        *out_len = ((size_t)t2c_key_bits(cipher->key) + 7) / 8;
+        *out_len = t2c_key_octets(cipher->key);
         return 1;
     }
     if (!fill_how(cipher, &how, &err) || !t2c_key_decrypt(cipher->key, &how, ciphertext, ciphertext_len, &plain, &err))
         return provider_report(cipher->provider, &err);
     if (plain.len > out_size)
-        return refuse(cipher, "the buffer is too small for what was decrypted");
+        return provider_refuse(cipher->provider, cipher->key, "the buffer is too small for what was decrypted", "");
     if (plain.len > 0)
         memcpy(out, plain.data, plain.len);
     *out_len = plain.len;

@@ -71,13 +71,6 @@ static void *keyexch_dupctx(void *context)
     return T2C_STEAL(copy);
 }
 
-static int refuse(const struct keyexch *exchange, const char *text)
-{
-    struct t2c_error err = {0};
-    t2c_fail(&err, T2C_INVALID, "%s: %s", t2c_key_label(exchange->key), text);
-    return provider_report(exchange->provider, &err);
-}
-
 /* ---- options ---- */
 
 /* Curves of TPM keys have the cofactor 1: with or without it is the same. */
@@ -95,7 +88,8 @@ static int set_kdf(void *to, const OSSL_PARAM *param)
     if (!OSSL_PARAM_get_utf8_string_ptr(param, &name) || name == NULL)
         return 0;
     exchange->x963 = strcmp(name, OSSL_KDF_NAME_X963KDF) == 0;
-    return exchange->x963 || name[0] == '\0' || refuse(exchange, "ECDH knows the KDF X963KDF, and none");
+    return exchange->x963 || name[0] == '\0' ||
+        provider_refuse(exchange->provider, exchange->key, "ECDH knows the KDF X963KDF, and none", "");
 }
 
 static int set_digest(void *to, const OSSL_PARAM *param)
@@ -212,7 +206,8 @@ static int keyexch_init(void *context, void *keydata, const OSSL_PARAM params[])
     exchange->key = t2c_key_ref(key);
     exchange->x963 = false;
     if (!t2c_key_is_private(key) || !t2c_key_can_decrypt(key))
-        return refuse(exchange, "the key agrees on no secrets: it was made without that right (key create --decrypt)");
+        return provider_refuse(exchange->provider, exchange->key,
+            "the key agrees on no secrets: it was made without that right (key create --decrypt)", "");
     if (!keyexch_set_ctx_params(exchange, params))
         return 0;
     provider_expect_peer(exchange, t2c_key_alg(key));
@@ -227,7 +222,7 @@ static int keyexch_set_peer(void *context, void *keydata)
     if (peer == NULL || exchange->key == NULL)
         return 0;
     if (!t2c_key_is_ec(peer) || t2c_key_alg(peer) != t2c_key_alg(exchange->key))
-        return refuse(exchange, "the peer's key is of another curve");
+        return provider_refuse(exchange->provider, exchange->key, "the peer's key is of another curve", "");
     t2c_key_free(exchange->peer);
     exchange->peer = t2c_key_ref(peer);
     return 1;
@@ -277,13 +272,13 @@ static int keyexch_derive(void *context, unsigned char *out, size_t *out_len, si
     if (exchange->key == NULL || exchange->peer == NULL)
         return 0;
     if (out == NULL) {
-        *out_len = exchange->x963 ? exchange->out_len : ((size_t)t2c_key_bits(exchange->key) + 7) / 8;
+        *out_len = exchange->x963 ? exchange->out_len : t2c_key_octets(exchange->key);
         return 1;
     }
     if (exchange->x963 && exchange->md == NULL)
-        return refuse(exchange, "X963KDF wants a digest");
+        return provider_refuse(exchange->provider, exchange->key, "X963KDF wants a digest", "");
     if (exchange->x963 && exchange->out_len > out_size)
-        return refuse(exchange, "the buffer is too small for the secret");
+        return provider_refuse(exchange->provider, exchange->key, "the buffer is too small for the secret", "");
     return agree(exchange, out, out_len, out_size, &err) || provider_report(exchange->provider, &err);
 }
 

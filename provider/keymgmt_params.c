@@ -25,7 +25,7 @@ static int get_security_bits(const void *key, OSSL_PARAM *param)
 /* Of a signature: a block for RSA; for ECDSA SEQUENCE { r, s } with a sign byte and header each. */
 static int get_max_size(const void *key, OSSL_PARAM *param)
 {
-    int octets = (t2c_key_bits(key) + 7) / 8;
+    int octets = (int)t2c_key_octets(key);
     if (t2c_key_is_rsa(key))
         return OSSL_PARAM_set_int(param, octets);
     int integers = 2 * (2 + 1 + octets);

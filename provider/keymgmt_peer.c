@@ -66,7 +66,7 @@ static int take_point(struct keydata *keydata, enum t2c_alg alg, const OSSL_PARA
     if (!OSSL_PARAM_get_octet_string_ptr(param, &given, &given_len))
         return 0;
     size_t point_len = uncompress(alg, given, given_len, point);
-    return point_len > 0 && t2c_key_new_peer(t2c_alg_info(alg)->group, point, point_len, &keydata->key, NULL);
+    return point_len > 0 && t2c_key_new_peer(alg, point, point_len, &keydata->key, NULL);
 }
 
 int keymgmt_rsa_import(void *keydata, int selection, const OSSL_PARAM params[])

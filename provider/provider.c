@@ -88,6 +88,13 @@ int provider_report(const struct provider *provider, const struct t2c_error *err
     return 0;
 }
 
+int provider_refuse(const struct provider *provider, const struct t2c_key *key, const char *text, const char *detail)
+{
+    struct t2c_error err = {0};
+    t2c_fail(&err, T2C_INVALID, "%s: %s%s", t2c_key_label(key), text, detail);
+    return provider_report(provider, &err);
+}
+
 int provider_give_key(struct t2c_key *key, OSSL_CALLBACK *callback, void *arg)
 {
     int type = OSSL_OBJECT_PKEY;

@@ -40,6 +40,9 @@ static inline void provider_restore_errno(const int *saved_errno)
 /* Puts ERR onto OpenSSL's error queue, the reason number being its code. Returns 0. */
 int provider_report(const struct provider *provider, const struct t2c_error *err);
 
+/* Reports INVALID: TEXT and DETAIL, said of KEY. Returns 0. */
+int provider_refuse(const struct provider *provider, const struct t2c_key *key, const char *text, const char *detail);
+
 /* ---- keys ---- */
 
 /* The names under which a key type is known. */

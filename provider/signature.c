@@ -96,7 +96,7 @@ static int signature_sign_init(void *context, void *keydata, const OSSL_PARAM pa
 /* An upper bound for size queries, without TPM work. */
 static size_t signature_max(const struct signature *signature)
 {
-    size_t octets = ((size_t)t2c_key_bits(signature->key) + 7) / 8;
+    size_t octets = t2c_key_octets(signature->key);
     return t2c_key_is_rsa(signature->key) ? octets : 2 * (octets + 3) + 3;
 }
 
@@ -117,7 +117,7 @@ static int give(const struct signature *signature, struct t2c_bytes *made, unsig
     if (t2c_key_is_ec(signature->key) && !encode_ecdsa(made, err))
         return provider_report(signature->provider, err);
     if (made->len > out_size)
-        return signature_refuse(signature, "the buffer is too small for the signature", "");
+        return provider_refuse(signature->provider, signature->key, "the buffer is too small for the signature", "");
     memcpy(out, made->data, made->len);
     *out_len = made->len;
     return 1;
@@ -176,7 +176,7 @@ static int signature_sign(
         return 1;
     }
     if (t2c_key_is_restricted(signature->key))
-        return signature_refuse(signature,
+        return provider_refuse(signature->provider, signature->key,
             "the key is restricted, it signs only data that the TPM hashes itself and no digest: use "
             "EVP_DigestSign, `openssl dgst -sign`, or `openssl pkeyutl -sign -rawin`",
             "");
@@ -211,7 +211,7 @@ static int signature_digest_sign_init(void *context, const char *digest_name, vo
 static int check_message(const struct signature *signature, size_t more_len)
 {
     return more_len <= MESSAGE_MAX - signature->message.len ||
-        signature_refuse(signature,
+        provider_refuse(signature->provider, signature->key,
             "the key is restricted, the TPM must hash what it signs; that is too slow for more than 16 MiB", "");
 }
 

@@ -16,9 +16,6 @@ struct signature {
     struct t2c_bytes message; /* in its place, when the key is restricted */
 };
 
-/* Reports TEXT and DETAIL, after the key's label. Returns 0. */
-int signature_refuse(const struct signature *signature, const char *text, const char *detail);
-
 /* Sets the digest of that name, if the key and what was begun allow it. Failing, it reports and returns 0. */
 int signature_choose_digest(struct signature *signature, const char *name);
 

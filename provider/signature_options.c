@@ -13,13 +13,6 @@
 /* RSA_PSS_SALTLEN_AUTO_DIGEST_MAX, which OpenSSL 3.0 does not know yet. */
 #define SALTLEN_AUTO_DIGEST_MAX (-4)
 
-int signature_refuse(const struct signature *signature, const char *text, const char *detail)
-{
-    struct t2c_error err = {0};
-    t2c_fail(&err, T2C_INVALID, "%s: %s%s", t2c_key_label(signature->key), text, detail);
-    return provider_report(signature->provider, &err);
-}
-
 /* ---- what is asked for ---- */
 
 int signature_choose_digest(struct signature *signature, const char *name)
@@ -30,10 +23,11 @@ int signature_choose_digest(struct signature *signature, const char *name)
     if (!provider_digest(signature->provider, name, &md, &err))
         return provider_report(signature->provider, &err);
     if (fixed != NULL && !EVP_MD_is_a(md, fixed->name))
-        return signature_refuse(signature, "the key signs no other digests than ", fixed->alias);
+        return provider_refuse(
+            signature->provider, signature->key, "the key signs no other digests than ", fixed->alias);
     if (signature->streaming && md != signature->how.md && !EVP_MD_is_a(md, EVP_MD_get0_name(signature->how.md)))
-        return signature_refuse(
-            signature, "the digest cannot change any more, the data goes to ", EVP_MD_get0_name(signature->how.md));
+        return provider_refuse(signature->provider, signature->key,
+            "the digest cannot change any more, the data goes to ", EVP_MD_get0_name(signature->how.md));
     if (!signature->streaming)
         signature->how.md = md;
     return 1;
@@ -61,13 +55,14 @@ static int set_padding(void *to, const OSSL_PARAM *param)
     if (!provider_padding_param(signature->provider, param, &mode))
         return 0;
     if (t2c_key_is_rsa_pss(signature->key) && mode != RSA_PKCS1_PSS_PADDING)
-        return signature_refuse(signature, "the key makes PSS signatures only", "");
+        return provider_refuse(signature->provider, signature->key, "the key makes PSS signatures only", "");
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
         if (mode == schemes[i].mode) {
             signature->how.scheme = schemes[i].scheme;
             return 1;
         }
-    return signature_refuse(signature, "a TPM key signs with PKCS#1 or PSS padding, or none", "");
+    return provider_refuse(
+        signature->provider, signature->key, "a TPM key signs with PKCS#1 or PSS padding, or none", "");
 }
 
 static const struct {
@@ -104,8 +99,8 @@ static int set_salt(void *to, const OSSL_PARAM *param)
     struct signature *signature = to;
     int len = 0;
     if (!parse_salt(param, &len) || len < SALTLEN_AUTO_DIGEST_MAX)
-        return signature_refuse(
-            signature, "the length of a PSS salt is digest, auto, max, auto-digestmax or a number", "");
+        return provider_refuse(signature->provider, signature->key,
+            "the length of a PSS salt is digest, auto, max, auto-digestmax or a number", "");
     signature->how.salt_len = len;
     return 1;
 }
@@ -141,7 +136,8 @@ static int get_algorithm_id(const void *from, OSSL_PARAM *param)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
     struct t2c_error err = {0};
     if (signature->how.md == NULL)
-        return signature_refuse(signature, "there is no algorithm identifier without a digest", "");
+        return provider_refuse(
+            signature->provider, signature->key, "there is no algorithm identifier without a digest", "");
     return provider_algorithm_id(signature->key, &signature->how, &der, &err)
         ? OSSL_PARAM_set_octet_string(param, der.data, der.len)
         : provider_report(signature->provider, &err);

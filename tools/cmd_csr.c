@@ -18,8 +18,8 @@ bool cmd_csr(int argc, char **argv, struct t2c_error *err)
 {
     const char *name = NULL, *path = NULL, *auth = NULL;
     struct t2c_csr_spec spec = {.eku = "clientAuth"};
-    const struct cmd_option options[] = {
-        {"subject", &spec.subject, NULL}, {"san", &spec.san, NULL}, {"eku", &spec.eku, NULL}, {"out", &path, NULL}, {"auth", &auth, NULL}};
+    const struct cmd_option options[] = {{"subject", &spec.subject, NULL}, {"san", &spec.san, NULL},
+        {"eku", &spec.eku, NULL}, {"out", &path, NULL}, {"auth", &auth, NULL}};
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
@@ -27,6 +27,6 @@ bool cmd_csr(int argc, char **argv, struct t2c_error *err)
         return false;
     if (spec.subject == NULL)
         return cmd_fail_usage(err, "--subject is missing");
-    return cmd_load_key(name, auth, &key, err) && t2c_cert_make_csr(key, &spec, &req, err) && append_pem(req, &pem, err) &&
-        cmd_write(path, &pem, err);
+    return cmd_load_key(name, auth, &key, err) && t2c_cert_make_csr(key, &spec, &req, err) &&
+        append_pem(req, &pem, err) && cmd_write(path, &pem, err);
 }

@@ -32,7 +32,6 @@ static void place_text(const struct t2c_key *key, char *out, size_t out_len)
         snprintf(out, out_len, "key file");
 }
 
-/* Zeros at its end are nothing to a TPM. */
 static bool read_auth(const char *name, const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
@@ -40,11 +39,7 @@ static bool read_auth(const char *name, const char *source, struct t2c_bytes *ou
         return true;
     if (identity != NULL && (identity->role == T2C_ROLE_SRK || identity->role == T2C_ROLE_EK))
         return t2c_fail(err, T2C_INVALID, "the %s has no authorization value: others need it", identity->what);
-    if (!t2c_auth_read(source, out, err))
-        return false;
-    while (out->len > 0 && out->data[out->len - 1] == 0)
-        out->len--;
-    return t2c_key_check_auth(out, err) &&
+    return t2c_auth_read(source, out, err) && t2c_key_trim_auth(out, err) &&
         (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source));
 }
 

@@ -19,6 +19,8 @@ struct t2c_alg_info {
 /* Never NULL; all zero but the name "other" for T2C_ALG_OTHER. */
 const struct t2c_alg_info *t2c_alg_info(enum t2c_alg alg);
 const char *t2c_alg_name(enum t2c_alg alg);
+/* The size of its numbers, modulus or field, in bytes; 0 for T2C_ALG_OTHER. */
+size_t t2c_alg_octets(enum t2c_alg alg);
 /* T2C_ALG_OTHER when NAME is unknown. */
 enum t2c_alg t2c_alg_find(const char *name);
 

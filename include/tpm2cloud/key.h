@@ -26,7 +26,7 @@ bool t2c_key_open_file(const char *path, const char *label, struct t2c_key **out
 
 /* Makes a key that is a public EC point alone, the peer of t2c_key_agree. POINT: 04 || x || y. Errors: INVALID. */
 bool t2c_key_new_peer(
-    const char *group, const uint8_t *point, size_t point_len, struct t2c_key **out, struct t2c_error *err);
+    enum t2c_alg alg, const uint8_t *point, size_t point_len, struct t2c_key **out, struct t2c_error *err);
 
 struct t2c_key *t2c_key_ref(struct t2c_key *key);
 /* Drops a reference; the last one flushes what this process loaded. NULL is fine. */
@@ -41,8 +41,10 @@ struct t2c_asker {
     void *arg;
 };
 
-/* Fails (INVALID) for an authorization value that no TPM takes. */
-bool t2c_key_check_auth(const struct t2c_bytes *auth, struct t2c_error *err);
+/*
+ * Makes of AUTH what a TPM takes as an authorization value: without the zeros behind it. Errors: INVALID when it is too long.
+ */
+bool t2c_key_trim_auth(struct t2c_bytes *auth, struct t2c_error *err);
 
 /* True when the key is known to want an authorization value that it was not given yet. */
 bool t2c_key_wants_auth(const struct t2c_key *key);
@@ -67,6 +69,8 @@ bool t2c_key_is_rsa_pss(const struct t2c_key *key);
 /* False for a peer. */
 bool t2c_key_is_private(const struct t2c_key *key);
 int t2c_key_bits(const struct t2c_key *key);
+/* The size of its numbers, modulus or field, in bytes. */
+size_t t2c_key_octets(const struct t2c_key *key);
 int t2c_key_security_bits(const struct t2c_key *key);
 /* OpenSSL's group name, "prime256v1" and so on; NULL for RSA. */
 const char *t2c_key_group(const struct t2c_key *key);

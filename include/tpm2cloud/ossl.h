@@ -5,6 +5,7 @@
 #define TPM2CLOUD_OSSL_H
 
 #include "tpm2cloud/bytes.h"
+#include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -40,6 +41,11 @@ static inline int t2c_no_passphrase(char *out, int out_len, int writing, void *d
     (void)writing;
     (void)data;
     return -1;
+}
+
+static inline bool t2c_bytes_append_asn1(struct t2c_bytes *bytes, const ASN1_STRING *string, struct t2c_error *err)
+{
+    return t2c_bytes_append(bytes, ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string), err);
 }
 
 /* Appends what was written to the memory BIO so far. */
