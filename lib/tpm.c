@@ -5,6 +5,9 @@
  * BAD_SEQUENCE), so a broken connection is dropped and the next use opens another; likewise a child process never talks
  * over its parent's. Each connection has a generation, by which key objects know that their TPM handles are gone.
  *
+ * A TPM behind a socket or a pipe may go away while it is written to, and the TCTIs write without MSG_NOSIGNAL: whoever is
+ * inside of the TPM gets no SIGPIPE, since a server must not die of a resource manager's restart.
+ *
  * fork waits until no thread is inside of the TPM, so that a child finds everything here in order, if not its own. At the
  * end of a process what it loaded is given back, also when whoever used us never freed a key.
  */
@@ -17,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -34,6 +38,13 @@ static pid_t tpm_pid;
 static uint64_t tpm_generation;
 static bool tpm_is_broken;
 static bool tpm_ever; /* a connection was open once: the next one is worth waiting for */
+
+/* What SIGPIPE was to the thread that has the lock, before it took it. */
+static struct {
+    int depth;
+    bool was_pending;
+    sigset_t mask;
+} tpm_pipe;
 
 void t2c_tpm_quiet(void)
 {
@@ -117,11 +128,55 @@ void t2c_tpm_expect_fork(void)
     pthread_once(&once, register_for_fork);
 }
 
+static sigset_t only_sigpipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+static bool sigpipe_is_pending(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+/* With the lock. */
+static void hold_sigpipe(void)
+{
+    const sigset_t set = only_sigpipe();
+    if (tpm_pipe.depth++ > 0)
+        return;
+    tpm_pipe.was_pending = sigpipe_is_pending();
+    pthread_sigmask(SIG_BLOCK, &set, &tpm_pipe.mask);
+}
+
+/* One that came meanwhile was ours. */
+static void release_sigpipe(void)
+{
+    const sigset_t set = only_sigpipe();
+    const struct timespec at_once = {0, 0};
+    if (--tpm_pipe.depth > 0)
+        return;
+    if (!tpm_pipe.was_pending && sigpipe_is_pending())
+        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &tpm_pipe.mask, NULL);
+}
+
 /* Nobody may have the lock before forks know of it. */
 static void lock(void)
 {
     t2c_tpm_expect_fork();
     pthread_mutex_lock(&tpm_lock);
+    hold_sigpipe();
+}
+
+static void unlock(void)
+{
+    release_sigpipe();
+    pthread_mutex_unlock(&tpm_lock);
 }
 
 /* A program that is executed must not inherit the way to the TPM. */
@@ -182,7 +237,7 @@ bool t2c_tpm_current(struct t2c_tpm_use *use, uint64_t generation)
 {
     lock();
     if (tpm_esys == NULL || tpm_is_broken || tpm_pid != getpid() || tpm_generation != generation) {
-        pthread_mutex_unlock(&tpm_lock);
+        unlock();
         return false;
     }
     use->esys = tpm_esys;
@@ -195,7 +250,7 @@ void t2c_tpm_end(struct t2c_tpm_use *use)
     if (use->esys == NULL)
         return;
     use->esys = NULL;
-    pthread_mutex_unlock(&tpm_lock);
+    unlock();
 }
 
 void t2c_tpm_close(void)
@@ -204,7 +259,7 @@ void t2c_tpm_close(void)
     if (tpm_esys != NULL)
         drop();
     t2c_object_close();
-    pthread_mutex_unlock(&tpm_lock);
+    unlock();
 }
 
 /* Runs at exit and when the module is unloaded. A thread that is inside of the TPM by then keeps what it has. */
@@ -212,9 +267,10 @@ __attribute__((destructor)) static void give_back(void)
 {
     if (pthread_mutex_trylock(&tpm_lock) != 0)
         return;
+    hold_sigpipe();
     if (tpm_esys != NULL)
         drop();
-    pthread_mutex_unlock(&tpm_lock);
+    unlock();
 }
 
 /* ---- again ---- */
@@ -287,7 +343,7 @@ bool t2c_tpm_run(t2c_tpm_work *work, void *arg, struct t2c_error *err)
             passing = tpm_ever && why.code == T2C_IO ? T2C_LOST : T2C_LASTING;
         if (!done && open && why.code == T2C_LOCKOUT)
             tell_recovery(use.esys, &why);
-        pthread_mutex_unlock(&tpm_lock);
+        unlock();
         if (done)
             return true;
     } while (passing != T2C_LASTING && lasts(&patience, passing));

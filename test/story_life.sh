@@ -97,6 +97,7 @@ for fault in 922 90a 908 920 923; do
     check "0x$fault passes" faulty 15d:$fault:12 csr ldevid
 done
 check "a busy TPM, and signals that interrupt the waiting" faulty 15d:920:7 life signals ldevid 1000
+check "a TPM that is gone when it is written to" faulty 15d:a000a:2 life many ldevid 5
 check "a TPM that is not started up yet" faulty 15d:100:3 csr ldevid
 check "a transient object that is gone" faulty 15d:910:1 csr file
 tpm_clean "one that was not"

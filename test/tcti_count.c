@@ -9,7 +9,8 @@
  *
  *     0000015d 73 91
  * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
- * first TIMES commands CODE of each process with RC, without asking the TPM. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
+ * first TIMES commands CODE of each process with RC, without asking the TPM; an RC of the TCTI's own layer comes as it does from
+ * a socket whose other end is closed, with SIGPIPE. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
  * BYTE at OFFSET of each answer to CODE.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
@@ -82,6 +83,15 @@ static bool is_fault(const uint8_t *code, uint32_t *rc)
     return true;
 }
 
+/* Writes as TCTIs do to what nobody reads any more. */
+static void break_pipe(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0 || close(ends[0]) != 0 || write(ends[1], "", 1) >= 0)
+        abort();
+    close(ends[1]);
+}
+
 static void write_code(const uint8_t *code)
 {
     char line[16];
@@ -108,6 +118,11 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *
         count->sent = size;
     write_traffic(command, size);
     count->faulty = size >= 10 && is_fault(command + 6, &count->fault);
+    if (count->faulty && (count->fault & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER) {
+        count->faulty = false;
+        break_pipe();
+        return count->fault;
+    }
     return count->faulty ? TSS2_RC_SUCCESS : Tss2_Tcti_Transmit(count->next, size, command);
 }
 
