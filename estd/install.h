@@ -7,8 +7,11 @@
 #include "tpm2cloud/cert.h"
 #include "tpm2cloud/file.h"
 
+enum install_part { INSTALL_CHAIN, INSTALL_LEAF, INSTALL_CA };
+
 struct install_target {
     char *path;
+    enum install_part part;
     bool make_dir; /* the directory of path is ours to create, but not its parents */
     struct t2c_file_owner owner;
 };

@@ -26,6 +26,12 @@ struct schedule_window {
     int to;
 };
 
+/* A part of the lifetime in percent, or an absolute time. */
+struct schedule_period {
+    enum { SCHEDULE_UNSET, SCHEDULE_PERCENT, SCHEDULE_SECONDS } unit;
+    int64_t value;
+};
+
 /*
  * Gives a number in [0, 1) that stays the same for one certificate on one machine, so that a fleet spreads over the
  * window and a restart changes nothing. SEED: what tells machines apart.

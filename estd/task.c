@@ -8,6 +8,7 @@
 #include "accept.h"
 #include "est.h"
 #include "loop.h"
+#include "tpm2cloud/auth.h"
 #include "tpm2cloud/file.h"
 #include <stdio.h>
 #include <string.h>
@@ -146,13 +147,16 @@ static void identity_fini(struct identity *identity)
 static bool read_password(const struct config_cert *cert, struct identity *identity, struct t2c_error *err)
 {
     struct t2c_bytes *password = &identity->password;
-    if (!t2c_file_read(cert->auth_password_file, PASSWORD_MAX, password, err))
+    const char *source = cert->auth_password_file;
+    bool ok =
+        source[0] == '/' ? t2c_file_read(source, PASSWORD_MAX, password, err) : t2c_auth_read(source, password, err);
+    if (!ok)
         return t2c_fail_context(err, "%s: [auth] password_file", cert->path);
     password->len = strcspn((const char *)password->data, "\r\n"); /* the first line */
     password->data[password->len] = '\0';
     if (password->len == 0)
-        return t2c_fail(err, T2C_INVALID, "%s: [auth] password_file: %s holds no password on its first line",
-            cert->path, cert->auth_password_file);
+        return t2c_fail(
+            err, T2C_INVALID, "%s: [auth] password_file: %s holds no password on its first line", cert->path, source);
     identity->user = cert->auth_user;
     return true;
 }

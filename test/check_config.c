@@ -98,6 +98,45 @@ START_TEST(everything_is_read)
 }
 END_TEST
 
+START_TEST(what_is_asked_for_can_be_much)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN "socket = none\nmetrics = /m\ncerts_dir = /certs\n");
+    write_file("certs.d/dev.conf",
+        "[certificate]\nurl = https://a\nkey = tpm2cloud:device\nsubject = /CN=a\nprofile = server\ncsrattrs = "
+        "require\n"
+        "channel_binding = never\nproxy = http://proxy:3128\n"
+        "trust_fingerprint = sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,sha256:"
+        "01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF\n"
+        "[auth]\nkey = /k\ncert = /c\nuser = u\npassword_file = cred:pw\nmethod = digest\nheader = Secret-Value\n"
+        "header_file = env:SECRET\n"
+        "[renew]\nthreshold = 30d\nretry = 4%\nrotate = yes\nhint = yes\nfallback = no\n"
+        "[install]\nleaf = /leaf\nca = /ca\ndeploy = yes\nrestart = a.service b.service\ncommand = /bin/true x\n");
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+    const struct config_daemon *daemon = config_daemon(config);
+    const struct config_cert *cert = config_cert(config, 0);
+    ck_assert_ptr_null(daemon->socket);
+    ck_assert_str_eq(daemon->metrics, "/m");
+    ck_assert_str_eq(daemon->certs_dir, "/certs");
+    ck_assert_str_eq(daemon->aziot_config_dir, "/etc/aziot");
+    ck_assert_int_eq(cert->profile, CONFIG_SERVER);
+    ck_assert_str_eq(cert->eku, "serverAuth");
+    ck_assert_int_eq(cert->csrattrs, CONFIG_ALWAYS);
+    ck_assert_int_eq(cert->channel_binding, CONFIG_NEVER);
+    ck_assert_str_eq(cert->proxy, "http://proxy:3128");
+    ck_assert_int_eq(cert->auth_method, CONFIG_DIGEST);
+    ck_assert_str_eq(cert->auth_header_file, "env:SECRET");
+    ck_assert(cert->threshold.unit == SCHEDULE_SECONDS && cert->threshold.value == 30 * 86400);
+    ck_assert(cert->retry.unit == SCHEDULE_PERCENT && cert->retry.value == 4);
+    ck_assert(cert->rotate && cert->hint && !cert->fallback && cert->current && cert->deploy);
+    ck_assert_uint_eq(cert->targets_n, 2);
+    ck_assert_int_eq(cert->targets[0].part, INSTALL_LEAF);
+    ck_assert_int_eq(cert->targets[1].part, INSTALL_CA);
+    ck_assert_str_eq(cert->command, "/bin/true x");
+}
+END_TEST
+
 START_TEST(defaults_fill_the_gaps)
 {
     T2C_CLEANUP(config_unrefp) struct config *config = NULL;
@@ -233,9 +272,58 @@ static const struct {
         "DIR/estd.conf: unknown key \"subject\" in section [defaults]"},
     {MAIN, CERT INSTALL "[auth]\nuser = u\n", "DIR/certs.d/dev.conf: [auth] user: needs password_file beside it"},
     {MAIN, CERT INSTALL "[auth]\ncert = /c\n", "DIR/certs.d/dev.conf: [auth] cert: needs key beside it"},
-    {MAIN, CERT INSTALL "[auth]\nkey = /k\ncert = /c\nuser = u\npassword_file = /p\n",
-        "DIR/certs.d/dev.conf: [auth] key: stands beside a user; the first enrolment is authenticated by one of the "
-        "two"},
+    {MAIN, CERT INSTALL "[auth]\nheader = Secret-Value\n",
+        "DIR/certs.d/dev.conf: [auth] header: needs header_file beside it"},
+    {MAIN, CERT INSTALL "[auth]\nheader = Secret: 1\nheader_file = /p\n",
+        "DIR/certs.d/dev.conf: [auth] header: this is not the name of a header, as Secret-Value; its value belongs "
+        "into "
+        "header_file"},
+    {MAIN, CERT INSTALL "[auth]\nuser = u\npassword_file = hunter2\n",
+        "DIR/certs.d/dev.conf: [auth] password_file: this is neither an absolute path nor cred:NAME nor env:NAME"},
+    {MAIN, CERT INSTALL "[auth]\nmethod = bearer\n",
+        "DIR/certs.d/dev.conf: [auth] method: \"bearer\" is none of: basic, digest, any"},
+    {MAIN, CERT "profile = ca\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] profile: \"ca\" is none of: client, server, edge-ca"},
+    {MAIN, CERT "csrattrs = always\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] csrattrs: \"always\" is none of: auto, never, require"},
+    {MAIN, CERT "channel_binding = yes\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] channel_binding: \"yes\" is none of: auto, always, never"},
+    {MAIN, CERT "proxy = http://u:secret@proxy:3128\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] proxy: the proxy is neither none nor written as http://HOST:PORT"},
+    {MAIN, CERT "trust_fingerprint = sha256:12ab\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] trust_fingerprint: \"sha256:12ab\" is no list of SHA-256 fingerprints, "
+        "each "
+        "written as sha256:12ab...; openssl x509 -fingerprint -sha256 -in CA.pem gives one"},
+    {MAIN, CERT INSTALL "[renew]\nthreshold = 80\n",
+        "DIR/certs.d/dev.conf: [renew] threshold: \"80\" is neither a percentage, as 80%, nor a time, as 30d, 12h, 45m "
+        "or "
+        "20s"},
+    {MAIN, CERT INSTALL "[renew]\nretry = 100%\n", "DIR/certs.d/dev.conf: [renew] retry: \"100%\" is neither"},
+    {MAIN, CERT INSTALL "[renew]\nretry = -4d\n", "DIR/certs.d/dev.conf: [renew] retry: \"-4d\" is neither"},
+    {MAIN, CERT INSTALL "[renew]\nwindow = 60-80\nthreshold = 80%\n",
+        "DIR/certs.d/dev.conf: [renew] threshold: stands beside window, which says the same in another way; remove one "
+        "of "
+        "the two"},
+    {MAIN, CERT INSTALL "[renew]\nfallback = 1\n", "DIR/certs.d/dev.conf: [renew] fallback: \"1\" is none of: no, yes"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = tpm2cloud:ldevid?auth-source=cred:a\nsubject = "
+        "/CN=a\n" INSTALL "[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [renew] rotate: the key tpm2cloud:ldevid?auth-source=cred:a cannot be replaced by a new "
+        "one: "
+        "only file: keys and tpm2cloud: keys without a fixed handle can; write no"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = pkcs11:token=x\nsubject = /CN=a\n" INSTALL
+        "[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [renew] rotate: the key pkcs11:token=x cannot be replaced by a new one: "},
+    {MAIN, CERT INSTALL "current = no\n[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [install] current: a rotated key and its certificate are switched together; write yes"},
+    {MAIN, CERT INSTALL "restart = a.service\n",
+        "DIR/certs.d/dev.conf: [install] restart: is the work of root, which estd is not; write deploy = yes beside "
+        "it"},
+    {MAIN, CERT INSTALL "deploy = yes\ncommand = systemctl x\n",
+        "DIR/certs.d/dev.conf: [install] command: \"systemctl x\" is not an absolute path; begin it with /"},
+    {MAIN "socket = estd.sock\n", CERT INSTALL,
+        "DIR/estd.conf: [estd] socket: \"estd.sock\" is not an absolute path; begin it with /"},
     {MAIN, CERT "san = device.example\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] san: \"device.example\" is not understood (write it as "
         "DNS:host.example,IP:192.0.2.1): "},
@@ -345,6 +433,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("config");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, everything_is_read);
+    tcase_add_test(t, what_is_asked_for_can_be_much);
     tcase_add_test(t, defaults_fill_the_gaps);
     tcase_add_test(t, without_certificates_it_is_good_too);
     tcase_add_test(t, eku_is_client_auth_and_window_60_80_by_default);
