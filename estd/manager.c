@@ -1,468 +1,164 @@
 /*
- * One entry per certificate. An event goes through feed(): renew_step says what to do, act() does it, and what can be
- * done at once (looking at a missing file, installing) becomes the next event.
+ * The entries stand in the order of their names, so that one is found by its name; each is on its own, so that it stays
+ * where it is while others come and go.
  */
 #include "manager.h"
 
-#include "accept.h"
-#include "tpm2cloud/civil.h"
-#include "renew.h"
-#include "state.h"
+#include "entry.h"
 #include "tpm2cloud/log.h"
-#include "transfer.h"
-#include <inttypes.h>
-#include <openssl/rand.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MACHINE_ID "/etc/machine-id"
 
-struct entry {
-    struct manager *manager;
-    const struct config_cert *cert;
-    struct renew renew;
-    uint64_t job_id;           /* of the job that runs, 0: none */
-    int64_t wake_s;            /* SCHEDULE_NEVER: not waiting */
-    STACK_OF(X509) *installed; /* NULL: none */
-    STACK_OF(X509) *received;  /* to be installed */
-    bool renewal;              /* received renews the installed one */
-    bool clock_told;           /* that it waits for a clock that is set */
-};
-
 struct manager {
-    struct loop *loop;
+    struct entry_common common;
     struct loop_source *alarm;
-    struct transfer *transfer;
-    struct config *config;
-    struct entry *entries;
+    struct entry **entries; /* by name */
     size_t entries_n;
-    struct state state;
-    struct t2c_bytes seed;
-    uint64_t last_job_id;
-    const char *once; /* NULL: a daemon */
-    bool once_done, once_ok;
 };
-
-static void feed(struct entry *entry, const struct renew_event *event);
-
-static double dice(void)
-{
-    uint32_t value = 0;
-    if (RAND_bytes((unsigned char *)&value, sizeof(value)) != 1)
-        return 0.5;
-    return value / 4294967296.0;
-}
-
-/* ---- events ---- */
-
-static bool describe(
-    const struct manager *manager, const STACK_OF(X509) *chain, struct renew_event *event, struct t2c_error *err)
-{
-    X509 *leaf = sk_X509_value(chain, 0);
-    unsigned char *der = NULL;
-    if (!t2c_cert_validity(leaf, &event->life.not_before_s, &event->life.not_after_s, err))
-        return false;
-    int len = i2d_X509(leaf, &der);
-    if (len <= 0)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the certificate");
-    event->fraction = schedule_fraction(der, (size_t)len, manager->seed.data, manager->seed.len);
-    OPENSSL_free(der);
-    return true;
-}
-
-static void record(struct entry *entry, const struct t2c_error *failure)
-{
-    struct manager *manager = entry->manager;
-    struct t2c_error why = {0};
-    struct state_entry *state = state_entry(&manager->state, entry->cert->name);
-    if (state == NULL)
-        t2c_fail_nomem(&why);
-    else if (failure != NULL)
-        state_failed(state, failure->text);
-    else
-        state_succeeded(state, loop_now_s());
-    if (state == NULL || !state_save(&manager->state, config_state_dir(manager->config), &why))
-        t2c_log(T2C_LOG_WARNING, "%s: statistics are not saved: %s", entry->cert->name, why.text);
-}
-
-static void end_once(struct manager *manager, bool ok)
-{
-    manager->once_done = true;
-    manager->once_ok = ok;
-    loop_stop(manager->loop);
-}
-
-/* WHAT: as in "cannot WHAT". */
-static void report_failure(struct entry *entry, const char *what, const struct t2c_error *why, int64_t retry_after_s)
-{
-    struct manager *manager = entry->manager;
-    record(entry, why);
-    if (manager->once != NULL) {
-        t2c_log(T2C_LOG_ERROR, "%s: cannot %s: %s", entry->cert->name, what, why->text);
-        end_once(manager, false);
-        return;
-    }
-    struct renew_event event = {
-        .type = RENEW_EV_FAILED, .code = why->code, .retry_after_s = retry_after_s, .jitter = dice()};
-    feed(entry, &event);
-    int64_t in_s = entry->wake_s - loop_now_s();
-    t2c_log(T2C_LOG_WARNING, "%s: cannot %s: %s; next try in %" PRId64 " s", entry->cert->name, what, why->text,
-        in_s > 0 ? in_s : 0);
-}
-
-static void send_missing(struct entry *entry)
-{
-    static const struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
-    t2c_x509s_freep(&entry->installed);
-    feed(entry, &missing);
-}
-
-/* ---- actions ---- */
 
 static void set_alarm(struct manager *manager)
 {
     struct t2c_error why = {0};
     int64_t first_s = SCHEDULE_NEVER;
     for (size_t i = 0; i < manager->entries_n; i++)
-        if (manager->entries[i].wake_s < first_s)
-            first_s = manager->entries[i].wake_s;
+        if (manager->entries[i]->wake_s < first_s)
+            first_s = manager->entries[i]->wake_s;
     if (!loop_alarm_set(manager->alarm, first_s, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
 }
 
-static const char *asks_for(enum job_kind kind)
+/* ---- finding entries ---- */
+
+static int by_name(const void *one, const void *other)
 {
-    return kind == JOB_LOOK ? "compare the certificate with its key" : kind == JOB_ENROL ? "enrol" : "renew";
+    const struct entry *const *a = one, *const *b = other;
+    return strcmp((*a)->cert->name, (*b)->cert->name);
 }
 
-static void submit(struct entry *entry, enum job_kind kind)
+static int compare_name(const void *name, const void *element)
 {
-    struct manager *manager = entry->manager;
-    struct job *job = job_new(kind, manager->config, entry->cert, entry->installed);
-    if (job == NULL) {
-        struct t2c_error why = {0};
-        t2c_fail_nomem(&why);
-        report_failure(entry, asks_for(kind), &why, -1);
-        return;
-    }
-    job->timeout_s = schedule_timeout_s(&entry->renew.life);
-    entry->job_id = job->id = ++manager->last_job_id;
-    transfer_submit(manager->transfer, job);
+    const struct entry *const *entry = element;
+    return strcmp(name, (*entry)->cert->name);
 }
 
-/* Targets that were left behind, by a power loss say, follow the first one. */
-static void repair_targets(struct entry *entry)
+/* Gives NULL when there is no entry of that NAME. */
+static struct entry *find(struct manager *manager, const char *name)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    struct t2c_error why = {0};
-    if (!t2c_cert_append_pem(entry->installed, &pem, &why) ||
-        !install_write(entry->cert->targets + 1, entry->cert->targets_n - 1, &pem, &why))
-        t2c_log(T2C_LOG_WARNING, "%s: a copy of the certificate is not up to date: %s", entry->cert->name, why.text);
-}
-
-/* Removes the leftovers of a process that was killed while it replaced PATH. */
-static void tidy(const char *path)
-{
-    size_t removed = install_remove_temps(path);
-    if (removed > 0)
-        t2c_log(T2C_LOG_NOTICE, "removed %zu temporary file(s) left beside %s by a killed estd", removed, path);
-}
-
-static void look(struct entry *entry)
-{
-    const struct config_cert *cert = entry->cert;
-    struct t2c_error why = {0};
-    bool same = true;
-    t2c_x509s_freep(&entry->installed);
-    for (size_t i = 0; i < cert->targets_n; i++)
-        tidy(cert->targets[i].path);
-    if (install_read(cert->targets, cert->targets_n, &entry->installed, &same, &why)) {
-        if (!same)
-            repair_targets(entry);
-        submit(entry, JOB_LOOK);
-        return;
-    }
-    if (why.code != T2C_NOT_FOUND && why.code != T2C_INVALID) {
-        report_failure(entry, "read the installed certificate", &why, -1);
-        return;
-    }
-    if (why.code == T2C_INVALID)
-        t2c_log(T2C_LOG_WARNING, "%s: %s; it will be replaced", cert->name, why.text);
-    send_missing(entry);
-}
-
-static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
-{
-    t2c_cert_name_text(X509_get_issuer_name(sk_X509_value(chain, 0)), out, out_len);
-}
-
-static void report_installed(const struct entry *entry)
-{
-    char issuer[160], ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    issuer_text(entry->installed, issuer, sizeof(issuer));
-    t2c_log(T2C_LOG_NOTICE, "%s: %s, issuer \"%s\", notAfter %s, next renewal %s", entry->cert->name,
-        entry->renewal ? "renewed" : "enrolled", issuer, t2c_civil_text(entry->renew.life.not_after_s, ends),
-        t2c_civil_text(entry->renew.due_s, due));
-}
-
-/* The line of --once, on standard output. */
-static bool print_installed(const struct entry *entry, struct t2c_error *err)
-{
-    X509 *leaf = sk_X509_value(entry->installed, 0);
-    char subject[160], issuer[160], serial[64] = "", ends[T2C_CIVIL_TEXT_MAX];
-    const ASN1_INTEGER *number = X509_get0_serialNumber(leaf);
-    t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
-    issuer_text(entry->installed, issuer, sizeof(issuer));
-    if (ASN1_STRING_length(number) * 2 < (int)sizeof(serial))
-        t2c_hex(ASN1_STRING_get0_data(number), (size_t)ASN1_STRING_length(number), serial);
-    printf("%s: subject \"%s\", issuer \"%s\", serial %s, notAfter %s\n", entry->cert->name, subject, issuer, serial,
-        t2c_civil_text(entry->renew.life.not_after_s, ends));
-    return fflush(stdout) == 0 || t2c_fail(err, T2C_IO, "the result cannot be printed");
-}
-
-static void finish_install(struct entry *entry)
-{
-    static const struct renew_event installed = {.type = RENEW_EV_INSTALLED, .retry_after_s = -1};
-    struct t2c_error why = {0};
-    t2c_x509s_freep(&entry->installed);
-    entry->installed = T2C_STEAL(entry->received);
-    feed(entry, &installed);
-    record(entry, NULL);
-    report_installed(entry);
-    if (entry->manager->once == NULL)
-        return;
-    bool ok = print_installed(entry, &why);
-    if (!ok)
-        t2c_log(T2C_LOG_ERROR, "%s: %s", entry->cert->name, why.text);
-    end_once(entry->manager, ok);
-}
-
-static void install(struct entry *entry)
-{
-    const struct config_cert *cert = entry->cert;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    struct t2c_error why = {0};
-    if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
-        finish_install(entry);
-    else
-        report_failure(entry, "install the new certificate", &why, -1);
-}
-
-/* Steps forward at once when --once asks for it and nothing else goes on. */
-static void hurry(struct entry *entry)
-{
-    static const struct renew_event now = {.type = RENEW_EV_NOW, .retry_after_s = -1};
-    if (entry->manager->once != NULL && !entry->manager->once_done && entry->renew.state == RENEW_WAITING)
-        feed(entry, &now);
-}
-
-/* Said once until the clock is set; --once does not wait for it. */
-static void report_clock(struct entry *entry)
-{
-    char now[T2C_CIVIL_TEXT_MAX];
-    bool tell = entry->renew.clock_unset && !entry->clock_told && entry->manager->once == NULL;
-    entry->clock_told = entry->renew.clock_unset;
-    if (tell)
-        t2c_log(T2C_LOG_WARNING, "%s: the clock says %s, which cannot be; waiting until it is set", entry->cert->name,
-            t2c_civil_text(loop_now_s(), now));
-}
-
-static void act(struct entry *entry, const struct renew_action *action)
-{
-    if (action->what != RENEW_DO_NOTHING)
-        entry->wake_s = action->what == RENEW_DO_WAIT ? action->at_s : SCHEDULE_NEVER;
-    report_clock(entry);
-    switch (action->what) {
-    case RENEW_DO_NOTHING:
-    case RENEW_DO_WAIT:
-        break;
-    case RENEW_DO_LOOK:
-        look(entry);
-        break;
-    case RENEW_DO_ENROL:
-        submit(entry, JOB_ENROL);
-        break;
-    case RENEW_DO_REENROL:
-        submit(entry, JOB_REENROL);
-        break;
-    case RENEW_DO_INSTALL:
-        install(entry);
-        break;
-    }
-}
-
-static void feed(struct entry *entry, const struct renew_event *event)
-{
-    struct renew_action action = renew_step(&entry->renew, event, loop_now_s());
-    act(entry, &action);
+    struct entry **found = bsearch(name, manager->entries, manager->entries_n, sizeof(struct entry *), compare_name);
+    return found != NULL ? *found : NULL;
 }
 
 /* ---- what the loop reports ---- */
-
-static struct entry *entry_of_job(struct manager *manager, uint64_t id)
-{
-    for (size_t i = 0; i < manager->entries_n; i++)
-        if (manager->entries[i].job_id == id)
-            return &manager->entries[i];
-    return NULL;
-}
-
-/* KEPT: by a renewal, which asks for the same names again, so another subject in the configuration changes nothing. */
-static void warn_of_names(const struct entry *entry, const STACK_OF(X509) *chain, bool kept)
-{
-    const struct config_cert *cert = entry->cert;
-    struct t2c_error why = {0};
-    if (accept_names(sk_X509_value(chain, 0), cert->subject, cert->san, &why))
-        return;
-    t2c_log(T2C_LOG_WARNING, "%s: the certificate has other names than %s says: %s; %s%s%s", cert->name, cert->path,
-        why.text,
-        kept ? "renewals keep the names that it has: to enrol it anew with those configured, remove "
-             : "the CA chose them: ask its operator, or configure what it issues",
-        kept ? cert->targets[0].path : "", kept ? " and restart estd" : "");
-}
-
-static void report_found(const struct entry *entry)
-{
-    char ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    const struct renew *renew = &entry->renew;
-    const char *when = renew->waiting ? t2c_civil_text(renew->due_s, due) : "now";
-    t2c_log(T2C_LOG_NOTICE, "%s: found a certificate, notAfter %s%s%s", entry->cert->name,
-        t2c_civil_text(renew->life.not_after_s, ends), renew->clock_unset ? "" : ", next renewal ",
-        renew->clock_unset ? "" : when);
-    if (loop_now_s() < renew->life.not_after_s) /* else it is enrolled anew as it is */
-        warn_of_names(entry, entry->installed, true);
-}
-
-static void take_look(struct entry *entry, const struct job *job)
-{
-    struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1};
-    struct t2c_error why = {0};
-    if (!job->fits) {
-        t2c_log(T2C_LOG_WARNING, "%s: the certificate %s is not that of the key %s; it will be replaced",
-            entry->cert->name, entry->cert->targets[0].path, entry->cert->key);
-        send_missing(entry);
-    } else if (describe(entry->manager, entry->installed, &event, &why)) {
-        feed(entry, &event);
-        report_found(entry);
-    } else {
-        t2c_log(T2C_LOG_WARNING, "%s: %s: %s; it will be replaced", entry->cert->name, entry->cert->targets[0].path,
-            why.text);
-        send_missing(entry);
-    }
-}
-
-static void take_chain(struct entry *entry, struct job *job)
-{
-    struct renew_event event = {.type = RENEW_EV_RECEIVED, .retry_after_s = -1};
-    struct t2c_error why = {0};
-    if (!describe(entry->manager, job->chain, &event, &why)) {
-        report_failure(entry, asks_for(job->kind), &why, -1);
-        return;
-    }
-    warn_of_names(entry, job->chain, job->kind == JOB_REENROL);
-    t2c_x509s_freep(&entry->received);
-    entry->received = T2C_STEAL(job->chain);
-    entry->renewal = job->kind == JOB_REENROL;
-    feed(entry, &event);
-}
 
 static void on_job(void *data, struct job *taken)
 {
     struct manager *manager = data;
     T2C_CLEANUP(job_freep) struct job *job = taken;
-    struct entry *entry = entry_of_job(manager, job->id);
-    if (entry == NULL)
+    struct entry *entry = find(manager, job->cert->name);
+    if (entry == NULL || entry->job_id != job->id)
         return; /* asked for before the last reload */
-    entry->job_id = 0;
-    if (!job->ok)
-        report_failure(entry, asks_for(job->kind), &job->error, job->retry_after_s);
-    else if (job->kind == JOB_LOOK)
-        take_look(entry, job);
-    else
-        take_chain(entry, job);
-    hurry(entry);
+    entry_take_job(entry, job);
     set_alarm(manager);
 }
 
 static void on_alarm(void *data, uint32_t what)
 {
-    static const struct renew_event wake = {.type = RENEW_EV_WAKE, .retry_after_s = -1};
     struct manager *manager = data;
     (void)what;
     for (size_t i = 0; i < manager->entries_n; i++)
-        feed(&manager->entries[i], &wake);
+        entry_wake(manager->entries[i]);
     set_alarm(manager);
 }
 
 /* ---- beginning and end ---- */
 
-static void free_entries(struct entry *entries, size_t entries_n)
+struct entries {
+    struct entry **all;
+    size_t n;
+};
+
+static void entries_fini(struct entries *entries)
 {
-    for (size_t i = 0; i < entries_n; i++) {
-        t2c_x509_stack_free(entries[i].installed);
-        t2c_x509_stack_free(entries[i].received);
+    for (size_t i = 0; i < entries->n; i++)
+        entry_free(entries->all[i]);
+    free(entries->all);
+}
+
+/* Makes the entries for CONFIG. */
+static bool make_entries(struct manager *manager, const struct config *config, struct entries *out)
+{
+    out->all = calloc(config_certs_n(config) + 1, sizeof(struct entry *));
+    if (out->all == NULL)
+        return false;
+    for (size_t i = 0; i < config_certs_n(config); i++) {
+        const struct config_cert *cert = config_cert(config, i);
+        if (manager->common.once != NULL && strcmp(manager->common.once, cert->name) != 0)
+            continue;
+        out->all[out->n] = entry_new(&manager->common, cert);
+        if (out->all[out->n] == NULL)
+            return false;
+        out->n++;
     }
-    free(entries);
+    qsort(out->all, out->n, sizeof(struct entry *), by_name);
+    return true;
 }
 
 /* Replaces the entries by those of CONFIG, of which it takes a reference. */
 static bool use_config(struct manager *manager, struct config *config, struct t2c_error *err)
 {
-    size_t n = 0;
-    struct entry *entries = calloc(config_certs_n(config) + 1, sizeof(*entries));
-    if (entries == NULL)
+    T2C_CLEANUP(entries_fini) struct entries made = {0};
+    if (!make_entries(manager, config, &made))
         return t2c_fail_nomem(err);
-    for (size_t i = 0; i < config_certs_n(config); i++) {
-        const struct config_cert *cert = config_cert(config, i);
-        if (manager->once == NULL || strcmp(manager->once, cert->name) == 0)
-            entries[n++] = (struct entry){.manager = manager, .cert = cert, .wake_s = SCHEDULE_NEVER};
-    }
-    free_entries(manager->entries, manager->entries_n);
-    config_unref(manager->config);
-    manager->entries = entries;
-    manager->entries_n = n;
-    manager->config = config_ref(config);
+    struct entries old = {manager->entries, manager->entries_n};
+    manager->entries = made.all;
+    manager->entries_n = made.n;
+    made = old;
+    config_unref(manager->common.config);
+    manager->common.config = config_ref(config);
     return true;
 }
 
 static void begin(struct manager *manager, bool booting)
 {
-    for (size_t i = 0; i < manager->entries_n; i++) {
-        struct entry *entry = &manager->entries[i];
-        struct renew_action action = renew_start(&entry->renew, &entry->cert->window, booting);
-        act(entry, &action);
-        hurry(entry);
-    }
+    for (size_t i = 0; i < manager->entries_n; i++)
+        entry_begin(manager->entries[i], booting);
     set_alarm(manager);
+}
+
+static bool open_state(struct entry_common *common, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+    struct t2c_error note = {0};
+    const char *dir = config_state_dir(common->config);
+    if (!t2c_bytes_printf(&path, err, "%s/" STATE_FILE, dir))
+        return false;
+    entry_tidy((const char *)path.data);
+    if (!state_load(dir, &common->state, &note, err))
+        return false;
+    if (note.code != T2C_OK)
+        t2c_log(T2C_LOG_WARNING, "%s", note.text);
+    /* Without the file the renewal points still differ by certificate; it tells apart machines that share one. */
+    if (!t2c_file_read(MACHINE_ID, 256, &common->seed, NULL))
+        t2c_bytes_clear(&common->seed);
+    return true;
 }
 
 bool manager_new(
     struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err)
 {
-    struct t2c_error note = {0};
     T2C_CLEANUP(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
     if (manager == NULL)
         return t2c_fail_nomem(err);
-    manager->loop = loop;
-    manager->once = once;
+    manager->common.loop = loop;
+    manager->common.once = once;
     if (!use_config(manager, config, err))
         return false;
     if (once != NULL && manager->entries_n == 0)
         return t2c_fail(
             err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; --check-config lists what there is", once);
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes state_path = {0};
-    if (!t2c_bytes_printf(&state_path, err, "%s/" STATE_FILE, config_state_dir(config)))
-        return false;
-    tidy((const char *)state_path.data);
-    if (!state_load(config_state_dir(config), &manager->state, &note, err))
-        return false;
-    if (note.code != T2C_OK)
-        t2c_log(T2C_LOG_WARNING, "%s", note.text);
-    /* Without the file the renewal points still differ by certificate; it tells apart machines that share one. */
-    if (!t2c_file_read(MACHINE_ID, 256, &manager->seed, NULL))
-        t2c_bytes_clear(&manager->seed);
-    if (!loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
-        !transfer_start(loop, on_job, manager, &manager->transfer, err))
+    if (!open_state(&manager->common, err) || !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
+        !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
     begin(manager, once == NULL);
     *out = T2C_STEAL(manager);
@@ -473,12 +169,13 @@ void manager_free(struct manager *manager)
 {
     if (manager == NULL)
         return;
-    transfer_stop(manager->transfer);
-    free_entries(manager->entries, manager->entries_n);
+    transfer_stop(manager->common.transfer);
+    struct entries all = {manager->entries, manager->entries_n};
+    entries_fini(&all);
     loop_source_free(manager->alarm);
-    state_fini(&manager->state);
-    t2c_bytes_fini(&manager->seed);
-    config_unref(manager->config);
+    state_fini(&manager->common.state);
+    t2c_bytes_fini(&manager->common.seed);
+    config_unref(manager->common.config);
     free(manager);
 }
 
@@ -486,12 +183,12 @@ bool manager_reload(struct manager *manager, struct config *config, struct t2c_e
 {
     if (!use_config(manager, config, err))
         return false;
-    transfer_cancel(manager->transfer);
+    transfer_cancel(manager->common.transfer);
     begin(manager, false);
     return true;
 }
 
 bool manager_once_ok(const struct manager *manager)
 {
-    return manager->once_ok;
+    return manager->common.once_ok;
 }
