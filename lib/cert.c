@@ -1,6 +1,6 @@
 /*
- * X.509 as this project needs it: chains in and out, validity without time_t, verification against explicit anchors, and
- * requests. Parsers take whole inputs and refuse what is behind them.
+ * X.509 as this project needs it: chains in and out, validity without time_t, verification against explicit anchors.
+ * Parsers take whole inputs and refuse what is behind them.
  */
 #include "tpm2cloud/cert.h"
 
@@ -8,7 +8,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
-#include <openssl/provider.h>
 #include <string.h>
 
 #define FILE_MAX (256 * 1024)
@@ -31,11 +30,6 @@ static void store_freep(X509_STORE **store)
 static void store_ctx_freep(X509_STORE_CTX **ctx)
 {
     X509_STORE_CTX_free(*ctx);
-}
-
-static void extensions_freep(STACK_OF(X509_EXTENSION) **extensions)
-{
-    sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
 }
 
 /* Takes CERT. */
@@ -212,9 +206,12 @@ static bool check_times(const STACK_OF(X509) *chain, int64_t now_s, struct t2c_e
     return true;
 }
 
-static bool is_root(X509 *cert)
+bool t2c_cert_is_root(X509 *cert)
 {
-    return (X509_get_extension_flags(cert) & EXFLAG_SS) != 0;
+    ERR_set_mark();
+    bool root = X509_self_signed(cert, 1) == 1;
+    ERR_pop_to_mark();
+    return root;
 }
 
 static bool is_in_force(const X509 *cert, int64_t now_s)
@@ -234,7 +231,7 @@ static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool all, X
         X509 *cert = sk_X509_value(certs, i);
         if (!all && !is_in_force(cert, now_s))
             continue;
-        if (!is_root(cert)) {
+        if (!t2c_cert_is_root(cert)) {
             if (!push_ref(others, cert, err))
                 return false;
         } else if (X509_STORE_add_cert(store, cert) != 1)
@@ -250,7 +247,7 @@ static bool copy_without_root(const STACK_OF(X509) *chain, STACK_OF(X509) **out,
         return t2c_fail_nomem(err);
     for (int i = 0; i < sk_X509_num(chain); i++) {
         X509 *cert = sk_X509_value(chain, i);
-        if ((i == 0 || !is_root(cert)) && !push_ref(copy, cert, err))
+        if ((i == 0 || !t2c_cert_is_root(cert)) && !push_ref(copy, cert, err))
             return false;
     }
     *out = T2C_STEAL(copy);
@@ -299,130 +296,4 @@ bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF
 {
     return verify_with(leaf, untrusted, anchors, now_s, false, chain, err) ||
         verify_with(leaf, untrusted, anchors, now_s, true, chain, err);
-}
-
-/* One "type=value" of a subject, cut out of a writable copy of the text. */
-static bool add_rdn(X509_NAME *name, char *part, bool joined, struct t2c_error *err)
-{
-    char *equals = strchr(part, '=');
-    if (equals == NULL || equals == part || equals[1] == '\0')
-        return t2c_fail(
-            err, T2C_INVALID, "subject: \"%s\" is not TYPE=VALUE; write it as /CN=device-1/O=Example", part);
-    *equals = '\0';
-    if (X509_NAME_add_entry_by_txt(
-            name, part, MBSTRING_UTF8, (const unsigned char *)equals + 1, -1, -1, joined ? -1 : 0) == 1)
-        return true;
-    return t2c_fail_openssl(err, T2C_INVALID, "subject: cannot take %s=%s", part, equals + 1);
-}
-
-bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = X509_NAME_new();
-    T2C_CLEANUP(t2c_freep) char *part = malloc(strlen(text) + 1);
-    if (name == NULL || part == NULL)
-        return t2c_fail_nomem(err);
-    if (text[0] != '/' || text[1] == '\0')
-        return t2c_fail(err, T2C_INVALID, "subject \"%s\" must begin with /, as in /CN=device-1/O=Example", text);
-    bool joined = false;
-    for (const char *at = text + 1;;) {
-        size_t len = 0;
-        for (; *at != '\0' && *at != '/' && *at != '+'; at++) {
-            if (*at == '\\' && at[1] != '\0')
-                at++;
-            part[len++] = *at;
-        }
-        part[len] = '\0';
-        if (!add_rdn(name, part, joined, err))
-            return false;
-        if (*at == '\0')
-            break;
-        joined = *at++ == '+';
-    }
-    *out = T2C_STEAL(name);
-    return true;
-}
-
-/* Takes nothing; appends the extension NID with a value in x509v3_config(5ssl) form. */
-static bool add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
-{
-    X509V3_CTX ctx; /* empty: without one, a value that refers to a section makes OpenSSL follow a NULL */
-    X509V3_set_ctx(&ctx, NULL, NULL, NULL, NULL, 0);
-    X509V3_set_ctx_nodb(&ctx);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    if (extension == NULL)
-        return t2c_fail_openssl(err, T2C_INVALID, "cannot make the extension %s from \"%s\"", OBJ_nid2sn(nid), value);
-    if (sk_X509_EXTENSION_push(extensions, extension) > 0)
-        return true;
-    X509_EXTENSION_free(extension);
-    return t2c_fail_nomem(err);
-}
-
-static bool copy_san(STACK_OF(X509_EXTENSION) *extensions, const X509 *like, struct t2c_error *err)
-{
-    int at = X509_get_ext_by_NID(like, NID_subject_alt_name, -1);
-    if (at < 0)
-        return true;
-    X509_EXTENSION *san = X509_EXTENSION_dup(X509_get_ext(like, at));
-    if (san != NULL && sk_X509_EXTENSION_push(extensions, san) > 0)
-        return true;
-    X509_EXTENSION_free(san);
-    return t2c_fail_nomem(err);
-}
-
-static bool add_extensions(X509_REQ *req, const struct t2c_csr_spec *spec, struct t2c_error *err)
-{
-    T2C_CLEANUP(extensions_freep) STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
-    if (extensions == NULL)
-        return t2c_fail_nomem(err);
-    if (spec->like != NULL && !copy_san(extensions, spec->like, err))
-        return false;
-    if (spec->like == NULL && spec->san != NULL && !add_extension(extensions, NID_subject_alt_name, spec->san, err))
-        return false;
-    if (spec->eku != NULL && !add_extension(extensions, NID_ext_key_usage, spec->eku, err))
-        return false;
-    if (sk_X509_EXTENSION_num(extensions) > 0 && X509_REQ_add_extensions(req, extensions) != 1)
-        return t2c_fail_nomem(err);
-    return true;
-}
-
-static bool set_subject(X509_REQ *req, const struct t2c_csr_spec *spec, struct t2c_error *err)
-{
-    if (spec->like != NULL)
-        return X509_REQ_set_subject_name(req, X509_get_subject_name(spec->like)) == 1 || t2c_fail_nomem(err);
-    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
-    return t2c_cert_parse_subject(spec->subject, &name, err) &&
-        (X509_REQ_set_subject_name(req, name) == 1 || t2c_fail_nomem(err));
-}
-
-/* A refused authorization must not look like a TPM that is busy: who tries again may lock the TPM. */
-static bool fail_signing(const EVP_PKEY *key, struct t2c_error *err)
-{
-    const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
-    if (provider != NULL && strcmp(OSSL_PROVIDER_get0_name(provider), "tpm2cloud") == 0)
-        return t2c_fail_provider(err, T2C_TPM, "cannot sign the request");
-    return t2c_fail_openssl(err, T2C_TPM, "cannot sign the request");
-}
-
-bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = X509_REQ_new();
-    if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1)
-        return t2c_fail_nomem(err);
-    if (!set_subject(req, spec, err) || !add_extensions(req, spec, err))
-        return false;
-    if (X509_REQ_set_pubkey(req, key) != 1)
-        return t2c_fail_openssl(err, T2C_INVALID, "cannot put the public key into the request");
-    char digest[64] = "SHA256";
-    int nid = 0;
-    if (EVP_PKEY_get_default_digest_name(key, digest, sizeof(digest)) <= 0 &&
-        EVP_PKEY_get_default_digest_nid(key, &nid) > 0)
-        OPENSSL_strlcpy(digest, OBJ_nid2sn(nid), sizeof(digest));
-    if (strcmp(digest, "UNDEF") == 0)
-        digest[0] = '\0';
-    ERR_clear_error();
-    const EVP_MD *md = digest[0] != '\0' ? EVP_get_digestbyname(digest) : NULL;
-    if (X509_REQ_sign(req, key, md) <= 0)
-        return fail_signing(key, err);
-    *out = T2C_STEAL(req);
-    return true;
 }

@@ -12,10 +12,16 @@ static inline void t2c_x509_stack_free(STACK_OF(X509) *chain)
     sk_X509_pop_free(chain, X509_free);
 }
 
+static inline void t2c_x509_extensions_free(STACK_OF(X509_EXTENSION) *extensions)
+{
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+}
+
 T2C_DEFINE_FREEP(t2c_x509_freep, X509, X509_free)
 T2C_DEFINE_FREEP(t2c_x509s_freep, STACK_OF(X509), t2c_x509_stack_free)
 T2C_DEFINE_FREEP(t2c_x509_req_freep, X509_REQ, X509_REQ_free)
 T2C_DEFINE_FREEP(t2c_x509_name_freep, X509_NAME, X509_NAME_free)
+T2C_DEFINE_FREEP(t2c_x509_extensions_freep, STACK_OF(X509_EXTENSION), t2c_x509_extensions_free)
 
 /* notAfter of a certificate that never expires, RFC 5280 4.1.2.5: 99991231235959Z in seconds since the epoch. */
 #define T2C_CERT_NEVER INT64_C(253402300799)
@@ -38,6 +44,12 @@ bool t2c_cert_validity(const X509 *cert, int64_t *not_before_s, int64_t *not_aft
 /* True when CERT certifies the public half of KEY. Leaves OpenSSL's queue empty. */
 bool t2c_cert_fits_key(const X509 *cert, EVP_PKEY *key);
 
+/*
+ * True when CERT is signed by its own key. Its names alone do not say so: a CA that changes its key certifies the old one
+ * by the new one, with the same name on both ends (RFC 7030 4.1.3). Leaves OpenSSL's queue as it was.
+ */
+bool t2c_cert_is_root(X509 *cert);
+
 /* Gives "/CN=a/O=b" style text of a name, for messages. OUT is always terminated. */
 void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len);
 
@@ -48,18 +60,35 @@ void t2c_cert_name_text(const X509_NAME *name, char *out, size_t out_len);
 bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
     STACK_OF(X509) **chain, struct t2c_error *err);
 
-/* What a request asks for. With like set, subject and SAN are that certificate's, byte for byte (RFC 7030 4.2.2). */
+/* What a request asks for beside its names: nothing more, what a TLS server needs, or a CA that issues end entities. */
+enum t2c_csr_profile { T2C_CSR_CLIENT, T2C_CSR_SERVER, T2C_CSR_EDGE_CA };
+
+/*
+ * What a request asks for. With like set, subject and SAN are that certificate's, byte for byte (RFC 7030 4.2.2).
+ * Strings may be NULL, for none.
+ */
 struct t2c_csr_spec {
-    const char *subject; /* "/CN=device-1/O=Example"; unused with like */
-    const char *san;     /* "DNS:a,IP:127.0.0.1" in x509v3_config(5ssl) form, or NULL; unused with like */
-    const char *eku;     /* "clientAuth", "serverAuth,clientAuth", or NULL for none */
+    const char *subject; /* "/CN=device-1/O=Example"; unused with name or like */
+    const char *san;     /* "DNS:a,IP:127.0.0.1" in x509v3_config(5ssl) form; unused with like */
+    const char *eku;     /* "clientAuth", "serverAuth,clientAuth" */
+    enum t2c_csr_profile profile;
     const X509 *like;
+    const X509_NAME *name;                      /* instead of subject */
+    const STACK_OF(X509_EXTENSION) *extensions; /* exactly these, instead of all that the others say; or NULL */
+    const char *challenge;                      /* challengePassword (RFC 7030 3.5), base64, at most 255 characters */
+    const char *linking;                        /* estIdentityLinking (RFC 7894 3.3), the same */
+    const char *digest;                         /* "SHA384"; NULL: the key's default */
 };
+
+#define T2C_OID_IDENTITY_LINKING "1.2.840.113549.1.9.16.2.58"
 
 /* Parses "/CN=a/O=b+OU=c"; a backslash quotes '/', '+' and itself. Errors: INVALID naming the part. */
 bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error *err);
 
-/* Makes and signs a PKCS#10 request with KEY's default digest. Blocks: one signature, a TPM command for a TPM key. */
+/* Gives: *out, the extensions that a request by SPEC asks for, none or more; SPEC's own extensions are not looked at. */
+bool t2c_csr_extensions(const struct t2c_csr_spec *spec, STACK_OF(X509_EXTENSION) **out, struct t2c_error *err);
+
+/* Makes and signs a PKCS#10 request. Blocks: one signature, a TPM command for a TPM key. */
 bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err);
 
 #endif
