@@ -14,13 +14,19 @@
 #include <string.h>
 #include <strings.h>
 
-#define REPLY_TYPE "application/pkcs7-mime"
 #define RETRY_AFTER_MAX_S (7 * 86400)
 
 const char *est_op_name(enum est_op op)
 {
-    static const char *const names[] = {
-        [EST_CACERTS] = "cacerts", [EST_SIMPLEENROLL] = "simpleenroll", [EST_SIMPLEREENROLL] = "simplereenroll"};
+    static const char *const names[EST_OPS_N] = {
+        [EST_CACERTS] = "cacerts",
+        [EST_CSRATTRS] = "csrattrs",
+        [EST_RENEWAL_INFO] = "renewal-info",
+        [EST_SIMPLEENROLL] = "simpleenroll",
+        [EST_SIMPLEREENROLL] = "simplereenroll",
+        [EST_SERVERKEYGEN] = "serverkeygen",
+        [EST_FULLCMC] = "fullcmc",
+    };
     return names[op];
 }
 
@@ -31,7 +37,7 @@ static bool ends_with_op(const char *base)
     size_t len = strlen(base);
     while (len > 0 && base[len - 1] == '/')
         len--;
-    for (enum est_op op = EST_CACERTS; op <= EST_SIMPLEREENROLL; op++) {
+    for (enum est_op op = EST_CACERTS; op < EST_OPS_N; op++) {
         const char *name = est_op_name(op);
         size_t name_len = strlen(name);
         if (len > name_len && base[len - name_len - 1] == '/' && strncmp(base + len - name_len, name, name_len) == 0)
@@ -101,6 +107,11 @@ static const struct meaning meanings[] = {
     {429, T2C_RETRY, "too many requests"},
 };
 
+static bool is_optional(enum est_op op)
+{
+    return op == EST_CSRATTRS || op == EST_RENEWAL_INFO;
+}
+
 static struct meaning meaning_of(enum est_op op, long status)
 {
     /* It was asked without an identity, so nothing that [auth] says can be wrong. */
@@ -108,6 +119,8 @@ static struct meaning meaning_of(enum est_op op, long status)
         return (struct meaning){status, T2C_AUTH,
             "the server wants authentication for /cacerts, which RFC 7030 4.1 "
             "says it should not; ask its operator to open it, or check url"};
+    if (is_optional(op) && (status == 204 || status == 404 || status == 501))
+        return (struct meaning){status, T2C_NOT_FOUND, "the server does not offer this"};
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (meanings[i].status == status)
             return meanings[i];
@@ -148,6 +161,13 @@ static void excerpt(const struct est_reply *reply, char *out, size_t out_len)
     out[n] = '\0';
 }
 
+static const char *type_of(enum est_op op)
+{
+    return op == EST_CSRATTRS    ? "application/csrattrs"
+        : op == EST_RENEWAL_INFO ? "application/json"
+                                 : "application/pkcs7-mime";
+}
+
 bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *err)
 {
     if (reply->status != 200) {
@@ -160,10 +180,10 @@ bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *
             err->detail = (uint32_t)reply->status;
         return false;
     }
-    if (!is_type(reply->content_type, REPLY_TYPE))
+    if (!is_type(reply->content_type, type_of(op)))
         return t2c_fail(err, T2C_PROTO,
-            "the server answered %s with Content-Type %.80s instead of " REPLY_TYPE "; is url that of an EST service?",
-            est_op_name(op), reply->content_type != NULL ? reply->content_type : "(none)");
+            "the server answered %s with Content-Type %.80s instead of %s; is url that of an EST service?",
+            est_op_name(op), reply->content_type != NULL ? reply->content_type : "(none)", type_of(op));
     return true;
 }
 

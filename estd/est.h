@@ -7,7 +7,17 @@
 
 #include "tpm2cloud/cert.h"
 
-enum est_op { EST_CACERTS, EST_SIMPLEENROLL, EST_SIMPLEREENROLL };
+/* The last two are known by name only, so that they are not taken for a part of a path: estd does not do them. */
+enum est_op {
+    EST_CACERTS,
+    EST_CSRATTRS,
+    EST_RENEWAL_INFO,
+    EST_SIMPLEENROLL,
+    EST_SIMPLEREENROLL,
+    EST_SERVERKEYGEN,
+    EST_FULLCMC,
+    EST_OPS_N
+};
 
 /* The longest answer that is looked at. */
 #define EST_REPLY_MAX (256 * 1024)
@@ -41,9 +51,10 @@ struct est_reply {
 };
 
 /*
- * Says whether REPLY is a success that carries certificates. Errors: detail is the HTTP status; RETRY: later (202, 429,
- * 5xx), AUTH: the server refuses this client (401, 403), INVALID: it refuses the request or the URL (other 4xx), PROTO:
- * anything else, a wrong Content-Type among it. Spec: RFC 7030 4.1.3, 4.2.3; RFC 8951 5.
+ * Says whether REPLY is a success that carries what OP asks for: certificates, CSR attributes, a renewal hint. Errors:
+ * detail is the HTTP status; RETRY: later (202, 429, 5xx), AUTH: the server refuses this client (401, 403), NOT_FOUND: it
+ * has no CSR attributes or hints (204, 404, 501; nothing is wrong then), INVALID: it refuses the request or the URL (other
+ * 4xx), PROTO: anything else, a wrong Content-Type among it. Spec: RFC 7030 4.1.3, 4.2.3, 4.5.2; RFC 8951 5.
  */
 bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *err);
 
