@@ -8,14 +8,18 @@
 #include "task.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <time.h>
 
 /*
  * Tasks at a time: many, because each may hang on a server that does not answer. Only one of them has keys of the TPM
- * loaded, because a TPM without a resource manager has three slots; the others stand in line for it.
+ * loaded, because a TPM without a resource manager has three slots, and a slow one must not serve all at once; the others
+ * stand in line for it. The turn of one whose server does not answer passes to the next: what it has loaded, the provider
+ * unloads when the slot is needed.
  */
 #define RUNNING_MAX 64
+#define TURN_MS 2000
 
 /* How long a task may stand in line, or take for its own work, beside what its two transfers may take. */
 #define WAIT_MAX_S 300
@@ -46,7 +50,8 @@ struct transfer {
     struct keys *keys;
     struct loop_source *overdue; /* the timer of the slots, unarmed while all are free */
     struct slot slots[RUNNING_MAX];
-    struct slot *tpm_user; /* the one of them that may load keys of the TPM, or NULL; then nobody is in line */
+    struct slot *tpm_user; /* the one of them whose turn with the TPM it is, or NULL; then nobody is in line */
+    int64_t turn_ends_ms;  /* its turn; of the monotonic clock */
     uint64_t last_ticket;
 };
 
@@ -105,11 +110,12 @@ static void set_deadline(struct slot *slot)
 static void advance(struct transfer *transfer, struct slot *slot)
 {
     struct t2c_error why = {0};
-    if (task_needs_tpm(slot->task) && transfer->tpm_user != NULL) {
+    bool tpm = task_needs_tpm(slot->task);
+    if (tpm && transfer->tpm_user != NULL) {
         slot->ticket = ++transfer->last_ticket;
         return;
     }
-    if (task_needs_tpm(slot->task))
+    if (tpm)
         transfer->tpm_user = slot;
     if (slot->ticket != 0)
         set_deadline(slot); /* its time in the line is not taken from what the server gets */
@@ -119,6 +125,8 @@ static void advance(struct transfer *transfer, struct slot *slot)
         task_fail(slot->task, &why);
         http = NULL;
     }
+    if (tpm)
+        transfer->turn_ends_ms = now_ms() + TURN_MS; /* of the network's time, not the TPM's */
     if (http != NULL)
         return;
     deliver(transfer, task_take_job(slot->task));
@@ -150,8 +158,12 @@ static struct slot *first_in_line(struct transfer *transfer)
 /* Lets the line for the TPM move on. */
 static void pass_tpm(struct transfer *transfer)
 {
-    for (struct slot *slot; transfer->tpm_user == NULL && (slot = first_in_line(transfer)) != NULL;)
+    for (struct slot *slot; (slot = first_in_line(transfer)) != NULL;) {
+        if (transfer->tpm_user != NULL && now_ms() < transfer->turn_ends_ms)
+            return;
+        transfer->tpm_user = NULL;
         advance(transfer, slot);
+    }
 }
 
 static void drop_running(struct transfer *transfer)
@@ -167,11 +179,11 @@ static void drop_running(struct transfer *transfer)
 
 /* ---- deadlines ---- */
 
-/* Sets the timer for the task that is overdue first. */
+/* Sets the timer for the task that is overdue first, or the end of the turn that others wait for. */
 static void watch_deadlines(struct transfer *transfer)
 {
     struct t2c_error why = {0};
-    int64_t first_ms = INT64_MAX;
+    int64_t first_ms = first_in_line(transfer) != NULL ? transfer->turn_ends_ms : INT64_MAX;
     for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
         if (slot->task != NULL && slot->overdue_ms < first_ms)
             first_ms = slot->overdue_ms;
@@ -203,6 +215,14 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
     advance(transfer, slot);
 }
 
+static bool is_idle(const struct transfer *transfer)
+{
+    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        if (slot->task != NULL)
+            return false;
+    return true;
+}
+
 /* Lets the line move on and fills the free slots from the queue. Whatever happened, this ends it. */
 static void go_on(struct transfer *transfer)
 {
@@ -211,6 +231,8 @@ static void go_on(struct transfer *transfer)
         for (struct job *job; slot->task == NULL && (job = next_asked(transfer)) != NULL;)
             start(transfer, slot, job);
     watch_deadlines(transfer);
+    if (is_idle(transfer))
+        malloc_trim(0); /* connections take about 100 KB each, and the next ones may be a year away */
 }
 
 static void on_overdue(void *data, uint32_t what)
