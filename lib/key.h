@@ -47,6 +47,17 @@ const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key);
 bool t2c_key_make_file(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
 
+/*
+ * Makes an object like TEMPLATE under the storage root key, with DATA in it, and appends it as a TSS2 PRIVATE KEY file. DATA
+ * travels encrypted for the recorded storage root key. Errors: NOT_FOUND when that is not recorded.
+ */
+bool t2c_key_make_secret(
+    const TPM2B_PUBLIC *template, const struct t2c_bytes *data, struct t2c_bytes *pem, struct t2c_error *err);
+
+/* Opens what a TSS2 PRIVATE KEY holds, be it a key or not. */
+bool t2c_key_open_object(
+    const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err);
+
 /* Makes a key like SPEC under the storage key at PARENT and persists it at HANDLE. */
 bool t2c_key_make_child_at(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);

@@ -32,12 +32,18 @@ static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBL
     return true;
 }
 
-/* The recorded storage root key, if AUTH is to be hidden. */
-static bool find_salt(const struct t2c_key_spec *spec, struct t2c_object **out, struct t2c_error *err)
+/* The recorded storage root key. WHAT travels to it encrypted. */
+static bool find_srk(const char *what, struct t2c_object **out, struct t2c_error *err)
 {
     bool auth = false;
-    return spec->auth == NULL || spec->auth->len == 0 || t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, err) ||
-        t2c_fail_context(err, "an authorization value is encrypted for the storage root key (tpm2cloud key pin srk)");
+    return t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, err) ||
+        t2c_fail_context(err, "%s is encrypted for the storage root key (tpm2cloud key pin srk)", what);
+}
+
+/* The same, if there is an authorization value to be hidden. */
+static bool find_salt(const struct t2c_key_spec *spec, struct t2c_object **out, struct t2c_error *err)
+{
+    return spec->auth == NULL || spec->auth->len == 0 || find_srk("an authorization value", out, err);
 }
 
 static bool append_keyfile(TPM2_HANDLE parent, bool empty_auth, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
@@ -57,7 +63,7 @@ struct making {
     TPM2_HANDLE parent;
     ESYS_TR hierarchy;
     TPM2B_PUBLIC template;
-    struct t2c_object_auth auth;
+    struct t2c_object_secrets secrets;
     TPM2B_PUBLIC *pub;
     TPM2B_PRIVATE *priv;
     TPM2_HANDLE handle;
@@ -67,7 +73,7 @@ static bool make_child(
     struct t2c_tpm_use *use, struct making *making, struct t2c_object **parent, struct t2c_error *err)
 {
     return t2c_object_read(use, making->parent, parent, err) &&
-        t2c_object_make_child(use, *parent, &making->template, &making->auth, &making->pub, &making->priv, err);
+        t2c_object_make_child(use, *parent, &making->template, &making->secrets, &making->pub, &making->priv, err);
 }
 
 static bool file_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
@@ -79,13 +85,28 @@ static bool file_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 bool t2c_key_make_file(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err)
 {
-    struct making making = {.parent = parent, .auth = {.value = spec->auth}};
+    struct making making = {.parent = parent, .secrets = {.auth = spec->auth}};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
     if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
-    making.auth.salt = salt;
+    making.secrets.salt = salt;
     bool ok = t2c_tpm_run(file_work, &making, err) &&
         append_keyfile(parent, spec->auth == NULL || spec->auth->len == 0, making.pub, making.priv, pem, err);
+    Esys_Free(making.pub);
+    Esys_Free(making.priv);
+    return ok;
+}
+
+bool t2c_key_make_secret(
+    const TPM2B_PUBLIC *template, const struct t2c_bytes *data, struct t2c_bytes *pem, struct t2c_error *err)
+{
+    struct making making = {.parent = T2C_SRK_HANDLE, .template = *template, .secrets = {.data = data}};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
+    if (!find_srk("what is brought into the TPM", &salt, err))
+        return false;
+    making.secrets.salt = salt;
+    bool ok =
+        t2c_tpm_run(file_work, &making, err) && append_keyfile(making.parent, true, making.pub, making.priv, pem, err);
     Esys_Free(making.pub);
     Esys_Free(making.priv);
     return ok;
@@ -109,29 +130,29 @@ static bool child_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
 bool t2c_key_make_child_at(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
 {
-    struct making making = {.parent = parent, .auth = {.value = spec->auth}, .handle = handle};
+    struct making making = {.parent = parent, .secrets = {.auth = spec->auth}, .handle = handle};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
     if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
-    making.auth.salt = salt;
+    making.secrets.salt = salt;
     return t2c_tpm_run(child_work, &making, err);
 }
 
 static bool primary_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     const struct making *making = arg;
-    return t2c_object_make_primary(use, making->hierarchy, &making->template, &making->auth, making->handle, err);
+    return t2c_object_make_primary(use, making->hierarchy, &making->template, &making->secrets, making->handle, err);
 }
 
 bool t2c_key_make_primary_at(
     enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
 {
-    struct making making = {.auth = {.value = spec->auth},
+    struct making making = {.secrets = {.auth = spec->auth},
         .handle = handle,
         .hierarchy = role == T2C_ROLE_SRK ? ESYS_TR_RH_OWNER : ESYS_TR_RH_ENDORSEMENT};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
     if (!fill(role, spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
-    making.auth.salt = salt;
+    making.secrets.salt = salt;
     return t2c_tpm_run(primary_work, &making, err);
 }

@@ -401,17 +401,29 @@ bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle,
     return true; /* its ESYS_TR stays: another may have got the same one */
 }
 
-/* Sets *session up for a command that brings AUTH to the TPM; ESYS_TR_NONE when there is nothing to hide. */
-static bool hide(struct t2c_tpm_use *use, const struct t2c_object_auth *auth, TPM2B_SENSITIVE_CREATE *sensitive,
+static bool is_empty(const struct t2c_bytes *bytes)
+{
+    return bytes == NULL || bytes->len == 0;
+}
+
+/* Sets *session up for a command that brings SECRETS to the TPM; ESYS_TR_NONE when there is nothing to hide. */
+static bool hide(struct t2c_tpm_use *use, const struct t2c_object_secrets *secrets, TPM2B_SENSITIVE_CREATE *sensitive,
     ESYS_TR *session, struct t2c_error *err)
 {
+    TPM2B_AUTH *auth = &sensitive->sensitive.userAuth;
+    TPM2B_SENSITIVE_DATA *data = &sensitive->sensitive.data;
     *session = ESYS_TR_NONE;
-    if (auth == NULL || auth->value == NULL || auth->value->len == 0)
+    if (secrets == NULL || (is_empty(secrets->auth) && is_empty(secrets->data)))
         return true;
-    TPM2B_AUTH *value = &sensitive->sensitive.userAuth;
-    value->size = (UINT16)auth->value->len;
-    memcpy(value->buffer, auth->value->data, auth->value->len);
-    return t2c_session_start(use, auth->salt, TPMA_SESSION_DECRYPT, session, err);
+    if (!is_empty(secrets->auth)) {
+        auth->size = (UINT16)secrets->auth->len;
+        memcpy(auth->buffer, secrets->auth->data, secrets->auth->len);
+    }
+    if (!is_empty(secrets->data)) {
+        data->size = (UINT16)secrets->data->len;
+        memcpy(data->buffer, secrets->data->data, secrets->data->len);
+    }
+    return t2c_session_start(use, secrets->salt, TPMA_SESSION_DECRYPT, session, err);
 }
 
 static void wipe(TPM2B_SENSITIVE_CREATE *sensitive)
@@ -420,12 +432,12 @@ static void wipe(TPM2B_SENSITIVE_CREATE *sensitive)
 }
 
 bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    const struct t2c_object_auth *auth, TPM2_HANDLE handle, struct t2c_error *err)
+    const struct t2c_object_secrets *secrets, TPM2_HANDLE handle, struct t2c_error *err)
 {
     T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
     ESYS_TR session = ESYS_TR_NONE;
-    if (!hide(use, auth, &sensitive, &session, err))
+    if (!hide(use, secrets, &sensitive, &session, err))
         return false;
     TSS2_RC rc = create_primary(use->esys, hierarchy, template, &sensitive, session, &object.tr);
     if (session != ESYS_TR_NONE)
@@ -437,13 +449,13 @@ bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const T
 }
 
 bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *template,
-    const struct t2c_object_auth *auth, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err)
+    const struct t2c_object_secrets *secrets, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err)
 {
     T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
     const TPM2B_DATA no_outside_info = {0};
     const TPML_PCR_SELECTION no_pcrs = {0};
     ESYS_TR session = ESYS_TR_NONE;
-    if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, auth, &sensitive, &session, err))
+    if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, secrets, &sensitive, &session, err))
         return false;
     TSS2_RC rc = Esys_Create(use->esys, parent->tr, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
         &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);

@@ -73,19 +73,20 @@ bool t2c_object_to_pkey(const TPMT_PUBLIC *pub, OSSL_LIB_CTX *libctx, EVP_PKEY *
 
 /* ---- making ---- */
 
-/* What a new object gets as authorization value, and by which known storage key it travels there encrypted. */
-struct t2c_object_auth {
-    const struct t2c_bytes *value; /* NULL or empty: none */
+/* What a new object gets that nobody else may see, and by which known storage key it travels there encrypted. */
+struct t2c_object_secrets {
+    const struct t2c_bytes *auth; /* authorization value; NULL or empty: none */
+    const struct t2c_bytes *data; /* what the object holds; NULL or empty: the TPM makes it */
     struct t2c_object *salt;
 };
 
 /* Makes the primary object of TEMPLATE under HIERARCHY (ESYS_TR_RH_...) and persists it at HANDLE. */
 bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    const struct t2c_object_auth *auth, TPM2_HANDLE handle, struct t2c_error *err);
+    const struct t2c_object_secrets *secrets, TPM2_HANDLE handle, struct t2c_error *err);
 
 /* Makes a child of PARENT, persistent. Gives: *pub and *priv (freed by Esys_Free). */
 bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *template,
-    const struct t2c_object_auth *auth, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err);
+    const struct t2c_object_secrets *secrets, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err);
 
 /* Loads a child of PARENT. Gives: *tr, transient. */
 bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *pub,

@@ -1,0 +1,38 @@
+/*
+ * Symmetric keys in the TPM, under the storage root key: HMAC keys, which never leave it, and sealed ones, which come out for
+ * a moment. Either is a `TSS2 PRIVATE KEY` file and a struct t2c_key (key.h), whose other functions are not for it.
+ */
+#ifndef TPM2CLOUD_SECRET_H
+#define TPM2CLOUD_SECRET_H
+
+#include "tpm2cloud/key.h"
+
+#define T2C_HMAC_LEN 32
+
+/* The longest secret that a TPM seals. Spec: TPM 2.0 part 2, MAX_SYM_DATA. */
+#define T2C_SEALED_MAX 128
+
+enum t2c_secret { T2C_SECRET_HMAC, T2C_SECRET_SEALED };
+
+/*
+ * Makes a secret of KIND from DATA, or for HMAC, when DATA is NULL, from the TPM's random numbers. An HMAC key that is longer
+ * than SHA-256's block is hashed first, as HMAC does. Appends the file to *pem. DATA goes to the TPM encrypted for the storage
+ * root key, which must have been recorded. Errors: INVALID for a size that cannot be, NOT_FOUND without the record.
+ */
+bool t2c_secret_make(enum t2c_secret kind, const struct t2c_bytes *data, struct t2c_bytes *pem, struct t2c_error *err);
+
+/* Opens the file DATA, PEM or DER, which must be of KIND. Sends no TPM command. Errors: INVALID. */
+bool t2c_secret_open(enum t2c_secret kind, const void *data, size_t data_len, const char *label, struct t2c_key **out,
+    struct t2c_error *err);
+
+/*
+ * Gives HMAC-SHA256 of DATA by an HMAC key. HIDE: the answer comes encrypted, which costs a session more. Blocks: one TPM
+ * command, for more than 1 KiB one more for each KiB. Spec: TPM 2.0 part 3, TPM2_HMAC.
+ */
+bool t2c_secret_hmac(struct t2c_key *key, bool hide, const uint8_t *data, size_t data_len, uint8_t out[T2C_HMAC_LEN],
+    struct t2c_error *err);
+
+/* Appends a sealed secret, which comes encrypted. *out is wiped by t2c_bytes_fini. Spec: TPM 2.0 part 3, TPM2_Unseal. */
+bool t2c_secret_unseal(struct t2c_key *key, struct t2c_bytes *out, struct t2c_error *err);
+
+#endif
