@@ -9,22 +9,22 @@
 #include "file.h"
 #include "own.h"
 
-#define DIGEST_LEN ((size_t)32)
+#define HASH_LEN ((size_t)32)
 
-static bool digest(const void *p, size_t len, uint8_t out[DIGEST_LEN])
+static bool hash(const void *p, size_t len, uint8_t out[HASH_LEN])
 {
     return EVP_Q_digest(NULL, "SHA256", NULL, p, len, out, NULL) == 1;
 }
 
 static bool add_user(struct auth *auth, const char *user, size_t len, struct fail *err)
 {
-    uint8_t md[DIGEST_LEN];
+    uint8_t md[HASH_LEN];
     if (memchr(user, ':', len) == NULL)
         return fail(err, "a user is NAME:PASSWORD, and \"%.*s\" has no colon", (int)len, user);
-    if (!digest(user, len, md))
+    if (!hash(user, len, md))
         return fail_ossl(err, "cannot digest a password");
     bytes_add(&auth->users, md, sizeof(md));
-    return true;
+    return digest_add_user(&auth->digest, user, len, err);
 }
 
 /* One user a line; empty lines and those that begin with # are skipped. */
@@ -45,54 +45,77 @@ static bool add_users(struct auth *auth, const char *path, struct fail *err)
 void auth_fini(struct auth *auth)
 {
     bytes_fini(&auth->users);
+    digest_fini(&auth->digest);
 }
 
-bool auth_init(struct auth *auth, enum auth_mode mode, const struct opt_list *users, const char *file, struct fail *err)
+bool auth_init(struct auth *auth, enum auth_mode mode, enum digest_algorithm algorithm, const struct opt_list *users,
+    const char *file, struct fail *err)
 {
     *auth = (struct auth){.mode = mode};
+    if (!digest_init(&auth->digest, algorithm, err))
+        return false;
     for (size_t i = 0; i < users->n; i++)
         if (!add_user(auth, users->v[i], strlen(users->v[i]), err))
             return false;
     if (file != NULL && !add_users(auth, file, err))
         return false;
-    if ((mode == AUTH_BASIC || mode == AUTH_ANY) && auth->users.len == 0)
-        return fail(err, "--auth basic and --auth any need a user: give --user NAME:PASSWORD or --user-file FILE");
+    if ((mode == AUTH_BASIC || mode == AUTH_DIGEST || mode == AUTH_ANY) && auth->users.len == 0)
+        return fail(err, "--auth basic, digest and any need a user: give --user NAME:PASSWORD or --user-file FILE");
     return true;
 }
 
-static bool password_ok(const struct auth *auth, const char *authorization)
+static bool basic_ok(const struct auth *auth, const char *authorization)
 {
-    uint8_t md[DIGEST_LEN];
+    uint8_t md[HASH_LEN];
     unsigned found = 0;
     OWN(bytes_fini) struct bytes given = {0};
 
     if (authorization == NULL || strncasecmp(authorization, "Basic ", 6) != 0)
         return false;
     const char *text = authorization + 6;
-    if (!bytes_add_decoded(&given, (const uint8_t *)text, strlen(text)) || !digest(given.p, given.len, md))
+    if (!bytes_add_decoded(&given, (const uint8_t *)text, strlen(text)) || !hash(given.p, given.len, md))
         return false;
-    for (size_t at = 0; at < auth->users.len; at += DIGEST_LEN)
-        found |= CRYPTO_memcmp(auth->users.p + at, md, DIGEST_LEN) == 0;
+    for (size_t at = 0; at < auth->users.len; at += HASH_LEN)
+        found |= CRYPTO_memcmp(auth->users.p + at, md, HASH_LEN) == 0;
     return found != 0;
 }
 
-bool auth_check(
-    const struct auth *auth, const char *authorization, const X509 *peer, const char **by, struct reply *refusal)
+void auth_challenge(const struct auth *auth, bool stale, struct reply *refusal)
+{
+    OWN(bytes_fini) struct bytes value = {0};
+    if (auth->mode != AUTH_DIGEST)
+        bytes_add_text(&value, "Basic realm=\"estca\"");
+    else
+        digest_add_challenge(&auth->digest, stale, &value);
+    reply_add_header(refusal, "WWW-Authenticate", "%s", (const char *)value.p);
+}
+
+static bool password_ok(
+    const struct auth *auth, const struct auth_request *request, const char **by, struct reply *refusal)
+{
+    const char *given = request->authorization;
+    bool digest = auth->mode == AUTH_DIGEST;
+    enum digest_answer answer =
+        digest ? digest_check(&auth->digest, request->method, request->target, given) : DIGEST_WRONG;
+    if (answer == DIGEST_OK || (!digest && basic_ok(auth, given))) {
+        *by = digest ? "digest" : "basic";
+        return true;
+    }
+    reply_text(refusal, 401, given == NULL ? "name and password are required" : "wrong name or password");
+    auth_challenge(auth, answer == DIGEST_STALE, refusal);
+    return false;
+}
+
+bool auth_check(const struct auth *auth, const struct auth_request *request, const char **by, struct reply *refusal)
 {
     *by = "none";
     if (auth->mode == AUTH_NONE)
         return true;
-    if (auth->mode != AUTH_BASIC && peer != NULL) {
+    if ((auth->mode == AUTH_MTLS || auth->mode == AUTH_ANY) && request->peer != NULL) {
         *by = "mtls";
         return true;
     }
     if (auth->mode == AUTH_MTLS)
         return reply_text(refusal, 403, "a TLS client certificate is required");
-    if (password_ok(auth, authorization)) {
-        *by = "basic";
-        return true;
-    }
-    reply_text(refusal, 401, authorization == NULL ? "name and password are required" : "wrong name or password");
-    refusal->challenge = "Basic realm=\"estca\"";
-    return false;
+    return password_ok(auth, request, by, refusal);
 }

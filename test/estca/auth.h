@@ -1,28 +1,36 @@
-/* Who may enrol: a verified TLS client certificate, or a name and password by HTTP Basic (RFC 7617). */
+/* Who may enrol: a verified TLS client certificate, or a name and password by HTTP Basic or Digest (RFC 7617, 7616). */
 #ifndef ESTCA_AUTH_H
 #define ESTCA_AUTH_H
 
+#include "digest.h"
 #include "opts.h"
 #include "reply.h"
 
-enum auth_mode { AUTH_MTLS, AUTH_BASIC, AUTH_ANY, AUTH_NONE };
+enum auth_mode { AUTH_MTLS, AUTH_BASIC, AUTH_DIGEST, AUTH_ANY, AUTH_NONE };
 
 struct auth {
     enum auth_mode mode;
     struct bytes users; /* SHA-256 of each NAME:PASSWORD, one behind the other */
+    struct digest digest;
 };
 
 void auth_fini(struct auth *auth);
 
 /* Take USERS, and the lines of FILE when not NULL. Errors: a mode with passwords and nobody to know one. */
-bool auth_init(
-    struct auth *auth, enum auth_mode mode, const struct opt_list *users, const char *file, struct fail *err);
+bool auth_init(struct auth *auth, enum auth_mode mode, enum digest_algorithm algorithm, const struct opt_list *users,
+    const char *file, struct fail *err);
 
-/*
- * Decide on a request with the header value AUTHORIZATION (or NULL) and the verified certificate PEER (or NULL).
- * Gives: *by, "mtls", "basic" or "none"; false: REFUSAL is the 401 or 403 to send.
- */
-bool auth_check(
-    const struct auth *auth, const char *authorization, const X509 *peer, const char **by, struct reply *refusal);
+/* What of a request decides. */
+struct auth_request {
+    const char *method, *target;
+    const char *authorization; /* the header's value, or NULL */
+    const X509 *peer;          /* the verified certificate, or NULL */
+};
+
+/* Gives: *by, "mtls", "basic", "digest" or "none"; false: REFUSAL is the 401 or 403 to send. */
+bool auth_check(const struct auth *auth, const struct auth_request *request, const char **by, struct reply *refusal);
+
+/* Add the challenge of a 401. STALE: the nonce was too old, and nothing else wrong. */
+void auth_challenge(const struct auth *auth, bool stale, struct reply *refusal);
 
 #endif

@@ -84,12 +84,13 @@ void bytes_add_random(struct bytes *b, size_t len)
 
 void bytes_add_base64(struct bytes *b, const uint8_t *p, size_t len, unsigned columns, const char *eol)
 {
-    size_t step = columns / 4 * 3;
+    size_t step = columns > 0 ? columns / 4 * 3 : len;
     for (size_t at = 0; at < len; at += step) {
         size_t n = len - at < step ? len - at : step;
-        uint8_t *to = bytes_room(b, columns);
+        uint8_t *to = bytes_room(b, (n + 2) / 3 * 4);
         b->len += (size_t)EVP_EncodeBlock(to, p + at, (int)n);
-        bytes_add_text(b, eol);
+        if (columns > 0)
+            bytes_add_text(b, eol);
     }
 }
 

@@ -21,7 +21,7 @@ void bytes_add_text(struct bytes *b, const char *text);
 void bytes_printf(struct bytes *b, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 void bytes_add_random(struct bytes *b, size_t len);
 
-/* Append base64 of P in lines of COLUMNS characters (a multiple of 4), each ended by EOL. */
+/* Append base64 of P in lines of COLUMNS characters (a multiple of 4), each ended by EOL; 0: one line, not ended. */
 void bytes_add_base64(struct bytes *b, const uint8_t *p, size_t len, unsigned columns, const char *eol);
 
 /*

@@ -1,5 +1,6 @@
 /* estca serve: settings into a server, then run it. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -15,9 +16,13 @@ struct settings {
     const char *port_file;
     const char *log;
     struct tls_settings tls;
-    int auth; /* enum auth_mode */
+    int auth;   /* enum auth_mode */
+    int digest; /* enum digest_algorithm */
     struct opt_list users;
     const char *user_file;
+    const char *base;
+    int wrap; /* index into wrap_words */
+    bool crlf;
     bool lax;
     bool with_chain;
     const char *csrattrs;
@@ -30,7 +35,10 @@ struct settings {
 
 #define AT(member) offsetof(struct settings, member)
 
-static const char *const auth_words[] = {"mtls", "basic", "any", "none", NULL};
+static const char *const auth_words[] = {"mtls", "basic", "digest", "any", "none", NULL};
+static const char *const digest_words[] = {"MD5", "SHA-256", NULL};
+static const char *const wrap_words[] = {"64", "76", "0", NULL};
+static const unsigned wraps[] = {64, 76, 0};
 static const char *const tls_words[] = {"any", "1.2", "1.3", NULL};
 
 static const struct opt opts[] = {
@@ -42,9 +50,17 @@ static const struct opt opts[] = {
     {"tls", "any|1.2|1.3", "only this version", OPT_WORD, AT(tls.version), 0, 0, tls_words},
     {"groups", "LIST", "key exchange groups, such as P-256", OPT_TEXT, AT(tls.groups), 0, 0, NULL},
     {"tickets", NULL, "session tickets on", OPT_FLAG, AT(tls.tickets), 0, 0, NULL},
-    {"auth", "mtls|basic|any|none", "who may enrol (mtls)", OPT_WORD, AT(auth), 0, 0, auth_words},
-    {"user", "NAME:PASSWORD", "who may enrol by HTTP Basic", OPT_LIST, AT(users), 0, 0, NULL},
+    {"client-cert-required", NULL, "no TLS without a client certificate", OPT_FLAG, AT(tls.client_cert_required), 0, 0,
+        NULL},
+    {"no-ems", NULL, "no extended master secret in TLS 1.2", OPT_FLAG, AT(tls.no_ems), 0, 0, NULL},
+    {"renegotiation", NULL, "clients may renegotiate in TLS 1.2", OPT_FLAG, AT(tls.renegotiation), 0, 0, NULL},
+    {"auth", "mtls|basic|digest|any|none", "who may enrol (mtls)", OPT_WORD, AT(auth), 0, 0, auth_words},
+    {"digest", "MD5|SHA-256", "how Digest digests (MD5)", OPT_WORD, AT(digest), 0, 0, digest_words},
+    {"user", "NAME:PASSWORD", "who may enrol by HTTP Basic or Digest", OPT_LIST, AT(users), 0, 0, NULL},
     {"user-file", "FILE", "lines of NAME:PASSWORD", OPT_TEXT, AT(user_file), 0, 0, NULL},
+    {"base", "PATH", "the path in front of [/LABEL]/OP (/.well-known/est)", OPT_TEXT, AT(base), 0, 0, NULL},
+    {"wrap", "64|76|0", "columns of base64 (64); 0: one line, without its end", OPT_WORD, AT(wrap), 0, 0, wrap_words},
+    {"crlf", NULL, "lines of base64 end with CRLF", OPT_FLAG, AT(crlf), 0, 0, NULL},
     {"lax", NULL, "simplereenroll is admitted like simpleenroll", OPT_FLAG, AT(lax), 0, 0, NULL},
     {"with-chain", NULL, "add issuing CA and root to the certificate", OPT_FLAG, AT(with_chain), 0, 0, NULL},
     {"csrattrs", "BASE64", "what csrattrs answers (204)", OPT_TEXT, AT(csrattrs), 0, 0, NULL},
@@ -71,13 +87,19 @@ static bool set_up_est(const struct settings *settings, struct est *est, struct 
     const char *fault_op = settings->fault_op >= 0 ? est_ops[settings->fault_op] : NULL;
     if (settings->lifetime_s != 0 && settings->not_after != NULL)
         return fail(err, "--lifetime and --not-after exclude each other");
+    if (settings->base != NULL && (settings->base[0] != '/' || settings->base[strlen(settings->base) - 1] == '/'))
+        return fail(err, "--base %s: begin with a slash, and end without one", settings->base);
+    est->base = settings->base != NULL ? settings->base : "/.well-known/est";
+    est->columns = wraps[settings->wrap];
+    est->eol = settings->crlf ? "\r\n" : "\n";
     est->lax = settings->lax;
     est->with_chain = settings->with_chain;
     est->lifetime_s = settings->lifetime_s != 0 ? settings->lifetime_s : 30 * (int64_t)DAY_S;
     est->not_after = settings->not_after;
     est->backdate_s = settings->backdate_s;
     return set_csrattrs(est, settings->csrattrs, err) &&
-        auth_init(&est->auth, (enum auth_mode)settings->auth, &settings->users, settings->user_file, err) &&
+        auth_init(&est->auth, (enum auth_mode)settings->auth, (enum digest_algorithm)settings->digest, &settings->users,
+            settings->user_file, err) &&
         faults_init(&est->faults, &settings->faults, fault_op, err);
 }
 

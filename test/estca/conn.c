@@ -11,6 +11,30 @@
 
 #define LINGER_MS 2000
 
+/* What OpenSSL must have found wrong with a client's certificate so that it sends the alert. */
+static const struct {
+    int alert;
+    int verify_error;
+} refusals[] = {
+    {SSL_AD_HANDSHAKE_FAILURE, X509_V_ERR_APPLICATION_VERIFICATION},
+    {SSL_AD_BAD_CERTIFICATE, X509_V_ERR_CERT_REJECTED},
+    {SSL_AD_UNSUPPORTED_CERTIFICATE, X509_V_ERR_INVALID_PURPOSE},
+    {SSL_AD_CERTIFICATE_REVOKED, X509_V_ERR_CERT_REVOKED},
+    {SSL_AD_CERTIFICATE_EXPIRED, X509_V_ERR_CERT_HAS_EXPIRED},
+    {SSL_AD_CERTIFICATE_UNKNOWN, X509_V_ERR_SUITE_B_INVALID_ALGORITHM},
+    {SSL_AD_UNKNOWN_CA, X509_V_ERR_INVALID_CA},
+    {SSL_AD_DECRYPT_ERROR, X509_V_ERR_CERT_SIGNATURE_FAILURE},
+    {SSL_AD_INTERNAL_ERROR, X509_V_ERR_UNSPECIFIED},
+};
+
+static int refusal_of(int alert)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        if (refusals[i].alert == alert)
+            return refusals[i].verify_error;
+    return X509_V_OK;
+}
+
 int64_t conn_now_ms(void)
 {
     struct timespec now;
@@ -53,10 +77,41 @@ static enum conn_end wait_again(struct conn *c, int ret, int64_t deadline_ms)
     }
 }
 
-bool conn_init(struct conn *c, SSL_CTX *ctx, int fd, int stop_fd, struct fail *err)
+bool conn_knows_alert(int alert)
 {
-    *c = (struct conn){.fd = fd, .stop_fd = stop_fd, .ssl = SSL_new(ctx)};
-    if (c->ssl != NULL && SSL_set_fd(c->ssl, fd) == 1)
+    return refusal_of(alert) != X509_V_OK;
+}
+
+static int on_hello(SSL *ssl, int *alert, void *unused)
+{
+    const struct conn_plan *plan = SSL_get_app_data(ssl);
+    (void)unused;
+    if (plan->hello_alert == 0)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = plan->hello_alert;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
+static int on_client(int good, X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct conn_plan *plan = SSL_get_app_data(ssl);
+    if (!good || plan->client_alert == 0)
+        return good;
+    X509_STORE_CTX_set_error(store, refusal_of(plan->client_alert));
+    return 0;
+}
+
+void conn_prepare(SSL_CTX *ctx)
+{
+    SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+    SSL_CTX_set_verify(ctx, SSL_CTX_get_verify_mode(ctx), on_client);
+}
+
+bool conn_init(struct conn *c, SSL_CTX *ctx, int fd, int stop_fd, const struct conn_plan *plan, struct fail *err)
+{
+    *c = (struct conn){.fd = fd, .stop_fd = stop_fd, .plan = plan, .ssl = SSL_new(ctx)};
+    if (c->ssl != NULL && SSL_set_app_data(c->ssl, (void *)plan) == 1 && SSL_set_fd(c->ssl, fd) == 1)
         return true;
     conn_fini(c);
     return fail_ossl(err, "cannot make a TLS connection");
@@ -88,9 +143,30 @@ static void say_why(const struct conn *c, enum conn_end end, int saved_errno, st
         fail_ossl(err, "TLS handshake");
 }
 
+/* What the plan wants before, or instead of, the handshake. CONN_OK: go on with it. */
+static enum conn_end begin(struct conn *c, struct fail *err)
+{
+    static const char plain[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const struct conn_plan *plan = c->plan;
+    if (plan->handshake_ms > 0 && conn_sleep(c, plan->handshake_ms) != CONN_OK) {
+        fail(err, "the server ends");
+        return CONN_STOP;
+    }
+    if (!plan->reset && !plan->plain)
+        return CONN_OK;
+    fail(err, plan->reset ? "reset instead of a handshake" : "HTTP without TLS instead of a handshake");
+    if (plan->reset)
+        conn_reset(c);
+    else if (send(c->fd, plain, sizeof(plain) - 1, MSG_NOSIGNAL) < 0)
+        fail_errno(err, "cannot answer without TLS");
+    return CONN_ERROR;
+}
+
 enum conn_end conn_accept(struct conn *c, struct fail *err)
 {
-    enum conn_end end = CONN_OK;
+    enum conn_end end = begin(c, err);
+    if (end != CONN_OK)
+        return end;
     int64_t deadline_ms = conn_now_ms() + CONN_STEP_MS;
     while (end == CONN_OK) {
         ERR_clear_error();
@@ -150,7 +226,7 @@ void conn_close(struct conn *c)
     char waste[4096];
     int64_t deadline_ms = conn_now_ms() + LINGER_MS;
     ERR_clear_error();
-    if (SSL_is_init_finished(c->ssl))
+    if (SSL_is_init_finished(c->ssl) && !c->no_notify)
         SSL_shutdown(c->ssl);
     ERR_clear_error();
     if (shutdown(c->fd, SHUT_WR) == 0)

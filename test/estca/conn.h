@@ -20,23 +20,41 @@ enum conn_end {
     CONN_ERROR,
 };
 
+/* What a connection does wrong before its first request; all zero: nothing. */
+struct conn_plan {
+    int64_t accept_ms;    /* the listener waits so long before it accepts */
+    int64_t handshake_ms; /* silence before the handshake */
+    bool reset;           /* RST instead of the handshake */
+    bool plain;           /* HTTP without TLS instead of the handshake */
+    int hello_alert;      /* this fatal alert answers the ClientHello; 0: none */
+    int client_alert;     /* this one answers the client's certificate, if it sends one */
+};
+
 struct conn {
     int fd;
-    int stop_fd; /* readable once the server shall end; borrowed */
+    int stop_fd;                  /* readable once the server shall end; borrowed */
+    const struct conn_plan *plan; /* borrowed */
     SSL *ssl;
     uint8_t in[4096];
     size_t in_at, in_len;
+    bool no_notify; /* it closes without close_notify */
 };
 
 int64_t conn_now_ms(void);
 
-/* Takes: fd. Errors: OpenSSL has no memory; fd is closed then. */
-bool conn_init(struct conn *c, SSL_CTX *ctx, int fd, int stop_fd, struct fail *err);
+/* Have the connections of CTX keep to their plans. */
+void conn_prepare(SSL_CTX *ctx);
+
+/* True when the connection can be made to answer a client's certificate by the TLS alert ALERT. */
+bool conn_knows_alert(int alert);
+
+/* Takes: fd. PLAN: borrowed. Errors: OpenSSL has no memory; fd is closed then. */
+bool conn_init(struct conn *c, SSL_CTX *ctx, int fd, int stop_fd, const struct conn_plan *plan, struct fail *err);
 
 /* Close at once. */
 void conn_fini(struct conn *c);
 
-/* Do the handshake. Errors: ERR says why, with the reason why a client certificate was refused. */
+/* Do the handshake, or what is planned instead. Errors: ERR says why, with the reason why a client certificate was refused. */
 enum conn_end conn_accept(struct conn *c, struct fail *err);
 
 /* Have at least one byte in c->in, waiting until DEADLINE_MS or one step, whichever is first. */

@@ -12,7 +12,6 @@
 #include "csr.h"
 #include "own.h"
 
-#define PREFIX "/.well-known/est/"
 #define CERTS_ONLY "application/pkcs7-mime; smime-type=certs-only"
 
 struct op;
@@ -43,24 +42,23 @@ static void task_fini(struct task *task)
     X509_REQ_free(task->csr);
 }
 
-static bool add_cert(STACK_OF(X509) *certs, X509 *cert)
+static struct fault_scene scene_of(const struct task *task)
 {
-    X509_up_ref(cert);
-    if (sk_X509_push(certs, cert) > 0)
-        return true;
-    X509_free(cert);
-    return false;
+    const struct est *est = task->est;
+    return (struct fault_scene){
+        .pki = &est->pki, .auth = &est->auth, .base = est->base, .req = task->req, .peer = task->peer};
 }
 
 /* Put a bag of FIRST and, when not NULL, MORE and LAST into the reply. */
 static bool reply_certs(struct task *task, X509 *first, X509 *more, X509 *last, const char *type, struct fail *err)
 {
-    OWN(certs_freep) STACK_OF(X509) *certs = sk_X509_new_null();
-    if (certs == NULL || !add_cert(certs, first) || (more != NULL && !add_cert(certs, more)) ||
-        (last != NULL && !add_cert(certs, last)))
-        return fail_ossl(err, "cannot collect the certificates");
+    OWN(bag_fini) struct bag bag = {0};
+    struct fault_scene scene = scene_of(task);
+    if (!bag_add(&bag, first, err) || (more != NULL && !bag_add(&bag, more, err)) ||
+        (last != NULL && !bag_add(&bag, last, err)) || !faults_bag(&task->faults, &scene, &bag, err))
+        return false;
     task->reply->type = type;
-    return reply_add_bag(&task->reply->der, certs, err);
+    return bag_write(&bag, &task->est->pki, &task->reply->der, err);
 }
 
 static bool work_cacerts(struct task *task, struct fail *err)
@@ -102,8 +100,9 @@ static bool read_csr(struct task *task)
 
 static bool admit_enroll(struct task *task)
 {
-    const char *authorization = http_header(task->req, "Authorization");
-    return auth_check(&task->est->auth, authorization, task->peer, &task->line->auth, task->reply) && read_csr(task);
+    struct auth_request request = {.method = task->req->method, .target = task->req->target, .peer = task->peer};
+    request.authorization = http_header(task->req, "Authorization");
+    return auth_check(&task->est->auth, &request, &task->line->auth, task->reply) && read_csr(task);
 }
 
 /* The client certificate is the one being renewed: ours, and with the CSR's names (RFC 7030 section 4.2.2). */
@@ -133,11 +132,12 @@ static bool admit_reenroll(struct task *task)
 static bool make_order(struct task *task, struct issue_order *order, struct fail *err)
 {
     const struct est *est = task->est;
+    struct fault_scene scene = scene_of(task);
     order->not_before_s = (int64_t)time(NULL) - est->backdate_s;
     order->lifetime_s = est->lifetime_s;
     order->not_after = est->not_after;
     issue_set_issuer(order, est->pki.ca, est->pki.ca_key);
-    return csr_order(task->csr, order, err) && faults_order(&task->faults, order, err);
+    return csr_order(task->csr, order, err) && faults_order(&task->faults, &scene, order, err);
 }
 
 static bool work_enroll(struct task *task, struct fail *err)
@@ -153,13 +153,14 @@ static bool work_enroll(struct task *task, struct fail *err)
         task, cert, est->with_chain ? est->pki.ca : NULL, est->with_chain ? est->pki.root : NULL, CERTS_ONLY, err);
 }
 
-/* /.well-known/est[/LABEL]/OP, where the label is no operation's name (RFC 7030 section 3.2.2). */
-static const struct op *route(const char *target)
+/* BASE[/LABEL]/OP, where the label is no operation's name (RFC 7030 section 3.2.2). */
+static const struct op *route(const char *base, const char *target)
 {
     char label[128];
-    if (strncmp(target, PREFIX, strlen(PREFIX)) != 0)
+    size_t base_len = strlen(base);
+    if (strncmp(target, base, base_len) != 0 || target[base_len] != '/')
         return NULL;
-    const char *at = target + strlen(PREFIX);
+    const char *at = target + base_len + 1;
     const char *slash = strchr(at, '/');
     if (slash == NULL)
         return find_op(at);
@@ -175,14 +176,14 @@ static const struct op *route(const char *target)
 static void serve(struct task *task)
 {
     struct fail err;
+    struct fault_scene scene = scene_of(task);
     faults_pick(&task->est->faults, task->op->name, &task->faults);
-    if (!faults_instead(&task->faults, task->reply) && !task->op->work(task, &err)) {
+    if (!faults_instead(&task->faults, &scene, task->reply) && !task->op->work(task, &err)) {
         reply_text(task->reply, 500, "%s", err.text);
         bytes_add_text(&task->line->reason, err.text);
         return;
     }
-    if (!faults_reply(&task->faults, task->reply, &err))
-        reply_text(task->reply, 500, "%s", err.text);
+    faults_reply(&task->faults, task->reply);
     faults_describe(&task->faults, &task->line->reason);
 }
 
@@ -190,7 +191,7 @@ static bool admit(struct task *task)
 {
     if (strcmp(task->req->method, task->op->method) != 0) {
         reply_text(task->reply, 405, "%s wants %s", task->op->name, task->op->method);
-        task->reply->allow = task->op->method;
+        reply_add_header(task->reply, "Allow", "%s", task->op->method);
         return false;
     }
     return task->op->admit == NULL || task->op->admit(task);
@@ -199,7 +200,10 @@ static bool admit(struct task *task)
 void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply, struct log_line *line)
 {
     OWN(task_fini)
-    struct task task = {.est = est, .op = route(req->target), .req = req, .peer = peer, .reply = reply, .line = line};
+    struct task task = {
+        .est = est, .op = route(est->base, req->target), .req = req, .peer = peer, .reply = reply, .line = line};
+    reply->columns = est->columns;
+    reply->eol = est->eol;
     line->op = task.op != NULL ? task.op->name : "unknown";
     line->auth = "none";
     if (task.op == NULL)

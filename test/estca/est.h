@@ -13,7 +13,10 @@ struct est {
     struct auth auth;
     struct faults faults;
     struct bytes csrattrs; /* DER; empty: 204 */
-    bool lax;              /* simplereenroll is like simpleenroll */
+    const char *base;      /* the path before [/LABEL]/OP */
+    unsigned columns;      /* of base64; 0: one line */
+    const char *eol;
+    bool lax; /* simplereenroll is like simpleenroll */
     bool with_chain;
     int64_t lifetime_s;
     const char *not_after; /* wins over lifetime_s */

@@ -1,171 +1,20 @@
-/* Faults on purpose; see faults.h. A new fault is one function and one row of the table near the end. */
+/* Faults on purpose; see faults.h. Here is how they are asked for and when they act, not what they do. */
 #include "faults.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "own.h"
+static const struct fault_row *const tables[] = {faults_conn, faults_cert, faults_answer};
+static const size_t tables_n = sizeof(tables) / sizeof(tables[0]);
 
-#define DAY_S 86400
-#define GARBAGE_LEN 300
-#define MISSING_LEN 64
-
-struct fault_row {
-    const char *name;
-    const char *arg; /* what the number is, for the help; NULL: takes none */
-    int64_t min, max;
-    const char *help;
-    void (*instead)(struct reply *reply, int64_t arg);
-    bool (*order)(struct issue_order *order, int64_t arg, struct fail *err);
-    bool (*reply)(struct reply *reply, int64_t arg, struct fail *err);
-};
-
-static const struct fault_row *find(const char *name, size_t len);
-
-/* --- instead of an answer --- */
-
-static void status(struct reply *reply, int64_t arg)
+static const struct fault_row *find(const char *name, size_t len)
 {
-    reply_text(reply, (int)arg, "fault: status %d", (int)arg);
+    for (size_t i = 0; i < tables_n; i++)
+        for (const struct fault_row *row = tables[i]; row->name != NULL; row++)
+            if (strlen(row->name) == len && strncmp(row->name, name, len) == 0)
+                return row;
+    return NULL;
 }
-
-/* --- the certificate to be made --- */
-
-static bool wrong_key(struct issue_order *order, int64_t arg, struct fail *err)
-{
-    (void)arg;
-    OWN(pkey_freep) EVP_PKEY *key = NULL;
-    if (!issue_new_key(&key, err))
-        return false;
-    issue_set_key(order, key);
-    return true;
-}
-
-static bool expired(struct issue_order *order, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    order->not_before_s = (int64_t)time(NULL) - 2 * DAY_S;
-    order->lifetime_s = DAY_S;
-    order->not_after = NULL;
-    return true;
-}
-
-static bool not_yet(struct issue_order *order, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    order->not_before_s = (int64_t)time(NULL) + DAY_S;
-    return true;
-}
-
-static bool foreign_ca(struct issue_order *order, int64_t arg, struct fail *err)
-{
-    (void)arg;
-    OWN(issue_order_fini) struct issue_order ca = {0};
-    OWN(pkey_freep) EVP_PKEY *key = NULL;
-    OWN(x509_freep) X509 *cert = NULL;
-
-    if (!issue_new_key(&key, err) || !issue_set_cn(&ca, "estca foreign CA", err))
-        return false;
-    issue_set_key(&ca, key);
-    issue_add_ext(&ca, NID_basic_constraints, "critical,CA:TRUE");
-    issue_add_ext(&ca, NID_key_usage, "critical,keyCertSign,cRLSign");
-    ca.not_before_s = (int64_t)time(NULL) - DAY_S;
-    ca.lifetime_s = 3650 * (int64_t)DAY_S;
-    if (!issue_cert(&ca, &cert, err))
-        return false;
-    issue_set_issuer(order, cert, key);
-    return true;
-}
-
-/* --- the finished answer --- */
-
-/* Random bytes that begin like neither DER nor base64. */
-static void add_garbage(struct bytes *out)
-{
-    bytes_add(out, "\xff", 1);
-    bytes_add_random(out, GARBAGE_LEN - 1);
-}
-
-static bool garbage(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    bytes_clear(&reply->der);
-    add_garbage(&reply->der);
-    return true;
-}
-
-static bool not_base64(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    bytes_clear(&reply->der);
-    bytes_clear(&reply->body);
-    add_garbage(&reply->body);
-    return true;
-}
-
-static bool html(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    bytes_clear(&reply->der);
-    bytes_clear(&reply->body);
-    bytes_add_text(&reply->body, "<!DOCTYPE html>\n<html><body><h1>Sign in to the guest network</h1></body></html>\n");
-    reply->status = 200;
-    reply->type = "text/html";
-    return true;
-}
-
-static bool empty(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg;
-    bytes_clear(&reply->der);
-    return reply_add_bag(&reply->der, NULL, err);
-}
-
-static bool retry_after(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)err;
-    reply->retry_after_s = arg;
-    return true;
-}
-
-static bool short_body(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    reply->missing = MISSING_LEN;
-    return true;
-}
-
-static bool reset(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    reply->reset = true;
-    return true;
-}
-
-static bool delay(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)err;
-    reply->delay_ms = arg;
-    return true;
-}
-
-static bool nul(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    reply->nul = true;
-    return true;
-}
-
-static bool crlf76(struct reply *reply, int64_t arg, struct fail *err)
-{
-    (void)arg, (void)err;
-    reply->columns = 76;
-    reply->eol = "\r\n";
-    return true;
-}
-
-/* --- the mechanism --- */
 
 /* The number at *AT; *AT moves behind it. */
 static bool take_number(const char *spec, const char **at, int64_t min, int64_t max, int64_t *out, struct fail *err)
@@ -208,21 +57,46 @@ static bool enrols(const char *op)
     return strcmp(op, "simpleenroll") == 0 || strcmp(op, "simplereenroll") == 0;
 }
 
+/* What is wrong with a fault's number beyond its limits shows when it is put into a plan. */
+static bool check(const struct fault *fault, const char *op, struct fail *err)
+{
+    struct conn_plan plan = {0};
+    if (fault->row->conn != NULL && !fault->row->conn(&plan, fault->arg, err))
+        return false;
+    if (fault->row->order == NULL || op == NULL || enrols(op))
+        return true;
+    return fail(err, "--fault %s changes the certificate issued, and --fault-op %s issues none", fault->spec, op);
+}
+
 bool faults_init(struct faults *faults, const struct opt_list *specs, const char *op, struct fail *err)
 {
     faults->n = 0;
     faults->op = op;
-    atomic_init(&faults->seen, 0);
+    atomic_init(&faults->requests, 0);
+    atomic_init(&faults->connections, 0);
     for (size_t i = 0; i < specs->n; i++) {
         struct fault *fault = &faults->of[i];
-        if (!parse(specs->v[i], fault, err))
+        if (!parse(specs->v[i], fault, err) || !check(fault, op, err))
             return false;
-        if (fault->row->order != NULL && op != NULL && !enrols(op))
-            return fail(
-                err, "--fault %s changes the certificate issued, and --fault-op %s issues none", fault->spec, op);
         faults->n++;
     }
     return true;
+}
+
+static bool acts(const struct fault *fault, uint64_t seen)
+{
+    return fault->first_n == 0 || seen < fault->first_n;
+}
+
+struct conn_plan faults_plan(struct faults *faults)
+{
+    struct fail err;
+    struct conn_plan plan = {0};
+    uint64_t seen = atomic_fetch_add(&faults->connections, 1);
+    for (size_t i = 0; i < faults->n; i++)
+        if (faults->of[i].row->conn != NULL && acts(&faults->of[i], seen))
+            faults->of[i].row->conn(&plan, faults->of[i].arg, &err);
+    return plan;
 }
 
 void faults_pick(struct faults *faults, const char *op, struct fault_set *out)
@@ -230,37 +104,59 @@ void faults_pick(struct faults *faults, const char *op, struct fault_set *out)
     out->n = 0;
     if (faults->op != NULL ? strcmp(op, faults->op) != 0 : !enrols(op))
         return;
-    uint64_t seen = atomic_fetch_add(&faults->seen, 1);
+    uint64_t seen = atomic_fetch_add(&faults->requests, 1);
     for (size_t i = 0; i < faults->n; i++)
-        if (faults->of[i].first_n == 0 || seen < faults->of[i].first_n)
+        if (faults->of[i].row->conn == NULL && acts(&faults->of[i], seen))
             out->of[out->n++] = &faults->of[i];
 }
 
-bool faults_instead(const struct fault_set *set, struct reply *reply)
+/* SCENE with the number of FAULT. */
+static struct fault_scene scene_of(const struct fault_scene *scene, const struct fault *fault)
+{
+    struct fault_scene own = *scene;
+    own.arg = fault->arg;
+    return own;
+}
+
+bool faults_instead(const struct fault_set *set, const struct fault_scene *scene, struct reply *reply)
 {
     bool made = false;
-    for (size_t i = 0; i < set->n; i++)
-        if (set->of[i]->row->instead != NULL) {
-            set->of[i]->row->instead(reply, set->of[i]->arg);
-            made = true;
-        }
+    for (size_t i = 0; i < set->n; i++) {
+        struct fault_scene own = scene_of(scene, set->of[i]);
+        if (set->of[i]->row->instead == NULL)
+            continue;
+        set->of[i]->row->instead(reply, &own);
+        made = true;
+    }
     return made;
 }
 
-bool faults_order(const struct fault_set *set, struct issue_order *order, struct fail *err)
+bool faults_order(
+    const struct fault_set *set, const struct fault_scene *scene, struct issue_order *order, struct fail *err)
 {
-    for (size_t i = 0; i < set->n; i++)
-        if (set->of[i]->row->order != NULL && !set->of[i]->row->order(order, set->of[i]->arg, err))
+    for (size_t i = 0; i < set->n; i++) {
+        struct fault_scene own = scene_of(scene, set->of[i]);
+        if (set->of[i]->row->order != NULL && !set->of[i]->row->order(order, &own, err))
             return false;
+    }
     return true;
 }
 
-bool faults_reply(const struct fault_set *set, struct reply *reply, struct fail *err)
+bool faults_bag(const struct fault_set *set, const struct fault_scene *scene, struct bag *bag, struct fail *err)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        struct fault_scene own = scene_of(scene, set->of[i]);
+        if (set->of[i]->row->bag != NULL && !set->of[i]->row->bag(bag, &own, err))
+            return false;
+    }
+    return true;
+}
+
+void faults_reply(const struct fault_set *set, struct reply *reply)
 {
     for (size_t i = 0; i < set->n; i++)
-        if (set->of[i]->row->reply != NULL && !set->of[i]->row->reply(reply, set->of[i]->arg, err))
-            return false;
-    return true;
+        if (set->of[i]->row->reply != NULL)
+            set->of[i]->row->reply(reply, set->of[i]->arg);
 }
 
 void faults_describe(const struct fault_set *set, struct bytes *text)
@@ -269,39 +165,19 @@ void faults_describe(const struct fault_set *set, struct bytes *text)
         bytes_printf(text, "%s%s", i == 0 ? "fault " : ", ", set->of[i]->spec);
 }
 
-static const struct fault_row rows[] = {
-    {"status", "NNN", 200, 599, "answer this status, issue nothing", .instead = status},
-    {"wrong-key", NULL, 0, 0, "the certificate is for another, fresh key", .order = wrong_key},
-    {"expired", NULL, 0, 0, "the certificate ended a day ago", .order = expired},
-    {"not-yet", NULL, 0, 0, "the certificate begins in a day", .order = not_yet},
-    {"foreign-ca", NULL, 0, 0, "a freshly made, unrelated CA signs", .order = foreign_ca},
-    {"garbage", NULL, 0, 0, "base64 of random bytes instead of PKCS#7", .reply = garbage},
-    {"not-base64", NULL, 0, 0, "random bytes instead of base64", .reply = not_base64},
-    {"html", NULL, 0, 0, "status 200 and a text/html page", .reply = html},
-    {"empty", NULL, 0, 0, "a PKCS#7 without certificates", .reply = empty},
-    {"retry-after", "S", 0, 1000000000, "adds Retry-After: S, for use with status", .reply = retry_after},
-    {"short", NULL, 0, 0, "Content-Length is larger than the body, then close", .reply = short_body},
-    {"reset", NULL, 0, 0, "TCP RST in the middle of the body", .reply = reset},
-    {"delay", "MS", 0, 600000, "wait before the answer", .reply = delay},
-    {"nul", NULL, 0, 0, "one NUL at the end of the body, counted", .reply = nul},
-    {"crlf76", NULL, 0, 0, "base64 in lines of 76 columns with CRLF", .reply = crlf76},
-};
-
-static const struct fault_row *find(const char *name, size_t len)
+static void help_on(FILE *out, const struct fault_row *row)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (strlen(rows[i].name) == len && strncmp(rows[i].name, name, len) == 0)
-            return &rows[i];
-    return NULL;
+    char left[64];
+    snprintf(left, sizeof(left), "%s%s%s", row->name, row->arg != NULL ? "=" : "", row->arg != NULL ? row->arg : "");
+    fprintf(out, "      %-30s %s\n", left, row->help);
 }
 
 void faults_help(FILE *out)
 {
-    fprintf(out, "    faults, each as NAME[=NUMBER][@N], where @N means the first N accepted requests only:\n");
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char left[64];
-        snprintf(left, sizeof(left), "%s%s%s", rows[i].name, rows[i].arg != NULL ? "=" : "",
-            rows[i].arg != NULL ? rows[i].arg : "");
-        fprintf(out, "      %-30s %s\n", left, rows[i].help);
-    }
+    fprintf(out,
+        "    faults, each as NAME[=NUMBER][@N], where @N means the first N accepted requests only,\n"
+        "    or the first N connections:\n");
+    for (size_t i = 0; i < tables_n; i++)
+        for (const struct fault_row *row = tables[i]; row->name != NULL; row++)
+            help_on(out, row);
 }

@@ -82,9 +82,11 @@ bool issue_time_ok(const char *text)
     return t != NULL && strlen(text) == 15 && ASN1_TIME_set_string_X509(t, text) == 1;
 }
 
-static bool set_serial(X509 *cert, struct fail *err)
+static bool set_serial(X509 *cert, const ASN1_INTEGER *wanted, struct fail *err)
 {
     OWN(bn_freep) BIGNUM *serial = BN_new();
+    if (wanted != NULL)
+        return X509_set_serialNumber(cert, (ASN1_INTEGER *)wanted) == 1 || fail_ossl(err, "cannot set a serial number");
     if (serial == NULL || BN_rand(serial, SERIAL_BITS, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) != 1 ||
         BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(cert)) == NULL)
         return fail_ossl(err, "cannot make a serial number");
@@ -129,17 +131,19 @@ static bool is_end_entity(X509_EXTENSION *constraints)
     return end_entity;
 }
 
-static bool copy_wanted(X509 *cert, X509V3_CTX *ctx, const STACK_OF(X509_EXTENSION) *wanted, struct fail *err)
+static bool copy_wanted(X509 *cert, X509V3_CTX *ctx, const struct issue_order *order, struct fail *err)
 {
     static const int copied[] = {NID_basic_constraints, NID_key_usage, NID_ext_key_usage, NID_subject_alt_name};
+    const STACK_OF(X509_EXTENSION) *wanted = order->wanted;
     bool has_constraints = false;
 
     for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
         int at = X509v3_get_ext_by_NID(wanted, copied[i], -1);
         X509_EXTENSION *ext = at < 0 ? NULL : X509v3_get_ext(wanted, at);
-        if (ext == NULL || (copied[i] == NID_basic_constraints && !is_end_entity(ext)))
+        bool constrains = copied[i] == NID_basic_constraints;
+        if (ext == NULL || (constrains && !order->any_constraints && !is_end_entity(ext)))
             continue;
-        has_constraints |= copied[i] == NID_basic_constraints;
+        has_constraints |= constrains;
         if (X509_add_ext(cert, ext, -1) != 1)
             return fail_ossl(err, "cannot copy the extension %s of the CSR", OBJ_nid2sn(copied[i]));
     }
@@ -154,7 +158,7 @@ static bool set_extensions(X509 *cert, const struct issue_order *order, struct f
     for (size_t i = 0; i < order->ext_n; i++)
         if (!add_ext(cert, &ctx, order->ext[i].nid, order->ext[i].value, err))
             return false;
-    if (order->ext_n == 0 && !copy_wanted(cert, &ctx, order->wanted, err))
+    if (order->ext_n == 0 && !copy_wanted(cert, &ctx, order, err))
         return false;
     return add_ext(cert, &ctx, NID_subject_key_identifier, "hash", err) &&
         add_ext(cert, &ctx, NID_authority_key_identifier, "keyid:always", err);
@@ -170,7 +174,7 @@ bool issue_cert(const struct issue_order *order, X509 **out, struct fail *err)
         X509_set_subject_name(cert, order->subject) != 1 || X509_set_issuer_name(cert, issuer) != 1 ||
         X509_set_pubkey(cert, order->key) != 1)
         return fail_ossl(err, "cannot make a certificate");
-    if (!set_serial(cert, err) || !set_times(cert, order, err) || !set_extensions(cert, order, err))
+    if (!set_serial(cert, order->serial, err) || !set_times(cert, order, err) || !set_extensions(cert, order, err))
         return false;
     if (X509_sign(cert, signer, EVP_sha256()) <= 0)
         return fail_ossl(err, "cannot sign a certificate");

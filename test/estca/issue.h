@@ -19,12 +19,14 @@ struct issue_ext {
 struct issue_order {
     X509_NAME *subject;
     EVP_PKEY *key;
-    X509 *issuer; /* NULL: self-signed */
+    const ASN1_INTEGER *serial; /* NULL: a random one; borrowed */
+    X509 *issuer;               /* NULL: self-signed */
     EVP_PKEY *issuer_key;
     int64_t not_before_s;                /* since 1970 */
     int64_t lifetime_s;                  /* notAfter - notBefore */
     const char *not_after;               /* YYYYMMDDHHMMSSZ, wins over lifetime_s; borrowed */
     STACK_OF(X509_EXTENSION) *wanted;    /* what a CSR asked for; NULL for none */
+    bool any_constraints;                /* basicConstraints as wanted, CA:TRUE too */
     struct issue_ext ext[ISSUE_EXT_MAX]; /* what the CA says; the values are borrowed */
     size_t ext_n;
 };
@@ -48,7 +50,7 @@ bool issue_new_key(EVP_PKEY **out, struct fail *err);
 
 /*
  * Make and sign the certificate: extensions of the CA, then those of the CSR (subjectAltName, extendedKeyUsage,
- * keyUsage as asked; basicConstraints as asked when that is CA:FALSE, else the CA's), then SKID and AKID.
+ * keyUsage as asked; basicConstraints as asked when that is CA:FALSE or any is wanted, else the CA's), SKID, AKID.
  */
 bool issue_cert(const struct issue_order *order, X509 **out, struct fail *err);
 

@@ -40,6 +40,7 @@ struct session {
     struct hall *hall;
     int fd;
     uint64_t number;
+    struct conn_plan plan;
     struct conn conn;
     struct http_request req;
 };
@@ -106,7 +107,7 @@ static void converse(struct session *s)
 static void session_run(struct session *s)
 {
     struct fail err;
-    if (!conn_init(&s->conn, s->hall->serve->ctx, s->fd, s->hall->stop_fd, &err)) {
+    if (!conn_init(&s->conn, s->hall->serve->ctx, s->fd, s->hall->stop_fd, &s->plan, &err)) {
         log_failure(s, "tls", 0, err.text);
         return;
     }
@@ -116,7 +117,7 @@ static void session_run(struct session *s)
         return;
     }
     log_failure(s, "tls", 0, err.text);
-    if (end == CONN_ERROR)
+    if (end == CONN_ERROR && s->conn.fd >= 0)
         conn_close(&s->conn); /* the alert shall arrive */
 }
 
@@ -147,7 +148,7 @@ static void *session_main(void *arg)
 }
 
 /* Takes: FD. */
-static void session_start(struct hall *hall, int fd, uint64_t number)
+static void session_start(struct hall *hall, int fd, uint64_t number, const struct conn_plan *plan)
 {
     pthread_t thread;
     pthread_attr_t attr;
@@ -158,7 +159,7 @@ static void session_start(struct hall *hall, int fd, uint64_t number)
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-    *s = (struct session){.hall = hall, .fd = fd, .number = number, .conn = {.fd = fd}};
+    *s = (struct session){.hall = hall, .fd = fd, .number = number, .plan = *plan, .conn = {.fd = fd}};
     pthread_mutex_lock(&hall->lock);
     hall->n++;
     pthread_mutex_unlock(&hall->lock);
@@ -193,9 +194,12 @@ static bool accept_all(struct hall *hall, int listen_fd, int signal_fd, struct f
             return true;
         if (n <= 0 || fds[1].revents == 0)
             continue;
+        struct conn_plan plan = faults_plan(&hall->serve->est.faults);
+        if (plan.accept_ms > 0 && poll(fds, 1, (int)plan.accept_ms) > 0)
+            return true;
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0)
-            session_start(hall, fd, number++);
+            session_start(hall, fd, number++, &plan);
         else if (errno == EMFILE || errno == ENFILE)
             poll(NULL, 0, FULL_MS);
     }

@@ -1,6 +1,7 @@
 /* The server's TLS settings; see tls.h. */
 #include "tls.h"
 
+#include "conn.h"
 #include "file.h"
 #include "own.h"
 
@@ -31,7 +32,8 @@ static bool set_trust(SSL_CTX *ctx, const struct pki *pki, const struct tls_sett
     if (!settings->no_own_client_ca && (!trust(ctx, pki->root, err) || !trust(ctx, pki->ca, err)))
         return false;
     X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_PARTIAL_CHAIN);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(
+        ctx, SSL_VERIFY_PEER | (settings->client_cert_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
     return true;
 }
 
@@ -50,7 +52,9 @@ static bool set_version(SSL_CTX *ctx, const struct tls_settings *settings, struc
 static bool set_tickets(SSL_CTX *ctx, const struct tls_settings *settings, struct fail *err)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_options(ctx, settings->renegotiation ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION : SSL_OP_NO_RENEGOTIATION);
+    if (settings->no_ems)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
     if (!settings->tickets) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         return SSL_CTX_set_num_tickets(ctx, 0) == 1 || fail_ossl(err, "cannot switch session tickets off");
@@ -76,6 +80,7 @@ bool tls_new(const struct pki *pki, const struct tls_settings *settings, SSL_CTX
     if (!set_identity(ctx, pki, err) || !set_trust(ctx, pki, settings, err) || !set_version(ctx, settings, err) ||
         !set_tickets(ctx, settings, err))
         return false;
+    conn_prepare(ctx);
     *out = STEAL(ctx);
     return true;
 }

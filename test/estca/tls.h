@@ -15,11 +15,14 @@ struct tls_settings {
     int version;        /* enum tls_version */
     const char *groups; /* NULL: OpenSSL's */
     bool tickets;
+    bool client_cert_required;
+    bool no_ems;        /* no extended master secret (RFC 7627) in TLS 1.2 */
+    bool renegotiation; /* a client of TLS 1.2 may renegotiate */
 };
 
 /*
- * Make the context: the server's chain and key; a client certificate is asked for, need not be there, and must
- * verify if it is.
+ * Make the context: the server's chain and key; a client certificate is asked for, need not be there unless it is
+ * required, and must verify if it is there.
  */
 bool tls_new(const struct pki *pki, const struct tls_settings *settings, SSL_CTX **out, struct fail *err);
 
