@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 bool t2c_file_read_fd(int fd, const char *name, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
@@ -34,16 +35,24 @@ bool t2c_file_read_fd(int fd, const char *name, size_t max_len, struct t2c_bytes
     }
 }
 
-bool t2c_file_read(const char *path, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
+/* Not blocking, so that a pipe in a file's place cannot hang a daemon. */
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* Takes OPENED, which is -1 with errno when that failed. */
+static bool read_opened(int opened, const char *path, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
 {
-    /* Not blocking, so that a pipe in a file's place cannot hang a daemon. */
-    T2C_CLEANUP(t2c_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    T2C_CLEANUP(t2c_closep) int fd = opened;
     struct stat found;
     if (fd < 0 || fstat(fd, &found) != 0)
         return t2c_fail_errno(err, errno, "cannot open %s", path);
     if (!S_ISREG(found.st_mode))
         return t2c_fail(err, T2C_INVALID, "%s is no regular file", path);
     return t2c_file_read_fd(fd, path, max_len, out, err);
+}
+
+bool t2c_file_read(const char *path, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
+{
+    return read_opened(open(path, READ_FLAGS), path, max_len, out, err);
 }
 
 static bool write_all(int fd, const uint8_t *data, size_t data_len)
@@ -67,48 +76,126 @@ static bool fill(int fd, const void *data, size_t data_len, const struct t2c_fil
         fchmod(fd, owner->mode) == 0 && fsync(fd) == 0;
 }
 
-static bool sync_directory(const char *dir)
+/* A directory and a name in it. */
+struct place {
+    int dir;
+    const char *where; /* the path of dir */
+    const char *name;
+};
+
+/* Writes ".NAME.XXXXXX" with random characters, the first a capital: so no word of a human's looks like it. */
+static bool name_temp(const char *name, char *out, size_t out_len)
 {
-    T2C_CLEANUP(t2c_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && fsync(fd) == 0;
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    uint8_t random[T2C_FILE_TEMP_LEN - 2];
+    size_t name_len = strlen(name);
+    if (name_len + T2C_FILE_TEMP_LEN >= out_len) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return false;
+    snprintf(out, out_len, ".%s.", name);
+    for (size_t i = 0; i < sizeof(random); i++)
+        out[name_len + 2 + i] = letters[random[i] % (i == 0 ? 26 : sizeof(letters) - 1)];
+    out[name_len + T2C_FILE_TEMP_LEN] = '\0';
+    return true;
 }
 
-static bool place(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, bool replace,
-    struct t2c_error *err)
+/* A directory that we may write but not read cannot be synced; what was written stands all the same. */
+static bool sync_directory(const struct place *place, struct t2c_error *err)
 {
-    char dir[PATH_MAX], temp[PATH_MAX];
+    if (fsync(place->dir) == 0 || errno == EBADF) /* of O_PATH */
+        return true;
+    return t2c_fail_errno(
+        err, errno, "%s/%s is written, but its directory could not be synced", place->where, place->name);
+}
+
+static bool put_in_place(const struct place *place, const char *temp, bool replace, struct t2c_error *err)
+{
+    if (renameat2(place->dir, temp, place->dir, place->name, replace ? 0 : RENAME_NOREPLACE) == 0)
+        return sync_directory(place, err);
+    int errnum = errno;
+    unlinkat(place->dir, temp, 0);
+    return t2c_fail_errno(err, errnum, "cannot write %s/%s (what was there is unchanged)", place->where, place->name);
+}
+
+static bool write_file(const struct place *place, const void *data, size_t data_len, const struct t2c_file_owner *owner,
+    bool replace, struct t2c_error *err)
+{
+    char temp[NAME_MAX + 1];
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < 100 && (tries == 0 || errno == EEXIST); tries++)
+        if (name_temp(place->name, temp, sizeof(temp)))
+            fd = openat(place->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return t2c_fail_errno(err, errno, "cannot create a file in %s", place->where);
+    bool filled = fill(fd, data, data_len, owner);
+    int errnum = errno;
+    close(fd);
+    if (filled)
+        return put_in_place(place, temp, replace, err);
+    unlinkat(place->dir, temp, 0);
+    return t2c_fail_errno(err, errnum, "cannot write %s/%s (what was there is unchanged)", place->where, place->name);
+}
+
+bool t2c_file_replace_at(int dir, const char *where, const char *name, const void *data, size_t data_len,
+    const struct t2c_file_owner *owner, struct t2c_error *err)
+{
+    return write_file(&(struct place){dir, where, name}, data, data_len, owner, true, err);
+}
+
+bool t2c_file_create_at(int dir, const char *where, const char *name, const void *data, size_t data_len,
+    const struct t2c_file_owner *owner, struct t2c_error *err)
+{
+    return write_file(&(struct place){dir, where, name}, data, data_len, owner, false, err);
+}
+
+bool t2c_file_link_at(int dir, const char *where, const char *name, const char *content, struct t2c_error *err)
+{
+    const struct place place = {dir, where, name};
+    char temp[NAME_MAX + 1];
+    if (!name_temp(name, temp, sizeof(temp)) || symlinkat(content, dir, temp) != 0)
+        return t2c_fail_errno(err, errno, "cannot create a link in %s", where);
+    return put_in_place(&place, temp, true, err);
+}
+
+bool t2c_file_read_at(
+    int dir, const char *where, const char *name, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    if (asprintf(&path, "%s/%s", where, name) < 0)
+        return t2c_fail_nomem(err);
+    return read_opened(openat(dir, name, READ_FLAGS | O_NOFOLLOW), path, max_len, out, err);
+}
+
+/* Does with PATH what write_file does in its directory. */
+static bool write_path(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
+    bool replace, struct t2c_error *err)
+{
+    char dir[PATH_MAX];
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
     int dir_len = slash == NULL || slash == path ? 1 : (int)(slash - path);
-    const char *dir_text = slash == NULL ? "." : path;
-    if (snprintf(dir, sizeof(dir), "%.*s", dir_len, dir_text) >= (int)sizeof(dir) ||
-        snprintf(temp, sizeof(temp), "%s/.%s.XXXXXX", dir, name) >= (int)sizeof(temp))
+    if (snprintf(dir, sizeof(dir), "%.*s", dir_len, slash == NULL ? "." : path) >= (int)sizeof(dir))
         return t2c_fail(err, T2C_INVALID, "path is too long: %.60s...", path);
-
-    T2C_CLEANUP(t2c_closep) int fd = mkostemp(temp, O_CLOEXEC);
+    T2C_CLEANUP(t2c_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return t2c_fail_errno(err, errno, "cannot create a file in %s", dir);
-    if (!fill(fd, data, data_len, owner) ||
-        renameat2(AT_FDCWD, temp, AT_FDCWD, path, replace ? 0 : RENAME_NOREPLACE) != 0) {
-        int errnum = errno;
-        unlink(temp);
-        return t2c_fail_errno(err, errnum, "cannot write %s (what was there is unchanged)", path);
-    }
-    /* A directory that we may write but not read cannot be synced; the file is in place all the same. */
-    if (!sync_directory(dir) && errno != EACCES)
-        return t2c_fail_errno(err, errno, "%s is written, but its directory could not be synced", path);
-    return true;
+    return write_file(&(struct place){fd, dir, name}, data, data_len, owner, replace, err);
 }
 
 bool t2c_file_replace(
     const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
-    return place(path, data, data_len, owner, true, err);
+    return write_path(path, data, data_len, owner, true, err);
 }
 
 bool t2c_file_create(
     const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
-    return place(path, data, data_len, owner, false, err);
+    return write_path(path, data, data_len, owner, false, err);
 }
 
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err)

@@ -35,6 +35,23 @@ bool t2c_file_replace(
 bool t2c_file_create(
     const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err);
 
+/* What a name grows by while its file is being written: ".NAME.XXXXXX". */
+#define T2C_FILE_TEMP_LEN (1 + 1 + 6)
+
+/*
+ * The same for NAME, a name without '/', in the open directory DIR, wherever its path leads by now. WHERE is that path,
+ * for messages. t2c_file_read_at follows no link.
+ */
+bool t2c_file_replace_at(int dir, const char *where, const char *name, const void *data, size_t data_len,
+    const struct t2c_file_owner *owner, struct t2c_error *err);
+bool t2c_file_create_at(int dir, const char *where, const char *name, const void *data, size_t data_len,
+    const struct t2c_file_owner *owner, struct t2c_error *err);
+bool t2c_file_read_at(
+    int dir, const char *where, const char *name, size_t max_len, struct t2c_bytes *out, struct t2c_error *err);
+
+/* Replaces NAME in DIR by a symbolic link that holds CONTENT, as t2c_file_replace does with a file. */
+bool t2c_file_link_at(int dir, const char *where, const char *name, const char *content, struct t2c_error *err);
+
 /* Makes PATH and its missing parents as directories of MODE. An existing directory is success. */
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err);
 
