@@ -78,10 +78,16 @@ static void report_failure(struct entry *entry, const char *what, const struct t
         in_s > 0 ? in_s : 0);
 }
 
+static void forget_installed(struct entry *entry)
+{
+    t2c_x509s_freep(&entry->installed);
+    t2c_bytes_fini(&entry->resting);
+}
+
 static void send_missing(struct entry *entry)
 {
     static const struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
-    t2c_x509s_freep(&entry->installed);
+    forget_installed(entry);
     feed(entry, &missing);
 }
 
@@ -92,13 +98,34 @@ static const char *asks_for(enum job_kind kind)
     return kind == JOB_LOOK ? "compare the certificate with its key" : kind == JOB_ENROL ? "enrol" : "renew";
 }
 
+/* A chain may wait for years; as PEM it takes a tenth of the memory. */
+static void rest(struct entry *entry)
+{
+    if (entry->renew.state != RENEW_WAITING || entry->installed == NULL)
+        return;
+    if (t2c_cert_append_pem(entry->installed, &entry->resting, NULL))
+        t2c_x509s_freep(&entry->installed);
+    else
+        t2c_bytes_fini(&entry->resting);
+}
+
+static bool rouse(struct entry *entry, struct t2c_error *err)
+{
+    if (entry->resting.len > 0 &&
+        !t2c_cert_parse_pem(entry->resting.data, entry->resting.len, &entry->installed, err))
+        return false;
+    t2c_bytes_fini(&entry->resting);
+    return true;
+}
+
 static void submit(struct entry *entry, enum job_kind kind)
 {
     struct entry_common *common = entry->common;
-    struct job *job = job_new(kind, common->config, entry->cert, entry->installed);
-    if (job == NULL) {
-        struct t2c_error why = {0};
+    struct t2c_error why = {0};
+    struct job *job = NULL;
+    if (rouse(entry, &why) && (job = job_new(kind, common->config, entry->cert, entry->installed)) == NULL)
         t2c_fail_nomem(&why);
+    if (job == NULL) {
         report_failure(entry, asks_for(kind), &why, -1);
         return;
     }
@@ -129,7 +156,7 @@ static void look(struct entry *entry)
     const struct config_cert *cert = entry->cert;
     struct t2c_error why = {0};
     bool same = true;
-    t2c_x509s_freep(&entry->installed);
+    forget_installed(entry);
     for (size_t i = 0; i < cert->targets_n; i++)
         entry_tidy(cert->targets[i].path);
     if (install_read(cert->targets, cert->targets_n, &entry->installed, &same, &why)) {
@@ -180,7 +207,7 @@ static void finish_install(struct entry *entry)
 {
     static const struct renew_event installed = {.type = RENEW_EV_INSTALLED, .retry_after_s = -1};
     struct t2c_error why = {0};
-    t2c_x509s_freep(&entry->installed);
+    forget_installed(entry);
     entry->installed = T2C_STEAL(entry->received);
     feed(entry, &installed);
     record(entry, NULL);
@@ -328,7 +355,7 @@ void entry_free(struct entry *entry)
 {
     if (entry == NULL)
         return;
-    t2c_x509_stack_free(entry->installed);
+    forget_installed(entry);
     t2c_x509_stack_free(entry->received);
     free(entry);
 }
@@ -338,6 +365,7 @@ void entry_begin(struct entry *entry, bool booting)
     struct renew_action action = renew_start(&entry->renew, &entry->cert->window, booting);
     act(entry, &action);
     hurry(entry);
+    rest(entry);
 }
 
 void entry_wake(struct entry *entry)
@@ -356,4 +384,5 @@ void entry_take_job(struct entry *entry, struct job *job)
     else
         take_chain(entry, job);
     hurry(entry);
+    rest(entry);
 }
