@@ -21,6 +21,10 @@
 #define RUNNING_MAX 64
 #define TURN_MS 2000
 
+/* No more than so many are younger than that, so that a burst does not take the memory of all those connections. */
+#define YOUNG_MAX 4
+#define YOUNG_MS 2000
+
 /* How long a task may stand in line, or take for its own work, beside what its two transfers may take. */
 #define WAIT_MAX_S 300
 
@@ -31,7 +35,8 @@ struct list {
 struct slot {
     struct task *task;  /* NULL: free */
     uint64_t ticket;    /* its place in the line for the TPM, 0: not in it */
-    int64_t overdue_ms; /* when it is ended, of the monotonic clock */
+    int64_t began_ms;   /* of the monotonic clock, as all of these */
+    int64_t overdue_ms; /* when it is ended */
     int64_t allowed_s;  /* what it was given until then */
 };
 
@@ -51,7 +56,7 @@ struct transfer {
     struct loop_source *overdue; /* the timer of the slots, unarmed while all are free */
     struct slot slots[RUNNING_MAX];
     struct slot *tpm_user; /* the one of them whose turn with the TPM it is, or NULL; then nobody is in line */
-    int64_t turn_ends_ms;  /* its turn; of the monotonic clock */
+    int64_t turn_ends_ms;  /* its turn */
     uint64_t last_ticket;
 };
 
@@ -179,7 +184,22 @@ static void drop_running(struct transfer *transfer)
 
 /* ---- deadlines ---- */
 
-/* Sets the timer for the task that is overdue first, or the end of the turn that others wait for. */
+/* Gives when the next task may start: AT_MS, or later when too many are young. */
+static int64_t next_start_ms(const struct transfer *transfer, int64_t at_ms)
+{
+    size_t young = 0;
+    int64_t first_ms = INT64_MAX;
+    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
+        int64_t grown_ms = slot->began_ms + YOUNG_MS;
+        if (slot->task == NULL || grown_ms <= at_ms)
+            continue;
+        young++;
+        first_ms = grown_ms < first_ms ? grown_ms : first_ms;
+    }
+    return young < YOUNG_MAX ? at_ms : first_ms;
+}
+
+/* Sets the timer for the task that is overdue first, the end of the turn that others wait for, or the next start. */
 static void watch_deadlines(struct transfer *transfer)
 {
     struct t2c_error why = {0};
@@ -187,9 +207,18 @@ static void watch_deadlines(struct transfer *transfer)
     for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
         if (slot->task != NULL && slot->overdue_ms < first_ms)
             first_ms = slot->overdue_ms;
-    int64_t after_ms = first_ms == INT64_MAX ? -1 : first_ms - now_ms();
+    int64_t at_ms = now_ms(), start_ms = next_start_ms(transfer, at_ms);
+    if (start_ms > at_ms && start_ms < first_ms)
+        first_ms = start_ms;
+    int64_t after_ms = first_ms == INT64_MAX ? -1 : first_ms - at_ms;
     if (!loop_timer_set(transfer->overdue, first_ms != INT64_MAX && after_ms < 0 ? 0 : after_ms, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
+}
+
+static bool may_start(const struct transfer *transfer)
+{
+    int64_t at_ms = now_ms();
+    return next_start_ms(transfer, at_ms) <= at_ms;
 }
 
 /* Nothing is started while a cancellation is on its way: it would fall to it. */
@@ -210,7 +239,7 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
         deliver(transfer, job);
         return;
     }
-    *slot = (struct slot){.task = task, .allowed_s = WAIT_MAX_S + 2 * job->timeout_s};
+    *slot = (struct slot){.task = task, .began_ms = now_ms(), .allowed_s = WAIT_MAX_S + 2 * job->timeout_s};
     set_deadline(slot);
     advance(transfer, slot);
 }
@@ -228,7 +257,7 @@ static void go_on(struct transfer *transfer)
 {
     pass_tpm(transfer);
     for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
-        for (struct job *job; slot->task == NULL && (job = next_asked(transfer)) != NULL;)
+        for (struct job *job; slot->task == NULL && may_start(transfer) && (job = next_asked(transfer)) != NULL;)
             start(transfer, slot, job);
     watch_deadlines(transfer);
     if (is_idle(transfer))
