@@ -7,27 +7,40 @@
 #include "object.h"
 #include "tpm2cloud/conf.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/generation.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/nv.h"
-#include <dirent.h>
+#include "tpm2cloud/ossl.h"
+#include "tpm2cloud/wrapper.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SUFFIX ".pem"
+#define WRAPPER_MAX 16384
 
-/* DIR/NAME.pem of the key or the certificate directory. */
-static bool path_of(const char *name, bool key, char *out, size_t out_len, struct t2c_error *err)
+static bool set_path(char *out, const char *dir, const char *name, struct t2c_error *err)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s" SUFFIX, dir, name) < PATH_MAX)
+        return true;
+    return t2c_fail(err, T2C_INVALID, "the path of %s in %s is too long", name, dir);
+}
+
+bool t2c_name_locate(const char *name, struct t2c_name_files *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
+    struct t2c_error why = {0};
+    uint64_t n = 0;
     if (!t2c_settings_load(&settings, err))
         return false;
-    const char *dir = key ? settings.keys_dir : settings.certs_dir;
-    if (snprintf(out, out_len, "%s/%s" SUFFIX, dir, name) >= (int)out_len)
-        return t2c_fail(err, T2C_INVALID, "the path of %s in %s is too long", name, dir);
-    return true;
+    out->generation = t2c_generation_current(settings.certs_dir, name, &n, &why);
+    if (out->generation)
+        return t2c_generation_path(settings.certs_dir, name, n, T2C_GENERATION_KEY, out->key, sizeof(out->key), err) &&
+            t2c_generation_path(settings.certs_dir, name, n, T2C_GENERATION_CERT, out->cert, sizeof(out->cert), err);
+    if (why.code != T2C_NOT_FOUND)
+        return t2c_fail_with(err, &why);
+    return set_path(out->key, settings.keys_dir, name, err) && set_path(out->cert, settings.certs_dir, name, err);
 }
 
 /* The first of the identity's handles that has a record, then what the TPM says. */
@@ -57,21 +70,53 @@ static bool open_handle(uint32_t handle, bool recorded, struct t2c_key **out, st
                                                              : t2c_fail_with(err, &why);
 }
 
-static bool open_named_file(const char *name, struct t2c_key **out, struct t2c_error *err)
+/*
+ * A generation of a certificate whose key has a handle holds the wrapper of a URI for that key. Gives: *out, the key at that
+ * handle; NULL when PATH holds anything else.
+ */
+static bool open_wrapped(const char *path, bool recorded, struct t2c_key **out, struct t2c_error *err)
 {
-    char path[PATH_MAX];
-    struct t2c_error why = {0};
-    if (!path_of(name, true, path, sizeof(path), err))
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0}, text = {0};
+    T2C_CLEANUP(t2c_openssl_freep) char *label = NULL;
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
+    struct t2c_uri uri = {0};
+    long der_len = 0;
+    if (!t2c_file_read(path, WRAPPER_MAX, &pem, err))
         return false;
-    if (t2c_key_open_file(path, name, out, &why))
+    if (memmem(pem.data, pem.len, T2C_WRAPPER_LABEL, strlen(T2C_WRAPPER_LABEL)) == NULL)
+        return true;
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    if (bio == NULL || PEM_bytes_read_bio(&der, &der_len, &label, T2C_WRAPPER_LABEL, bio, NULL, NULL) != 1)
+        return t2c_fail_openssl(err, T2C_INVALID, "%s", path);
+    if (!t2c_wrapper_parse_der(der, (size_t)der_len, &text, err) || !t2c_uri_parse((const char *)text.data, &uri, err))
+        return t2c_fail_context(err, "%s", path);
+    const struct t2c_identity *identity = t2c_identity_find(uri.name);
+    return uri.handle != 0 ? open_handle(uri.handle, recorded, out, err)
+        : identity != NULL ? open_identity(identity, recorded, out, err)
+                           : t2c_fail(err, T2C_INVALID, "%s stands for %s, which has no handle", path, text.data);
+}
+
+static bool open_named_file(
+    const char *name, bool recorded, const struct t2c_name_files *known, struct t2c_key **out, struct t2c_error *err)
+{
+    struct t2c_name_files files;
+    struct t2c_error why = {0};
+    if (known != NULL && known->key[0] != '\0')
+        files = *known;
+    else if (!t2c_name_locate(name, &files, err))
+        return false;
+    if (files.generation && (!open_wrapped(files.key, recorded, out, err) || *out != NULL))
+        return *out != NULL;
+    if (t2c_key_open_file(files.key, name, out, &why))
         return true;
     if (why.code == T2C_NOT_FOUND)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", name,
-            path, name);
+            files.key, name);
     return t2c_fail_with(err, &why);
 }
 
-static bool open_key(const struct t2c_uri *uri, bool recorded, struct t2c_key **out, struct t2c_error *err)
+static bool open_key(const struct t2c_uri *uri, bool recorded, const struct t2c_name_files *files, struct t2c_key **out,
+    struct t2c_error *err)
 {
     char text[T2C_URI_MAX];
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -81,7 +126,7 @@ static bool open_key(const struct t2c_uri *uri, bool recorded, struct t2c_key **
     bool ok = uri->handle != 0 ? open_handle(uri->handle, recorded, &key, err)
         : uri->file[0] != '\0' ? t2c_key_open_file(uri->file, uri->file, &key, err)
         : identity != NULL     ? open_identity(identity, recorded, &key, err)
-                               : open_named_file(uri->name, &key, err);
+                               : open_named_file(uri->name, recorded, files, &key, err);
     if (!ok || !t2c_uri_format(uri, text, sizeof(text), err))
         return false;
     t2c_key_set_uri(key, text);
@@ -89,16 +134,17 @@ static bool open_key(const struct t2c_uri *uri, bool recorded, struct t2c_key **
     return true;
 }
 
-bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err)
+bool t2c_name_open_key(
+    const struct t2c_uri *uri, const struct t2c_name_files *files, struct t2c_key **out, struct t2c_error *err)
 {
-    return open_key(uri, true, out, err);
+    return open_key(uri, true, files, out, err);
 }
 
 bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err)
 {
     struct t2c_uri uri = {0};
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return open_key(&uri, false, out, err);
+    return open_key(&uri, false, NULL, out, err);
 }
 
 bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err)
@@ -154,9 +200,10 @@ static bool read_identity(const struct t2c_identity *identity, STACK_OF(X509) **
     return t2c_identity_read_cert(identity, &content, &nv, err) && parse_nv(nv, &content, out, err);
 }
 
-bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err)
+bool t2c_name_read_certs(
+    const struct t2c_uri *uri, const struct t2c_name_files *known, STACK_OF(X509) **out, struct t2c_error *err)
 {
-    char path[PATH_MAX];
+    struct t2c_name_files files;
     if (uri->nv != 0)
         return read_nv(uri->nv, out, err);
     if (uri->name[0] == '\0')
@@ -164,29 +211,29 @@ bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct
     const struct t2c_identity *identity = t2c_identity_find(uri->name);
     if (identity != NULL && identity->slots[0].nv != 0)
         return read_identity(identity, out, err);
-    if (!path_of(uri->name, false, path, sizeof(path), err))
+    if (known != NULL && known->key[0] != '\0')
+        files = *known;
+    else if (!t2c_name_locate(uri->name, &files, err))
         return false;
-    if (t2c_cert_read_file(path, out, err))
+    if (t2c_cert_read_file(files.cert, out, err))
         return true;
     if (err != NULL && err->code == T2C_NOT_FOUND)
         t2c_fail(err, T2C_NOT_FOUND,
-            "there is no certificate of %s (no %s); import one with: tpm2cloud cert import %s FILE", uri->name, path,
-            uri->name);
+            "there is no certificate of %s (no %s); import one with: tpm2cloud cert import %s FILE", uri->name,
+            files.cert, uri->name);
     return false;
 }
 
-bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err)
+bool t2c_name_check(const struct t2c_uri *uri, struct t2c_name_files *files, struct t2c_error *err)
 {
-    char key_path[PATH_MAX], cert_path[PATH_MAX];
     if (uri->name[0] == '\0' || t2c_identity_find(uri->name) != NULL)
         return true;
-    if (!path_of(uri->name, true, key_path, sizeof(key_path), err) ||
-        !path_of(uri->name, false, cert_path, sizeof(cert_path), err))
+    if (!t2c_name_locate(uri->name, files, err))
         return false;
-    if (access(key_path, F_OK) == 0 || access(cert_path, F_OK) == 0)
+    if (access(files->key, F_OK) == 0 || access(files->cert, F_OK) == 0)
         return true;
     return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s",
-        uri->name, key_path, uri->name);
+        uri->name, files->key, uri->name);
 }
 
 /* Makes the directory that PATH is in. */
@@ -237,14 +284,15 @@ static bool make_file(const char *path, const struct t2c_key_spec *asked, struct
 static bool create_named_file(
     const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
-    char path[PATH_MAX];
+    struct t2c_name_files files;
     struct t2c_error why = {0};
-    if (!path_of(name, true, path, sizeof(path), err))
+    if (!t2c_name_locate(name, &files, err))
         return false;
+    const char *path = files.key;
     *made = false;
     if (open_existing(path, name, spec, out, &why))
         return true;
-    if (why.code == T2C_NOT_FOUND) {
+    if (why.code == T2C_NOT_FOUND && !files.generation) {
         *made = make_dir_of(path, 0750, &why) && make_file(path, spec, &why);
         if (*made || why.code == T2C_EXISTS)
             return open_existing(path, name, spec, out, err);
@@ -338,123 +386,19 @@ bool t2c_name_write_certs(
     const struct t2c_identity *identity = t2c_identity_find(name);
     const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    char path[PATH_MAX];
+    struct t2c_name_files files;
     if (!check_fits(name, chain, err))
         return false;
     if (identity != NULL && (identity->role == T2C_ROLE_IDEVID || identity->role == T2C_ROLE_IAK))
         return write_nv(name, identity->slots[0].nv, chain, where, where_len, err);
     if (identity != NULL && identity->role != T2C_ROLE_LEAF)
         return t2c_fail(err, T2C_INVALID, "the certificate of %s is the TPM maker's and cannot be replaced", name);
-    if (!path_of(name, false, path, sizeof(path), err) || !t2c_cert_append_pem(chain, &pem, err))
+    if (!t2c_name_locate(name, &files, err) || !t2c_cert_append_pem(chain, &pem, err))
         return false;
-    snprintf(where, where_len, "%s", path);
-    return make_dir_of(path, 0755, err) && t2c_file_replace(path, pem.data, pem.len, &owner, err);
-}
-
-void t2c_name_list_fini(struct t2c_name_list *list)
-{
-    free(list->entries);
-    *list = (struct t2c_name_list){0};
-}
-
-static struct t2c_name_entry *entry_of(struct t2c_name_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->entries[i].name, name) == 0)
-            return &list->entries[i];
-    struct t2c_name_entry *grown = realloc(list->entries, (list->n + 1) * sizeof(*grown));
-    if (grown == NULL)
-        return NULL;
-    list->entries = grown;
-    struct t2c_name_entry *entry = &grown[list->n++];
-    *entry = (struct t2c_name_entry){0};
-    snprintf(entry->name, sizeof(entry->name), "%s", name);
-    return entry;
-}
-
-struct held {
-    uint32_t handles[TPM2_MAX_CAP_HANDLES];
-    size_t n;
-};
-
-static bool list_identity(struct t2c_name_list *list, const struct t2c_identity *identity, const struct held *objects,
-    const struct held *indices)
-{
-    uint32_t handle = 0;
-    bool cert = identity->nv_fallback != 0 && t2c_identity_among(indices->handles, indices->n, identity->nv_fallback);
-    for (size_t i = 0; i < sizeof(identity->slots) / sizeof(identity->slots[0]); i++) {
-        const struct t2c_identity_slot *slot = &identity->slots[i];
-        if (handle == 0 && slot->handle != 0 && t2c_identity_among(objects->handles, objects->n, slot->handle))
-            handle = slot->handle;
-        cert = cert || (slot->nv != 0 && t2c_identity_among(indices->handles, indices->n, slot->nv));
-    }
-    if (handle == 0 && !cert)
-        return true;
-    struct t2c_name_entry *entry = entry_of(list, identity->name);
-    if (entry == NULL)
-        return false;
-    entry->handle = handle;
-    entry->has_key = handle != 0;
-    entry->has_cert = cert;
-    return true;
-}
-
-static bool list_tpm(struct t2c_name_list *list, struct t2c_error *err)
-{
-    struct held objects = {0}, indices = {0};
-    if (!t2c_identity_handles(0x81000000, objects.handles, TPM2_MAX_CAP_HANDLES, &objects.n, err) ||
-        !t2c_identity_handles(0x01000000, indices.handles, TPM2_MAX_CAP_HANDLES, &indices.n, err))
-        return false;
-    const struct t2c_identity *identity;
-    for (size_t i = 0; (identity = t2c_identity_at(i)) != NULL; i++)
-        if (!list_identity(list, identity, &objects, &indices))
-            return t2c_fail_nomem(err);
-    return true;
-}
-
-static int is_pem(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-    const size_t suffix_len = strlen(SUFFIX);
-    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, SUFFIX) == 0 &&
-        t2c_uri_name_valid(entry->d_name, len - suffix_len);
-}
-
-static bool list_dir(struct t2c_name_list *list, const char *dir, bool keys, struct t2c_error *err)
-{
-    struct dirent **found = NULL;
-    int n = scandir(dir, &found, is_pem, alphasort);
-    if (n < 0 && errno == EACCES)
-        t2c_fail_errno(&list->hidden, errno, "names in %s are not listed", dir);
-    if (n < 0)
-        return errno == ENOENT || errno == EACCES || t2c_fail_errno(err, errno, "cannot list %s", dir);
-    bool ok = true;
-    for (int i = 0; i < n; i++) {
-        char name[T2C_NAME_MAX];
-        snprintf(name, sizeof(name), "%.*s", (int)(strlen(found[i]->d_name) - strlen(SUFFIX)), found[i]->d_name);
-        const struct t2c_identity *identity = t2c_identity_find(name);
-        free(found[i]);
-        if (identity != NULL && (keys || identity->slots[0].nv != 0))
-            continue; /* a well-known name is in the TPM, whatever lies here */
-        struct t2c_name_entry *entry = entry_of(list, name);
-        ok = ok && entry != NULL;
-        if (entry != NULL && keys)
-            entry->has_key = true;
-        else if (entry != NULL)
-            entry->has_cert = true;
-    }
-    free(found);
-    return ok || t2c_fail_nomem(err);
-}
-
-bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
-    T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
-    if (!t2c_settings_load(&settings, err) || !list_tpm(&list, err) || !list_dir(&list, settings.keys_dir, true, err) ||
-        !list_dir(&list, settings.certs_dir, false, err))
-        return false;
-    *out = list;
-    list = (struct t2c_name_list){0};
-    return true;
+    if (files.generation)
+        return t2c_fail(err, T2C_EXISTS,
+            "the certificate of %s is %s, which estd keeps together with its key; to replace it: tpm2cloud renew %s",
+            name, files.cert, name);
+    snprintf(where, where_len, "%s", files.cert);
+    return make_dir_of(files.cert, 0755, err) && t2c_file_replace(files.cert, pem.data, pem.len, &owner, err);
 }

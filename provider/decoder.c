@@ -217,7 +217,7 @@ static bool open_key(
         *out = T2C_STEAL(run->key);
         return true;
     }
-    return kind == WRAPPER ? t2c_name_open_key(uri, out, err)
+    return kind == WRAPPER ? t2c_name_open_key(uri, NULL, out, err)
                            : t2c_key_open_blob(der->data, der->len, "the TPM key file", out, err);
 }
 

@@ -26,7 +26,8 @@ enum step { AT_KEY, AT_CERTS, AT_NAMES, AT_FAILURE, AT_END };
 struct store {
     struct provider *provider;
     struct t2c_uri uri;
-    int expect; /* OSSL_STORE_INFO_..., 0: anything */
+    struct t2c_name_files files; /* of the name in uri */
+    int expect;                  /* OSSL_STORE_INFO_..., 0: anything */
     enum step step;
     bool gave_key;
     STACK_OF(X509) *certs;
@@ -42,7 +43,7 @@ static void *store_open(void *context, const char *text)
     if (store == NULL)
         return NULL;
     store->provider = context;
-    if (!t2c_uri_parse(text, &store->uri, &err) || !t2c_name_check(&store->uri, &err)) {
+    if (!t2c_uri_parse(text, &store->uri, &err) || !t2c_name_check(&store->uri, &store->files, &err)) {
         provider_report(store->provider, &err);
         free(store);
         return NULL;
@@ -141,7 +142,7 @@ static int load_key(struct store *store, const struct request *request)
     bool only =
         store->expect != 0 || store->uri.type != T2C_URI_ANY || (store->uri.name[0] == '\0' && store->uri.nv == 0);
     store->step = only ? AT_END : AT_CERTS;
-    if (!t2c_name_open_key(&store->uri, &key, &err))
+    if (!t2c_name_open_key(&store->uri, &store->files, &key, &err))
         return err.code == T2C_NOT_FOUND && !only && load_certs(store, request->callback, request->arg)
             ? 1
             : stop(store, &err);
@@ -153,7 +154,7 @@ static int load_key(struct store *store, const struct request *request)
 static int load_certs(struct store *store, OSSL_CALLBACK *callback, void *arg)
 {
     struct t2c_error err = {0};
-    if (store->certs == NULL && !t2c_name_read_certs(&store->uri, &store->certs, &err)) {
+    if (store->certs == NULL && !t2c_name_read_certs(&store->uri, &store->files, &store->certs, &err)) {
         store->step = AT_END;
         return store->gave_key && err.code == T2C_NOT_FOUND ? 0 : stop(store, &err);
     }

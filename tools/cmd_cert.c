@@ -46,6 +46,6 @@ bool cmd_cert_export(int argc, char **argv, struct t2c_error *err)
     if (!cmd_parse(argc, argv, options, 1, &name, 1, err) || !cmd_check_name(name, err))
         return false;
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return t2c_name_read_certs(&uri, &chain, err) && t2c_cert_append_pem(chain, &pem, err) &&
+    return t2c_name_read_certs(&uri, NULL, &chain, err) && t2c_cert_append_pem(chain, &pem, err) &&
         cmd_write(path, &pem, err);
 }

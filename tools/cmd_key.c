@@ -143,7 +143,7 @@ static const char *auth_text(const char *name)
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return t2c_name_open_key(&uri, &key, &why) && t2c_key_wants_auth(key) ? "wants a value" : "none is known of";
+    return t2c_name_open_key(&uri, NULL, &key, &why) && t2c_key_wants_auth(key) ? "wants a value" : "none is known of";
 }
 
 bool cmd_key_show(int argc, char **argv, struct t2c_error *err)

@@ -31,7 +31,7 @@ static void fill_cert(const struct t2c_uri *uri, struct row *row)
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     struct t2c_error why = {0};
     int64_t before = 0, after = 0;
-    if (!t2c_name_read_certs(uri, &chain, &why) || !t2c_cert_validity(sk_X509_value(chain, 0), &before, &after, &why)) {
+    if (!t2c_name_read_certs(uri, NULL, &chain, &why) || !t2c_cert_validity(sk_X509_value(chain, 0), &before, &after, &why)) {
         snprintf(row->issuer, sizeof(row->issuer), "%s", why.code == T2C_NOT_FOUND ? "-" : "unreadable");
         snprintf(row->expiry, sizeof(row->expiry), "-");
         return;

@@ -1,6 +1,7 @@
 /*
  * What a `tpm2cloud:` URI stands for: a key and its certificate. A well-known identity lives in the TPM; any other NAME is a
  * TSS2 PRIVATE KEY file in the key directory. Certificates lie in NV indices or as DIR/NAME.pem in the certificate directory.
+ * FILES of a name are found once, so that its key and its certificate belong together; NULL or all zero: they are looked for now.
  */
 #ifndef TPM2CLOUD_NAME_H
 #define TPM2CLOUD_NAME_H
@@ -8,13 +9,27 @@
 #include "tpm2cloud/cert.h"
 #include "tpm2cloud/key.h"
 #include "tpm2cloud/uri.h"
+#include <limits.h>
+
+/*
+ * Where the files of a NAME are: the key directory and the certificate directory have a NAME.pem each; a pair that estd keeps
+ * together is in the generation that the link CERTS_DIR/NAME/current leads to, and these paths lead to that very generation.
+ */
+struct t2c_name_files {
+    bool generation;
+    char key[PATH_MAX], cert[PATH_MAX];
+};
+
+/* Gives *out; the files may be missing. Sends no TPM command. */
+bool t2c_name_locate(const char *name, struct t2c_name_files *out, struct t2c_error *err);
 
 /*
  * Opens the key of URI, whose auth-source is left to t2c_key_authorize. A key with a record costs no TPM command, what the
  * record says being held against the TPM at the first use; one without costs a ReadPublic, if it has a persistent handle.
  * Errors: NOT_FOUND with the command that makes it.
  */
-bool t2c_name_open_key(const struct t2c_uri *uri, struct t2c_key **out, struct t2c_error *err);
+bool t2c_name_open_key(
+    const struct t2c_uri *uri, const struct t2c_name_files *files, struct t2c_key **out, struct t2c_error *err);
 
 /* Opens the key NAME as it is now in the TPM, whatever a record says. */
 bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err);
@@ -32,13 +47,14 @@ bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *e
 bool t2c_name_check_auth(const char *name, const struct t2c_key *key, bool auth, struct t2c_error *err);
 
 /* Gives: *out, leaf first. Errors: NOT_FOUND saying where was looked. */
-bool t2c_name_read_certs(const struct t2c_uri *uri, STACK_OF(X509) **out, struct t2c_error *err);
+bool t2c_name_read_certs(
+    const struct t2c_uri *uri, const struct t2c_name_files *files, STACK_OF(X509) **out, struct t2c_error *err);
 
 /*
  * Fails (NOT_FOUND) when neither a key file nor a certificate of that name exists; for well-known identities it is always
- * true. Sends no TPM command.
+ * true. Gives: *files for other names. Sends no TPM command.
  */
-bool t2c_name_check(const struct t2c_uri *uri, struct t2c_error *err);
+bool t2c_name_check(const struct t2c_uri *uri, struct t2c_name_files *files, struct t2c_error *err);
 
 /* Makes the key NAME. See t2c_identity_create. */
 bool t2c_name_create_key(
