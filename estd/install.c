@@ -18,9 +18,6 @@
 
 #define CHAIN_MAX (256 * 1024)
 
-/* What t2c_file_replace adds to a name until the file is whole: a dot in front, ".XXXXXX" behind. */
-#define TEMP_LEN (1 + 7)
-
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err)
 {
     uint8_t digest[32];
@@ -93,14 +90,14 @@ static const char *base_of(const char *path)
 
 bool install_check_path(const char *path, struct t2c_error *err)
 {
-    size_t len = strlen(base_of(path)), room = NAME_MAX - TEMP_LEN;
+    size_t len = strlen(base_of(path)), room = NAME_MAX - T2C_FILE_TEMP_LEN;
     if (len == 0)
         return t2c_fail(err, T2C_INVALID, "\"%s\" ends with /; write the name of a file", path);
-    if (len > room || strlen(path) + TEMP_LEN >= PATH_MAX)
+    if (len > room || strlen(path) + T2C_FILE_TEMP_LEN >= PATH_MAX)
         return t2c_fail(err, T2C_INVALID,
             "a file name of %zu bytes in a path of %zu is too long; at most %zu, and %zu "
             "in all, leave room for the temporary file",
-            len, strlen(path), room, (size_t)PATH_MAX - TEMP_LEN - 1);
+            len, strlen(path), room, (size_t)PATH_MAX - T2C_FILE_TEMP_LEN - 1);
     return true;
 }
 
@@ -193,19 +190,6 @@ bool install_write(
     return true;
 }
 
-/* Says whether NAME is what mkostemp made of ".BASE.XXXXXX". */
-static bool is_temp(const char *name, const char *base)
-{
-    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
-    static const char random[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    size_t base_len = strlen(base);
-    if (name[0] != '.' || strncmp(name + 1, base, base_len) != 0 || name[1 + base_len] != '.')
-        return false;
-    const char *tail = name + base_len + 2;
-    /* Six small letters may be a word, as in .dev.pem.backup; chance makes them once in 185 times. */
-    return strlen(tail) == 6 && strspn(tail, random) == 6 && strspn(tail, small) < 6;
-}
-
 size_t install_remove_temps(const char *path)
 {
     T2C_CLEANUP(t2c_freep) char *dir = strndup(path, (size_t)(base_of(path) - path));
@@ -215,7 +199,7 @@ size_t install_remove_temps(const char *path)
         return 0;
     for (const struct dirent *entry; (entry = readdir(listing)) != NULL;) {
         struct stat found;
-        if (is_temp(entry->d_name, base_of(path)) &&
+        if (t2c_file_is_temp(entry->d_name, base_of(path)) &&
             fstatat(dirfd(listing), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
             unlinkat(dirfd(listing), entry->d_name, 0) == 0)
             removed++;

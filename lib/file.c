@@ -102,6 +102,18 @@ static bool name_temp(const char *name, char *out, size_t out_len)
     return true;
 }
 
+bool t2c_file_is_temp(const char *found, const char *name)
+{
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+    static const char random[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    const size_t name_len = strlen(name), tail_len = T2C_FILE_TEMP_LEN - 2;
+    if (found[0] != '.' || strncmp(found + 1, name, name_len) != 0 || found[1 + name_len] != '.')
+        return false;
+    const char *tail = found + name_len + 2;
+    /* Six small letters may be a word, as in .dev.pem.backup. */
+    return strlen(tail) == tail_len && strspn(tail, random) == tail_len && strspn(tail, small) < tail_len;
+}
+
 /* A directory that we may write but not read cannot be synced; what was written stands all the same. */
 static bool sync_directory(const struct place *place, struct t2c_error *err)
 {
@@ -198,16 +210,31 @@ bool t2c_file_create(
     return write_path(path, data, data_len, owner, false, err);
 }
 
+/* Makes PATH, if it is not there; then its name is on the medium, as a file's would be. */
+static bool make_dir(char *path, mode_t mode, struct t2c_error *err)
+{
+    char *slash = strrchr(path, '/');
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST || t2c_fail_errno(err, errno, "cannot create the directory %s", path);
+    *slash = '\0';
+    T2C_CLEANUP(t2c_closep) int parent = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = parent < 0 || fsync(parent) == 0; /* one that we may not read cannot be synced */
+    *slash = '/';
+    return ok || t2c_fail_errno(err, errno, "cannot sync the directory above %s", path);
+}
+
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err)
 {
     char part[PATH_MAX];
+    if (path[0] != '/')
+        return t2c_fail(err, T2C_INVALID, "%s is no absolute path", path);
     if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
         return t2c_fail(err, T2C_INVALID, "path is too long: %.60s...", path);
     for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
         if (slash != NULL)
             *slash = '\0';
-        if (mkdir(part, mode) != 0 && errno != EEXIST)
-            return t2c_fail_errno(err, errno, "cannot create the directory %s", part);
+        if (!make_dir(part, mode, err))
+            return false;
         if (slash == NULL)
             return true;
         *slash = '/';

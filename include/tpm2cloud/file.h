@@ -38,6 +38,9 @@ bool t2c_file_create(
 /* What a name grows by while its file is being written: ".NAME.XXXXXX". */
 #define T2C_FILE_TEMP_LEN (1 + 1 + 6)
 
+/* Says whether FOUND is what was left of NAME by somebody who was killed while writing it. */
+bool t2c_file_is_temp(const char *found, const char *name);
+
 /*
  * The same for NAME, a name without '/', in the open directory DIR, wherever its path leads by now. WHERE is that path,
  * for messages. t2c_file_read_at follows no link.
@@ -52,7 +55,7 @@ bool t2c_file_read_at(
 /* Replaces NAME in DIR by a symbolic link that holds CONTENT, as t2c_file_replace does with a file. */
 bool t2c_file_link_at(int dir, const char *where, const char *name, const char *content, struct t2c_error *err);
 
-/* Makes PATH and its missing parents as directories of MODE. An existing directory is success. */
+/* Makes the absolute PATH and its missing parents as directories of MODE, on the medium. An existing directory is success. */
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err);
 
 #endif
