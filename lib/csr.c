@@ -7,6 +7,9 @@
 #include <openssl/provider.h>
 #include <string.h>
 
+/* What DER has around request and signature: three headers, and the algorithm with the parameters that RSA-PSS has. */
+#define ENVELOPE_MAX 128
+
 /* One "type=value" of a subject, cut out of a writable copy of the text. */
 static bool add_rdn(X509_NAME *name, char *part, bool joined, struct t2c_error *err)
 {
@@ -151,7 +154,8 @@ static const EVP_MD *choose_digest(EVP_PKEY *key, const char *wish)
     return EVP_get_digestbyname(wish != NULL ? wish : digest);
 }
 
-bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
+/* Gives *out, all of the request but its signature. */
+static bool make_unsigned(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = X509_REQ_new();
     if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1)
@@ -162,8 +166,29 @@ bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ 
         return false;
     if (X509_REQ_set_pubkey(req, key) != 1)
         return t2c_fail_openssl(err, T2C_INVALID, "cannot put the public key into the request");
+    *out = T2C_STEAL(req);
+    return true;
+}
+
+bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
+    if (!make_unsigned(key, spec, &req, err))
+        return false;
     if (X509_REQ_sign(req, key, choose_digest(key, spec->digest)) <= 0)
         return fail_signing(key, err);
     *out = T2C_STEAL(req);
+    return true;
+}
+
+bool t2c_cert_csr_max(EVP_PKEY *key, const struct t2c_csr_spec *spec, size_t *max, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
+    if (!make_unsigned(key, spec, &req, err))
+        return false;
+    int info_len = i2d_re_X509_REQ_tbs(req, NULL), signature_len = EVP_PKEY_get_size(key);
+    if (info_len <= 0 || signature_len <= 0)
+        return t2c_fail_openssl(err, T2C_INVALID, "cannot tell how long the request will be");
+    *max = (size_t)info_len + (size_t)signature_len + ENVELOPE_MAX;
     return true;
 }

@@ -91,4 +91,7 @@ bool t2c_csr_extensions(const struct t2c_csr_spec *spec, STACK_OF(X509_EXTENSION
 /* Makes and signs a PKCS#10 request. Blocks: one signature, a TPM command for a TPM key. */
 bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ **out, struct t2c_error *err);
 
+/* Gives the most bytes that such a request has as DER. Does not sign. */
+bool t2c_cert_csr_max(EVP_PKEY *key, const struct t2c_csr_spec *spec, size_t *max, struct t2c_error *err);
+
 #endif
