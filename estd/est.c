@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #define RETRY_AFTER_MAX_S (7 * 86400)
+#define COLUMNS 64
 
 const char *est_op_name(enum est_op op)
 {
@@ -82,7 +83,13 @@ bool est_encode_request(const X509_REQ *req, struct t2c_bytes *out, struct t2c_e
     int len = i2d_X509_REQ(req, &der);
     if (len <= 0)
         return t2c_fail_openssl(err, T2C_INVALID, "cannot encode the request");
-    return t2c_bytes_base64(out, der, (size_t)len, 64, err);
+    return t2c_bytes_base64(out, der, (size_t)len, COLUMNS, err);
+}
+
+size_t est_request_len(size_t der_len)
+{
+    size_t digits = (der_len + 2) / 3 * 4;
+    return digits + (digits + COLUMNS - 1) / COLUMNS;
 }
 
 /* ---- status ---- */
@@ -185,6 +192,17 @@ bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *
             "the server answered %s with Content-Type %.80s instead of %s; is url that of an EST service?",
             est_op_name(op), reply->content_type != NULL ? reply->content_type : "(none)", type_of(op));
     return true;
+}
+
+bool est_names_possession(const void *body, size_t body_len)
+{
+    static const char *const words[] = {"proof of possession", "proof-of-possession", "channel binding", "tls-unique"};
+    const char *text = body;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        for (size_t at = 0, len = strlen(words[i]); at + len <= body_len; at++)
+            if (strncasecmp(text + at, words[i], len) == 0)
+                return true;
+    return false;
 }
 
 /* ---- Retry-After ---- */

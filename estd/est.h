@@ -42,6 +42,9 @@ bool est_url(const char *base, enum est_op op, struct t2c_bytes *out, struct t2c
 /* Appends REQ as the body of an enrolment: base64 of DER, 64 columns, LF behind each line. */
 bool est_encode_request(const X509_REQ *req, struct t2c_bytes *out, struct t2c_error *err);
 
+/* Gives the length of that body for a request of DER_LEN bytes. */
+size_t est_request_len(size_t der_len);
+
 /* An answer as it came. The strings may be NULL. */
 struct est_reply {
     long status;
@@ -57,6 +60,9 @@ struct est_reply {
  * 4xx), PROTO: anything else, a wrong Content-Type among it. Spec: RFC 7030 4.1.3, 4.2.3, 4.5.2; RFC 8951 5.
  */
 bool est_check(enum est_op op, const struct est_reply *reply, struct t2c_error *err);
+
+/* Says whether a refusal speaks of proof of possession: of a request that should have been tied to its connection. */
+bool est_names_possession(const void *body, size_t body_len);
 
 /*
  * Gives the seconds to wait that a Retry-After header asks for, between 1 s and 7 days, or -1 when VALUE is NULL or not

@@ -1,29 +1,30 @@
 /*
- * The client's key goes into TLS by CURLOPT_SSL_CTX_FUNCTION, as an EVP_PKEY, so that it may live in any provider. The
- * file of anchors is the only trust there is: no directory of the system beside it. Redirects, proxies of the
- * environment, cookies and .netrc are off; a certificate's life should not depend on them.
+ * Redirects, proxies of the environment, cookies and .netrc are off: a certificate's life should not depend on them. The
+ * reader of the body makes it late when it must know the connection (RFC 7030 3.5), which is then found at
+ * CURLINFO_TLS_SSL_PTR.
  */
 #include "http.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
+#include "origin.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #define CONNECT_TIMEOUT_MAX_S 20
 
+/* Requests of one transfer beside the first: the answer to a challenge, and one whose nonce was stale. */
+#define ANSWERS_MAX 2
+
 struct http {
     CURL *easy;
     struct curl_slist *headers;
-    char *url, *trust, *hint;
-    EVP_PKEY *key;
-    STACK_OF(X509) *chain;
+    char *url, *hint, *proxy;
+    struct tls *tls;
+    struct upload upload;
     struct http_reply reply;
     size_t reply_max;
     int64_t timeout_s;
-    bool too_long;
-    struct t2c_error tls_error; /* why the client's identity could not be used */
+    bool has_identity, too_long;
     char text[CURL_ERROR_SIZE];
 };
 
@@ -39,26 +40,35 @@ static size_t take_body(char *data, size_t one, size_t data_len, void *context)
     return data_len;
 }
 
-static bool use_identity(SSL_CTX *ctx, const struct http *http, struct t2c_error *err)
+static size_t give_body(char *out, size_t one, size_t out_len, void *context)
 {
-    ERR_clear_error();
-    if (SSL_CTX_use_certificate(ctx, sk_X509_value(http->chain, 0)) != 1)
-        return t2c_fail_openssl(err, T2C_INVALID, "TLS does not take the client's certificate");
-    for (int i = 1; i < sk_X509_num(http->chain); i++)
-        if (SSL_CTX_add1_chain_cert(ctx, sk_X509_value(http->chain, i)) != 1)
-            return t2c_fail_openssl(err, T2C_INVALID, "TLS does not take the client's intermediate certificate");
-    if (SSL_CTX_use_PrivateKey(ctx, http->key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-        return t2c_fail_openssl(err, T2C_INVALID, "TLS does not take the client's key");
-    return true;
+    struct http *http = context;
+    struct curl_tlssessioninfo *session = NULL;
+    size_t given = 0;
+    (void)one;
+    curl_easy_getinfo(http->easy, CURLINFO_TLS_SSL_PTR, &session);
+    SSL *ssl = session != NULL ? session->internals : NULL;
+    if (ssl == NULL && http->upload.make != NULL)
+        t2c_fail(&http->upload.error, T2C_IO, "libcurl does not tell its TLS connection");
+    else if (upload_read(&http->upload, ssl, out, out_len, &given))
+        return given;
+    return CURL_READFUNC_ABORT;
+}
+
+static int rewind_body(void *context, curl_off_t offset, int origin)
+{
+    struct http *http = context;
+    if (offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_FAIL;
+    upload_rewind(&http->upload);
+    return CURL_SEEKFUNC_OK;
 }
 
 static CURLcode prepare_tls(CURL *easy, void *ctx, void *context)
 {
     struct http *http = context;
     (void)easy;
-    if (http->key == NULL || use_identity(ctx, http, &http->tls_error))
-        return CURLE_OK;
-    return CURLE_SSL_CERTPROBLEM;
+    return tls_prepare(http->tls, ctx) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
 /* ---- making ---- */
@@ -73,23 +83,25 @@ static bool copy_text(const char *text, char **out, struct t2c_error *err)
 
 static bool copy_request(struct http *http, const struct http_request *request, struct t2c_error *err)
 {
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes host = {0};
+    struct tls_settings tls = request->tls;
     http->reply_max = request->reply_max;
     http->timeout_s = request->timeout_s;
-    if (request->key != NULL) {
-        EVP_PKEY_up_ref(request->key);
-        http->key = request->key;
-        http->chain = X509_chain_up_ref((STACK_OF(X509) *)request->chain);
-        if (http->chain == NULL)
-            return t2c_fail_nomem(err);
-    }
-    return copy_text(request->url, &http->url, err) && copy_text(request->trust, &http->trust, err) &&
-        copy_text(request->hint, &http->hint, err);
+    http->has_identity = tls.key != NULL;
+    if (!origin_host(request->url, &host, err))
+        return false;
+    tls.host = (const char *)host.data;
+    return tls_new(&tls, &http->tls, err) && copy_text(request->url, &http->url, err) &&
+        copy_text(tls.hint, &http->hint, err) && copy_text(request->proxy, &http->proxy, err);
 }
 
 /* Appends a header line. */
-static bool add_header(struct http *http, const char *line, struct t2c_error *err)
+static bool add_header(struct http *http, const char *name, const char *value, struct t2c_error *err)
 {
-    struct curl_slist *list = curl_slist_append(http->headers, line);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes line = {0};
+    if (!t2c_bytes_printf(&line, err, "%s:%s%s", name, value[0] != '\0' ? " " : "", value))
+        return false;
+    struct curl_slist *list = curl_slist_append(http->headers, (const char *)line.data);
     if (list == NULL)
         return t2c_fail_nomem(err);
     http->headers = list;
@@ -100,13 +112,16 @@ static bool add_header(struct http *http, const char *line, struct t2c_error *er
 
 static bool set_body(struct http *http, const struct http_request *request, struct t2c_error *err)
 {
-    char type[128];
     if (request->body_type == NULL)
         return true;
-    snprintf(type, sizeof(type), "Content-Type: %s", request->body_type);
+    http->upload = (struct upload){.make = request->make, .data = request->make_data, .len = request->body_len};
+    if (request->make == NULL && !t2c_bytes_append(&http->upload.body, request->body, request->body_len, err))
+        return false;
     /* Servers in the field do not all know 100-continue. */
-    return add_header(http, type, err) && add_header(http, "Expect:", err) &&
-        ((SET(CURLOPT_POSTFIELDSIZE, (long)request->body_len) && SET(CURLOPT_COPYPOSTFIELDS, request->body)) ||
+    return add_header(http, "Content-Type", request->body_type, err) && add_header(http, "Expect", "", err) &&
+        ((SET(CURLOPT_POST, 1L) && SET(CURLOPT_POSTFIELDSIZE, (long)request->body_len) &&
+             SET(CURLOPT_READFUNCTION, give_body) && SET(CURLOPT_READDATA, http) &&
+             SET(CURLOPT_SEEKFUNCTION, rewind_body) && SET(CURLOPT_SEEKDATA, http)) ||
             t2c_fail_nomem(err));
 }
 
@@ -116,27 +131,37 @@ static bool set_transport(struct http *http)
     return SET(CURLOPT_URL, http->url) && SET(CURLOPT_PRIVATE, http) && SET(CURLOPT_ERRORBUFFER, http->text) &&
         SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_s * 1000) &&
         SET(CURLOPT_TIMEOUT_MS, (long)http->timeout_s * 1000) && SET(CURLOPT_PROTOCOLS_STR, "https") &&
-        SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_PROXY, "") && SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+        SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
         SET(CURLOPT_QUICK_EXIT, 1L) && SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-        SET(CURLOPT_FRESH_CONNECT, 1L) && SET(CURLOPT_FORBID_REUSE, 1L) && SET(CURLOPT_WRITEFUNCTION, take_body) &&
-        SET(CURLOPT_WRITEDATA, http) && SET(CURLOPT_HTTPHEADER, http->headers) &&
-        SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
+        SET(CURLOPT_WRITEFUNCTION, take_body) && SET(CURLOPT_WRITEDATA, http) &&
+        SET(CURLOPT_HTTPHEADER, http->headers) && SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
 }
 
-static bool set_tls(struct http *http)
+/* An empty list of exceptions, because without one the environment's counts. */
+static bool set_proxy(struct http *http)
 {
-    if (http->trust != NULL && (!SET(CURLOPT_CAINFO, http->trust) || !SET(CURLOPT_CAPATH, NULL)))
+    return SET(CURLOPT_PROXY, http->proxy != NULL ? http->proxy : "") && SET(CURLOPT_NOPROXY, "") &&
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+}
+
+/* The name is judged in tls.c; the files of the system are read only where they count. */
+static bool set_tls(struct http *http, enum tls_trust trust)
+{
+    if (trust != TLS_SYSTEM && (!SET(CURLOPT_CAINFO, NULL) || !SET(CURLOPT_CAPATH, NULL)))
         return false;
     return SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(CURLOPT_SSL_VERIFYPEER, 1L) &&
-        SET(CURLOPT_SSL_VERIFYHOST, 2L) && SET(CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
+        SET(CURLOPT_SSL_VERIFYHOST, 0L) && SET(CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
         SET(CURLOPT_SSL_CTX_FUNCTION, prepare_tls) && SET(CURLOPT_SSL_CTX_DATA, http);
 }
 
-static bool set_basic(struct http *http, const struct http_request *request)
+/* libcurl counts its answers to challenges as redirects. */
+static bool set_auth(struct http *http, const struct http_auth *auth)
 {
-    return request->user == NULL ||
-        (SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) && SET(CURLOPT_USERNAME, request->user) &&
-            SET(CURLOPT_PASSWORD, request->password));
+    static const unsigned long methods[] = {
+        [HTTP_BASIC] = CURLAUTH_BASIC, [HTTP_DIGEST] = CURLAUTH_DIGEST, [HTTP_ANY] = CURLAUTH_BASIC | CURLAUTH_DIGEST};
+    return auth->user == NULL ||
+        (SET(CURLOPT_HTTPAUTH, methods[auth->method]) && SET(CURLOPT_USERNAME, auth->user) &&
+            SET(CURLOPT_PASSWORD, auth->password) && SET(CURLOPT_MAXREDIRS, (long)ANSWERS_MAX));
 }
 
 bool http_new(const struct http_request *request, struct http **out, struct t2c_error *err)
@@ -147,13 +172,22 @@ bool http_new(const struct http_request *request, struct http **out, struct t2c_
     http->easy = curl_easy_init();
     if (http->easy == NULL)
         return t2c_fail_nomem(err);
-    if (!copy_request(http, request, err) || !set_body(http, request, err))
+    if (!copy_request(http, request, err) || !set_body(http, request, err) ||
+        (request->auth.header != NULL && !add_header(http, request->auth.header, request->auth.value, err)))
         return false;
-    if (!set_transport(http) || !set_tls(http) || !set_basic(http, request))
+    if (!set_transport(http) || !set_proxy(http) || !set_tls(http, request->tls.trust) ||
+        !set_auth(http, &request->auth))
         return t2c_fail(err, T2C_INVALID, "libcurl %s does not take a setting of this request; it lacks TLS by OpenSSL",
             curl_version_info(CURLVERSION_NOW)->version);
     *out = T2C_STEAL(http);
     return true;
+}
+
+/* A header may be a secret. */
+static void wipe_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *line = headers; line != NULL; line = line->next)
+        OPENSSL_cleanse(line->data, strlen(line->data));
 }
 
 void http_free(struct http *http)
@@ -161,12 +195,13 @@ void http_free(struct http *http)
     if (http == NULL)
         return;
     curl_easy_cleanup(http->easy);
+    wipe_headers(http->headers);
     curl_slist_free_all(http->headers);
     free(http->url);
-    free(http->trust);
     free(http->hint);
-    EVP_PKEY_free(http->key);
-    t2c_x509_stack_free(http->chain);
+    free(http->proxy);
+    tls_free(http->tls);
+    upload_fini(&http->upload);
     t2c_bytes_fini(&http->reply.body);
     free(http);
 }
@@ -186,47 +221,33 @@ struct http *http_of_handle(CURL *handle)
 /* ---- how it ended ---- */
 
 /*
- * With TLS 1.3 the server judges the client's certificate after the client's handshake is over: the alert comes late.
+ * With TLS 1.3 the server judges the client's certificate after the client's handshake is over: the alert comes late. A
+ * handshake that just fails is about the client only when its certificate was asked for.
  */
 static bool is_client_refused(const struct http *http, CURLcode result)
 {
     static const char *const alerts[] = {"alert unknown ca", "alert bad certificate", "alert certificate",
         "alert unsupported certificate", "alert access denied", "alert handshake failure"};
-    if (result == CURLE_SSL_CLIENTCERT)
+    if (result == CURLE_SSL_CLIENTCERT || strstr(http->text, "alert certificate required") != NULL)
         return true;
-    for (size_t i = 0; http->key != NULL && i < sizeof(alerts) / sizeof(alerts[0]); i++)
+    for (size_t i = 0; tls_was_asked(http->tls) && i < sizeof(alerts) / sizeof(alerts[0]); i++)
         if (strstr(http->text, alerts[i]) != NULL)
             return true;
     return false;
 }
 
-static bool fail_untrusted(const struct http *http, struct t2c_error *err)
+/* What was found wrong on this side. */
+static bool fail_ours(const struct http *http, struct t2c_error *err)
 {
-    long verify = X509_V_OK;
-    curl_easy_getinfo(http->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
-    /* libcurl leaves "unspecified" there when the chain was good and only the name was not. */
-    if (verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED)
-        return t2c_fail(err, T2C_AUTH, "the server's certificate is for another name (%s); check url in %s", http->text,
-            http->hint);
-    return t2c_fail(err, T2C_AUTH, "the server's certificate is not trusted (%s); check trust = %s in %s",
-        X509_verify_cert_error_string(verify), http->trust != NULL ? http->trust : "system", http->hint);
+    if (http->too_long)
+        return t2c_fail(err, T2C_PROTO, "the answer is longer than %zu bytes", http->reply_max);
+    return t2c_fail_with(err, http->upload.error.code != T2C_OK ? &http->upload.error : tls_error(http->tls));
 }
 
 static bool fail_result(const struct http *http, CURLcode result, struct t2c_error *err)
 {
     const char *text = http->text[0] != '\0' ? http->text : curl_easy_strerror(result);
-    if (http->too_long)
-        return t2c_fail(err, T2C_PROTO, "the answer is longer than %zu bytes", http->reply_max);
-    if (http->tls_error.code != T2C_OK)
-        return t2c_fail(err, http->tls_error.code, "%s", http->tls_error.text);
-    if (is_client_refused(http, result))
-        return t2c_fail(err, T2C_AUTH, "the server refuses the %s (%s)",
-            http->key != NULL ? "client's certificate" : "client without a certificate", text);
     switch (result) {
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return fail_untrusted(http, err);
-    case CURLE_SSL_CACERT_BADFILE:
-        return t2c_fail(err, T2C_INVALID, "trust = %s in %s cannot be used: %s", http->trust, http->hint, text);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return t2c_fail(err, T2C_INVALID, "url in %s is not usable: %s", http->hint, text);
@@ -234,9 +255,16 @@ static bool fail_result(const struct http *http, CURLcode result, struct t2c_err
         return t2c_fail_nomem(err);
     case CURLE_OPERATION_TIMEDOUT:
         return t2c_fail(err, T2C_IO, "the server does not answer in time: %s", text);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return t2c_fail(err, T2C_IO, "no way to the proxy %s: %s; check the network, and proxy in %s", http->proxy,
+            text, http->hint);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
-        return t2c_fail(err, T2C_IO, "no way to the server: %s; check the network, and url in %s", text, http->hint);
+        return t2c_fail(err, T2C_IO, "no way to the server%s%s: %s; check the network, and url%s in %s",
+            http->proxy != NULL ? " by the proxy " : "", http->proxy != NULL ? http->proxy : "", text,
+            http->proxy != NULL ? " and proxy" : "", http->hint);
+    case CURLE_TOO_MANY_REDIRECTS:
+        return t2c_fail(err, T2C_AUTH, "the server asks for the password again and again; ask its operator");
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
@@ -249,22 +277,47 @@ static bool fail_result(const struct http *http, CURLcode result, struct t2c_err
     }
 }
 
+static bool fail(const struct http *http, CURLcode result, bool *refused, struct t2c_error *err)
+{
+    long tunnel = 0;
+    curl_easy_getinfo(http->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    if (http->too_long || http->upload.error.code != T2C_OK || tls_error(http->tls)->code != T2C_OK)
+        return fail_ours(http, err);
+    if (tunnel >= 300)
+        return t2c_fail(err, T2C_IO,
+            "the proxy %s does not let us through (HTTP %ld); check proxy in %s, and what it allows", http->proxy,
+            tunnel, http->hint);
+    *refused = is_client_refused(http, result);
+    if (*refused)
+        return t2c_fail(err, T2C_AUTH, "the server refuses the %s (%s)",
+            http->has_identity ? "client's certificate" : "client without a certificate", http->text);
+    return fail_result(http, result, err);
+}
+
+/* A value that is too long is none. */
 static void take_header(CURL *easy, const char *name, char *out, size_t out_len)
 {
     struct curl_header *header = NULL;
-    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-        snprintf(out, out_len, "%s", header->value);
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
+        snprintf(out, out_len, "%s", header->value) >= (int)out_len)
+        out[0] = '\0';
 }
 
-bool http_finish(struct http *http, CURLcode result, const struct http_reply **reply, struct t2c_error *err)
+bool http_finish(
+    struct http *http, CURLcode result, const struct http_reply **reply, bool *refused, struct t2c_error *err)
 {
+    struct http_reply *out = &http->reply;
     if (result != CURLE_OK) {
-        fail_result(http, result, err);
+        fail(http, result, refused, err);
         return t2c_fail_context(err, "%s", http->url);
     }
-    curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &http->reply.status);
-    take_header(http->easy, "Content-Type", http->reply.content_type, sizeof(http->reply.content_type));
-    take_header(http->easy, "Retry-After", http->reply.retry_after, sizeof(http->reply.retry_after));
-    *reply = &http->reply;
+    curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &out->status);
+    take_header(http->easy, "Content-Type", out->content_type, sizeof(out->content_type));
+    take_header(http->easy, "Retry-After", out->retry_after, sizeof(out->retry_after));
+    take_header(http->easy, "WWW-Authenticate", out->challenge, sizeof(out->challenge));
+    take_header(http->easy, "Location", out->location, sizeof(out->location));
+    out->bound = http->upload.binding.len > 0;
+    out->presented = tls_presented(http->tls);
+    *reply = out;
     return true;
 }

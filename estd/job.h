@@ -22,6 +22,7 @@ struct job {
 
     bool ok;
     struct t2c_error error; /* when not ok */
+    bool refused;           /* not ok because the server does not accept who asks: TLS alert, 401 or 403 */
     int64_t retry_after_s;  /* the server's wish, -1: none */
     bool fits;              /* JOB_LOOK */
     STACK_OF(X509) *chain;  /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */

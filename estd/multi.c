@@ -1,10 +1,9 @@
 /*
  * libcurl says which sockets and which time it waits for, the loop waits, and libcurl is told. One rule of libcurl
- * shapes this file: nothing of it may be called from within its own callbacks, so results are collected afterwards.
+ * shapes this file: nothing of it may be called from within its own callbacks, so a result is collected afterwards.
  */
 #include "multi.h"
 
-#include "tpm2cloud/log.h"
 #include <sys/epoll.h>
 
 struct multi {
@@ -14,7 +13,6 @@ struct multi {
     multi_fn *fn;
     multi_broken_fn *broken;
     void *data;
-    bool told; /* that libcurl failed; once is enough */
 };
 
 /* One socket of libcurl's. */
@@ -24,33 +22,22 @@ struct watch {
     curl_socket_t fd;
 };
 
-/* Collects what has ended. FN may start or cancel transfers. */
-static void collect(struct multi *multi)
+/* The multi may be gone afterwards. */
+static void tell(struct multi *multi, curl_socket_t fd, int bits)
 {
-    int left = 0;
-    for (CURLMsg *message; (message = curl_multi_info_read(multi->curl, &left)) != NULL;) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
+    struct t2c_error why = {0};
+    int running = 0, left = 0;
+    CURLMcode code = curl_multi_socket_action(multi->curl, fd, bits, &running);
+    const CURLMsg *message = curl_multi_info_read(multi->curl, &left);
+    if (message != NULL && message->msg == CURLMSG_DONE) {
         CURL *easy = message->easy_handle;
         CURLcode result = message->data.result; /* message is gone with the next call */
         curl_multi_remove_handle(multi->curl, easy);
         multi->fn(multi->data, http_of_handle(easy), result);
+    } else if (code != CURLM_OK) {
+        t2c_fail(&why, T2C_IO, "libcurl cannot go on with its transfer: %s", curl_multi_strerror(code));
+        multi->broken(multi->data, &why);
     }
-}
-
-static void tell(struct multi *multi, curl_socket_t fd, int bits)
-{
-    struct t2c_error why = {0};
-    int running = 0;
-    CURLMcode code = curl_multi_socket_action(multi->curl, fd, bits, &running);
-    collect(multi);
-    if (code == CURLM_OK)
-        return;
-    t2c_fail(&why, T2C_IO, "libcurl cannot go on with its transfers: %s", curl_multi_strerror(code));
-    if (!multi->told)
-        t2c_log(T2C_LOG_ERROR, "%s; those that run are given up", why.text);
-    multi->told = true;
-    multi->broken(multi->data, &why);
 }
 
 static void on_timer(void *data, uint32_t what)
@@ -64,7 +51,7 @@ static void on_socket(void *data, uint32_t what)
     const struct watch *watch = data;
     int bits = ((what & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0) | ((what & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0) |
         ((what & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0);
-    tell(watch->multi, watch->fd, bits); /* may free the watch */
+    tell(watch->multi, watch->fd, bits); /* may free the watch too */
 }
 
 static int set_timer(CURLM *curl, long after_ms, void *data)

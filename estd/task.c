@@ -6,15 +6,17 @@
 #include "task.h"
 
 #include "accept.h"
+#include "binding.h"
 #include "est.h"
+#include "identity.h"
 #include "loop.h"
-#include "tpm2cloud/auth.h"
-#include "tpm2cloud/file.h"
+#include "origin.h"
 #include <stdio.h>
 #include <string.h>
 
-#define PASSWORD_MAX 4096
+#define REDIRECTS_MAX 5
 
+/* What the next transfer is for. */
 enum step { STEP_BEGIN, STEP_CACERTS, STEP_ENROL, STEP_DONE };
 
 struct task {
@@ -22,9 +24,14 @@ struct task {
     struct job *job;
     enum step step;
     struct http *http;
+    struct t2c_bytes url;    /* of the next transfer */
+    unsigned redirects;      /* followed in this step */
+    bool new_connection;     /* the next transfer needs one */
     STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
     EVP_PKEY *key;           /* the certificate's */
-    bool tpm;                /* a key that it uses lives in the TPM */
+    struct identity identity;
+    bool bind; /* the request is tied to its connection */
+    bool tpm;  /* a key that it uses lives in the TPM */
 };
 
 static bool uses_tpm(const struct job *job)
@@ -36,8 +43,10 @@ static bool uses_tpm(const struct job *job)
 struct task *task_new(struct keys *keys, struct job *job)
 {
     struct task *task = calloc(1, sizeof(*task));
-    if (task != NULL)
-        *task = (struct task){.keys = keys, .job = job, .tpm = uses_tpm(job)};
+    if (task == NULL)
+        return NULL;
+    *task = (struct task){.keys = keys, .job = job, .tpm = uses_tpm(job)};
+    task->bind = job->cert->channel_binding == CONFIG_ALWAYS;
     return task;
 }
 
@@ -47,8 +56,10 @@ void task_free(struct task *task)
         return;
     job_free(task->job);
     http_free(task->http);
+    t2c_bytes_fini(&task->url);
     t2c_x509_stack_free(task->anchors);
     EVP_PKEY_free(task->key);
+    identity_fini(&task->identity);
     free(task);
 }
 
@@ -57,10 +68,15 @@ struct http *task_http(const struct task *task)
     return task->http;
 }
 
+bool task_needs_connection(const struct task *task)
+{
+    return task->new_connection;
+}
+
 bool task_needs_tpm(const struct task *task)
 {
     bool look = task->step == STEP_BEGIN && task->job->kind == JOB_LOOK;
-    return task->tpm && (look || (task->step == STEP_CACERTS && task->http == NULL));
+    return task->tpm && (look || (task->step == STEP_ENROL && task->key == NULL));
 }
 
 void task_fail(struct task *task, const struct t2c_error *why)
@@ -75,6 +91,25 @@ struct job *task_take_job(struct task *task)
     return T2C_STEAL(task->job);
 }
 
+/* ---- steps ---- */
+
+static enum est_op op_of(const struct task *task)
+{
+    if (task->step == STEP_CACERTS)
+        return EST_CACERTS;
+    return task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
+}
+
+/* The next transfer is the first one of STEP. */
+static bool enter(struct task *task, enum step step, bool new_connection, struct t2c_error *err)
+{
+    task->step = step;
+    task->redirects = 0;
+    task->new_connection = new_connection;
+    t2c_bytes_clear(&task->url);
+    return est_url(task->job->cert->url, op_of(task), &task->url, err);
+}
+
 /* ---- the next transfer ---- */
 
 static bool look(struct task *task, struct t2c_error *err)
@@ -83,19 +118,6 @@ static bool look(struct task *task, struct t2c_error *err)
         return false;
     task->job->fits = t2c_cert_fits_key(sk_X509_value(task->job->old, 0), task->key);
     return true;
-}
-
-/* What all requests of a job have in common. */
-static struct http_request common_request(const struct task *task, const char *url)
-{
-    const struct config_cert *cert = task->job->cert;
-    return (struct http_request){
-        .url = url,
-        .trust = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0 ? NULL : cert->trust,
-        .hint = cert->path,
-        .reply_max = EST_REPLY_MAX,
-        .timeout_s = task->job->timeout_s,
-    };
 }
 
 /* A job may have stood in the queue until the certificate that it renews by was over; then [auth] is the way. */
@@ -114,7 +136,6 @@ static bool check_in_force(const struct job *job, struct t2c_error *err)
 static bool begin(struct task *task, struct t2c_error *err)
 {
     const struct config_cert *cert = task->job->cert;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes url = {0};
     bool system = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0;
     if (!check_in_force(task->job, err))
         return false;
@@ -122,119 +143,105 @@ static bool begin(struct task *task, struct t2c_error *err)
         return t2c_fail_context(err, "%s: [certificate] trust", cert->path);
     if (system && (task->anchors = sk_X509_new_null()) == NULL)
         return t2c_fail_nomem(err);
-    if (!est_url(cert->url, EST_CACERTS, &url, err))
-        return false;
-    struct http_request request = common_request(task, (const char *)url.data);
-    task->step = STEP_CACERTS;
-    return http_new(&request, &task->http, err);
+    return enter(task, STEP_CACERTS, true, err);
 }
 
-/* By whom the enrolment is authenticated; what is here is released with it. */
-struct identity {
-    EVP_PKEY *key;
-    STACK_OF(X509) *chain;
-    const char *user;
-    struct t2c_bytes password;
-};
-
-static void identity_fini(struct identity *identity)
-{
-    EVP_PKEY_free(identity->key);
-    t2c_x509_stack_free(identity->chain);
-    t2c_bytes_fini(&identity->password);
-}
-
-static bool read_password(const struct config_cert *cert, struct identity *identity, struct t2c_error *err)
-{
-    struct t2c_bytes *password = &identity->password;
-    const char *source = cert->auth_password_file;
-    bool ok =
-        source[0] == '/' ? t2c_file_read(source, PASSWORD_MAX, password, err) : t2c_auth_read(source, password, err);
-    if (!ok)
-        return t2c_fail_context(err, "%s: [auth] password_file", cert->path);
-    password->len = strcspn((const char *)password->data, "\r\n"); /* the first line */
-    password->data[password->len] = '\0';
-    if (password->len == 0)
-        return t2c_fail(
-            err, T2C_INVALID, "%s: [auth] password_file: %s holds no password on its first line", cert->path, source);
-    identity->user = cert->auth_user;
-    return true;
-}
-
-static bool load_auth_pair(struct task *task, struct identity *identity, struct t2c_error *err)
+static struct t2c_csr_spec spec_of(const struct task *task)
 {
     const struct config_cert *cert = task->job->cert;
-    if (!keys_load(task->keys, cert->auth_key, &identity->key, err))
-        return t2c_fail_context(err, "%s: [auth] key", cert->path);
-    if (!keys_load_chain(task->keys, cert->auth_cert, &identity->chain, err))
-        return t2c_fail_context(err, "%s: [auth] cert", cert->path);
-    if (t2c_cert_fits_key(sk_X509_value(identity->chain, 0), identity->key))
-        return true;
-    return t2c_fail(err, T2C_INVALID, "%s: [auth]: the certificate %s is not that of the key %s", cert->path,
-        cert->auth_cert, cert->auth_key);
-}
-
-static bool use_installed(const struct task *task, struct identity *identity, struct t2c_error *err)
-{
-    const struct job *job = task->job;
-    if (!t2c_cert_fits_key(sk_X509_value(job->old, 0), task->key))
-        return t2c_fail(err, T2C_INVALID, "the certificate %s is not that of the key %s any more",
-            job->cert->targets[0].path, job->cert->key);
-    EVP_PKEY_up_ref(task->key);
-    identity->key = task->key;
-    identity->chain = X509_chain_up_ref(job->old);
-    return identity->chain != NULL || t2c_fail_nomem(err);
-}
-
-static bool find_identity(struct task *task, struct identity *identity, struct t2c_error *err)
-{
-    const struct config_cert *cert = task->job->cert;
-    if (task->job->kind == JOB_REENROL)
-        return use_installed(task, identity, err);
-    if (cert->auth_key != NULL)
-        return load_auth_pair(task, identity, err);
-    if (cert->auth_user != NULL)
-        return read_password(cert, identity, err);
-    return t2c_fail(err, T2C_INVALID,
-        "%s: there is no certificate in force to renew by, and no [auth] for a first "
-        "enrolment; add key and cert, or user and password_file",
-        cert->path);
-}
-
-static bool make_request(const struct task *task, struct t2c_bytes *out, struct t2c_error *err)
-{
-    const struct config_cert *cert = task->job->cert;
-    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     struct t2c_csr_spec spec = {.subject = cert->subject, .san = cert->san, .eku = cert->eku};
     if (task->job->kind == JOB_REENROL)
         spec.like = sk_X509_value(task->job->old, 0);
-    if (!t2c_cert_make_csr(task->key, &spec, &req, err))
-        return t2c_fail_context(err, "request by key %s", cert->key);
+    return spec;
+}
+
+static bool make_request(
+    const struct task *task, const struct t2c_csr_spec *spec, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
+    if (!t2c_cert_make_csr(task->key, spec, &req, err))
+        return t2c_fail_context(err, "request by key %s", task->job->cert->key);
     return est_encode_request(req, out, err);
 }
 
-static bool enrol(struct task *task, struct t2c_error *err)
+/* An upload_fn. */
+static bool make_bound(void *data, const char *binding, struct t2c_bytes *out, struct t2c_error *err)
+{
+    const struct task *task = data;
+    struct t2c_csr_spec spec = spec_of(task);
+    spec.challenge = binding;
+    return make_request(task, &spec, out, err);
+}
+
+/* Gives the length of the longest request that is tied to its connection. */
+static bool measure_bound(const struct task *task, size_t *len, struct t2c_error *err)
+{
+    char longest[BINDING_TEXT_MAX + 1];
+    struct t2c_csr_spec spec = spec_of(task);
+    size_t der_max = 0;
+    memset(longest, '=', BINDING_TEXT_MAX);
+    longest[BINDING_TEXT_MAX] = '\0';
+    spec.challenge = longest;
+    if (!t2c_cert_csr_max(task->key, &spec, &der_max, err))
+        return false;
+    *len = est_request_len(der_max);
+    return true;
+}
+
+/* Loads the keys, unless they are there already. */
+static bool load_keys(struct task *task, struct t2c_error *err)
 {
     const struct config_cert *cert = task->job->cert;
-    enum est_op op = task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
-    T2C_CLEANUP(identity_fini) struct identity identity = {0};
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes url = {0};
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes body = {0};
+    if (task->key != NULL)
+        return true;
     if (!check_in_force(task->job, err))
         return false;
     if (!keys_load(task->keys, cert->key, &task->key, err))
         return t2c_fail_context(err, "%s: [certificate] key", cert->path);
-    if (!find_identity(task, &identity, err) || !make_request(task, &body, err) || !est_url(cert->url, op, &url, err))
-        return false;
-    struct http_request request = common_request(task, (const char *)url.data);
+    return identity_load(task->keys, task->job, task->key, &task->identity, err);
+}
+
+/* What all requests of a job have in common. */
+static struct http_request common_request(const struct task *task)
+{
+    const struct config_cert *cert = task->job->cert;
+    bool system = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0;
+    return (struct http_request){
+        .url = (const char *)task->url.data,
+        .tls = {.trust = system ? TLS_SYSTEM : TLS_ANCHORS,
+            .anchors = system ? NULL : task->anchors,
+            .trust_text = cert->trust,
+            .hint = cert->path},
+        .proxy = cert->proxy,
+        .reply_max = EST_REPLY_MAX,
+        .timeout_s = task->job->timeout_s,
+    };
+}
+
+static bool ask_enrol(struct task *task, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes body = {0};
+    struct http_request request = common_request(task);
+    struct t2c_csr_spec spec = spec_of(task);
     request.body_type = EST_REQUEST_TYPE;
+    identity_use(&task->identity, task->job->cert, &request);
+    if (task->bind) {
+        request.make = make_bound;
+        request.make_data = task;
+        return measure_bound(task, &request.body_len, err) && http_new(&request, &task->http, err);
+    }
+    if (!make_request(task, &spec, &body, err))
+        return false;
     request.body = body.data;
     request.body_len = body.len;
-    request.key = identity.key;
-    request.chain = identity.chain;
-    request.user = identity.user;
-    request.password = (const char *)identity.password.data;
-    task->step = STEP_ENROL;
+    return http_new(&request, &task->http, err);
+}
+
+static bool ask(struct task *task, struct t2c_error *err)
+{
+    if (task->step == STEP_ENROL)
+        return load_keys(task, err) && ask_enrol(task, err);
+    struct http_request request = common_request(task);
     return http_new(&request, &task->http, err);
 }
 
@@ -247,8 +254,8 @@ struct http *task_next(struct task *task)
         task->step = STEP_DONE;
     } else if (task->step == STEP_BEGIN)
         ok = begin(task, &why);
-    else if (task->step == STEP_CACERTS)
-        ok = enrol(task, &why);
+    if (ok && task->step != STEP_DONE)
+        ok = ask(task, &why);
     if (!ok)
         task_fail(task, &why);
     return task->step == STEP_DONE ? NULL : task->http;
@@ -256,41 +263,47 @@ struct http *task_next(struct task *task)
 
 /* ---- its answer ---- */
 
-static bool take_certs(struct task *task, enum est_op op, CURLcode result, STACK_OF(X509) **out, struct t2c_error *err)
+static struct est_reply est_reply_of(const struct http_reply *got)
 {
-    const struct http_reply *got = NULL;
-    if (!http_finish(task->http, result, &got, err))
-        return false;
-    struct est_reply reply = {.status = got->status, .body = got->body.data, .body_len = got->body.len};
-    reply.content_type = got->content_type[0] != '\0' ? got->content_type : NULL;
-    if (!est_check(op, &reply, err)) {
+    return (struct est_reply){
+        .status = got->status,
+        .content_type = got->content_type[0] != '\0' ? got->content_type : NULL,
+        .body = got->body.data,
+        .body_len = got->body.len,
+    };
+}
+
+static bool take_certs(struct task *task, const struct http_reply *got, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    struct est_reply reply = est_reply_of(got);
+    if (!est_check(op_of(task), &reply, err)) {
         const char *wish = got->retry_after[0] != '\0' ? got->retry_after : NULL;
         task->job->retry_after_s = est_retry_after_s(wish, loop_now_s());
+        task->job->refused = task->step == STEP_ENROL && (got->status == 401 || got->status == 403);
         return t2c_fail_context(err, "%s", task->job->cert->url);
     }
     return est_decode_certs(got->body.data, got->body.len, out, err) ||
-        t2c_fail_context(err, "%s: %s", task->job->cert->url, est_op_name(op));
+        t2c_fail_context(err, "%s: %s", task->job->cert->url, est_op_name(op_of(task)));
 }
 
-static bool take_cacerts(struct task *task, CURLcode result, struct t2c_error *err)
+static bool take_cacerts(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = NULL;
-    if (!take_certs(task, EST_CACERTS, result, &certs, err))
+    if (!take_certs(task, got, &certs, err))
         return false;
     for (X509 *cert; (cert = sk_X509_shift(certs)) != NULL;)
         if (sk_X509_push(task->anchors, cert) <= 0) {
             X509_free(cert);
             return t2c_fail_nomem(err);
         }
-    return true;
+    return enter(task, STEP_ENROL, true, err);
 }
 
-static bool take_issued(struct task *task, CURLcode result, struct t2c_error *err)
+static bool take_issued(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
     const struct job *job = task->job;
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = NULL;
-    enum est_op op = job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
-    if (!take_certs(task, op, result, &issued, err))
+    if (!take_certs(task, got, &issued, err))
         return false;
     struct accept_rules rules = {
         .key = task->key,
@@ -298,20 +311,57 @@ static bool take_issued(struct task *task, CURLcode result, struct t2c_error *er
         .client_auth = job->cert->eku != NULL && strstr(job->cert->eku, "clientAuth") != NULL,
         .now_s = loop_now_s(),
     };
-    return accept_chain(issued, &rules, &task->job->chain, err) ||
-        t2c_fail_context(err, "%s: %s", job->cert->url, est_op_name(op));
+    if (!accept_chain(issued, &rules, &task->job->chain, err))
+        return t2c_fail_context(err, "%s: %s", job->cert->url, est_op_name(op_of(task)));
+    task->job->ok = true;
+    task->step = STEP_DONE;
+    return true;
+}
+
+/* The next transfer goes where the server points to. */
+static bool follow(struct task *task, const struct http_reply *got, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes target = {0};
+    const char *url = (const char *)task->url.data, *location = got->location[0] != '\0' ? got->location : NULL;
+    enum origin_redirect how = ORIGIN_SAME;
+    if (++task->redirects > REDIRECTS_MAX)
+        return t2c_fail(err, T2C_PROTO, "%s: more than %d redirects, the last one from here", url, REDIRECTS_MAX);
+    if (!origin_follow(url, task->step == STEP_ENROL, got->status, location, &target, &how, err))
+        return t2c_fail_context(err, "%s", url);
+    task->new_connection = how == ORIGIN_OTHER;
+    t2c_bytes_clear(&task->url);
+    return t2c_bytes_append(&task->url, target.data, target.len, err);
+}
+
+static bool is_redirect(long status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* A server that wants the request tied to its connection says so only by refusing one that is not. */
+static bool wants_binding(const struct task *task, const struct http_reply *got)
+{
+    return task->step == STEP_ENROL && task->job->cert->channel_binding == CONFIG_AUTO && !got->bound &&
+        got->status == 401 && got->challenge[0] == '\0' && est_names_possession(got->body.data, got->body.len);
+}
+
+static bool take(struct task *task, const struct http_reply *got, struct t2c_error *err)
+{
+    task->new_connection = false;
+    if (is_redirect(got->status))
+        return follow(task, got, err);
+    if (wants_binding(task, got)) {
+        task->bind = true;
+        return true;
+    }
+    return task->step == STEP_CACERTS ? take_cacerts(task, got, err) : take_issued(task, got, err);
 }
 
 void task_answer(struct task *task, CURLcode result)
 {
     struct t2c_error why = {0};
-    bool issued = task->step == STEP_ENROL;
-    bool ok = issued ? take_issued(task, result, &why) : take_cacerts(task, result, &why);
-    http_free(T2C_STEAL(task->http));
-    if (!ok)
+    const struct http_reply *got = NULL;
+    T2C_CLEANUP(http_freep) struct http *http = T2C_STEAL(task->http);
+    if (!http_finish(http, result, &got, &task->job->refused, &why) || !take(task, got, &why))
         task_fail(task, &why);
-    else if (issued) {
-        task->job->ok = true;
-        task->step = STEP_DONE;
-    }
 }

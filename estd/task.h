@@ -11,12 +11,18 @@
 
 struct task;
 
+/* As many transfers a task has at most. */
+#define TASK_TRANSFERS_MAX 8
+
 /* Takes JOB. Gives the task, or NULL without memory (then JOB is still the caller's). */
 struct task *task_new(struct keys *keys, struct job *job);
 void task_free(struct task *task);
 
 /* Gives the transfer to run next, which stays the task's, or NULL when the job is done, well or not. */
 struct http *task_next(struct task *task);
+
+/* Says whether that transfer has an identity or trust of its own, so that no connection from before may serve it. */
+bool task_needs_connection(const struct task *task);
 
 /* Says whether the next task_next loads keys of the TPM, which stay loaded until the task is freed. */
 bool task_needs_tpm(const struct task *task);

@@ -25,7 +25,7 @@
 #define YOUNG_MAX 4
 #define YOUNG_MS 2000
 
-/* How long a task may stand in line, or take for its own work, beside what its two transfers may take. */
+/* How long a task may stand in line, or take for its own work, beside what its transfers may take. */
 #define WAIT_MAX_S 300
 
 struct list {
@@ -33,11 +33,13 @@ struct list {
 };
 
 struct slot {
-    struct task *task;  /* NULL: free */
-    uint64_t ticket;    /* its place in the line for the TPM, 0: not in it */
-    int64_t began_ms;   /* of the monotonic clock, as all of these */
-    int64_t overdue_ms; /* when it is ended */
-    int64_t allowed_s;  /* what it was given until then */
+    struct transfer *transfer;
+    struct task *task;   /* NULL: free */
+    struct multi *multi; /* of the identity that its transfer has, or NULL before the first */
+    uint64_t ticket;     /* its place in the line for the TPM, 0: not in it */
+    int64_t began_ms;    /* of the monotonic clock, as all of these */
+    int64_t overdue_ms;  /* when it is ended */
+    int64_t allowed_s;   /* what it was given until then */
 };
 
 struct transfer {
@@ -51,7 +53,6 @@ struct transfer {
     void *data;
 
     struct loop *loop;
-    struct multi *multi;
     struct keys *keys;
     struct loop_source *overdue; /* the timer of the slots, unarmed while all are free */
     struct slot slots[RUNNING_MAX];
@@ -111,6 +112,28 @@ static void set_deadline(struct slot *slot)
     slot->overdue_ms = now_ms() + slot->allowed_s * 1000;
 }
 
+/* Forgets the task of SLOT, whose transfer does not run. */
+static void clear(struct slot *slot)
+{
+    if (slot->transfer->tpm_user == slot)
+        slot->transfer->tpm_user = NULL;
+    task_free(slot->task);
+    multi_free(slot->multi);
+    *slot = (struct slot){.transfer = slot->transfer};
+}
+
+static void on_http(void *data, struct http *http, CURLcode result);
+static void on_broken(void *data, const struct t2c_error *why);
+
+/* Starts HTTP over the connection of the transfer before, unless it has an identity of its own. */
+static bool start_http(struct slot *slot, struct http *http, struct t2c_error *err)
+{
+    if (task_needs_connection(slot->task))
+        multi_freep(&slot->multi);
+    return (slot->multi != NULL || multi_new(slot->transfer->loop, on_http, on_broken, slot, &slot->multi, err)) &&
+        multi_start(slot->multi, http, err);
+}
+
 /* Goes on with the task of SLOT until it waits for the network or stands in line for the TPM, or has ended. */
 static void advance(struct transfer *transfer, struct slot *slot)
 {
@@ -126,26 +149,22 @@ static void advance(struct transfer *transfer, struct slot *slot)
         set_deadline(slot); /* its time in the line is not taken from what the server gets */
     slot->ticket = 0;
     struct http *http = task_next(slot->task);
-    if (http != NULL && !multi_start(transfer->multi, http, &why)) {
-        task_fail(slot->task, &why);
-        http = NULL;
-    }
+    bool started = http != NULL && start_http(slot, http, &why);
     if (tpm)
         transfer->turn_ends_ms = now_ms() + TURN_MS; /* of the network's time, not the TPM's */
-    if (http != NULL)
+    if (started)
         return;
+    if (http != NULL)
+        task_fail(slot->task, &why);
     deliver(transfer, task_take_job(slot->task));
-    if (transfer->tpm_user == slot)
-        transfer->tpm_user = NULL;
-    task_free(slot->task);
-    *slot = (struct slot){0};
+    clear(slot);
 }
 
 /* Ends the task of SLOT, whatever it waits for. */
 static void give_up(struct transfer *transfer, struct slot *slot, const struct t2c_error *why)
 {
     if (task_http(slot->task) != NULL)
-        multi_cancel(transfer->multi, task_http(slot->task));
+        multi_cancel(slot->multi, task_http(slot->task));
     task_fail(slot->task, why);
     advance(transfer, slot);
 }
@@ -173,12 +192,10 @@ static void pass_tpm(struct transfer *transfer)
 
 static void drop_running(struct transfer *transfer)
 {
-    transfer->tpm_user = NULL;
     for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
         if (slot->task != NULL && task_http(slot->task) != NULL)
-            multi_cancel(transfer->multi, task_http(slot->task));
-        task_free(slot->task);
-        *slot = (struct slot){0};
+            multi_cancel(slot->multi, task_http(slot->task));
+        clear(slot);
     }
 }
 
@@ -239,7 +256,9 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
         deliver(transfer, job);
         return;
     }
-    *slot = (struct slot){.task = task, .began_ms = now_ms(), .allowed_s = WAIT_MAX_S + 2 * job->timeout_s};
+    slot->task = task;
+    slot->began_ms = now_ms();
+    slot->allowed_s = WAIT_MAX_S + TASK_TRANSFERS_MAX * job->timeout_s;
     set_deadline(slot);
     advance(transfer, slot);
 }
@@ -298,23 +317,20 @@ static void on_asked(void *data, uint32_t what)
 
 static void on_http(void *data, struct http *http, CURLcode result)
 {
-    struct transfer *transfer = data;
-    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
-        if (slot->task == NULL || task_http(slot->task) != http)
-            continue;
-        task_answer(slot->task, result);
-        advance(transfer, slot);
-        break;
-    }
+    struct slot *slot = data;
+    struct transfer *transfer = slot->transfer;
+    (void)http; /* the task's */
+    task_answer(slot->task, result);
+    advance(transfer, slot);
     go_on(transfer);
 }
 
 static void on_broken(void *data, const struct t2c_error *why)
 {
-    struct transfer *transfer = data;
-    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
-        if (slot->task != NULL && task_http(slot->task) != NULL)
-            give_up(transfer, slot, why);
+    struct slot *slot = data;
+    struct transfer *transfer = slot->transfer;
+    if (slot->task != NULL && task_http(slot->task) != NULL)
+        give_up(transfer, slot, why);
     go_on(transfer);
 }
 
@@ -349,7 +365,6 @@ static void release(struct transfer *transfer)
 {
     list_clear(&transfer->asked);
     list_clear(&transfer->ended);
-    multi_free(transfer->multi);
     loop_source_free(transfer->overdue);
     loop_source_free(transfer->asked_event);
     loop_source_free(transfer->ended_event);
@@ -375,11 +390,11 @@ bool transfer_start(struct loop *main_loop, transfer_fn *fn, void *data, struct 
     list_init(&transfer->ended);
     transfer->fn = fn;
     transfer->data = data;
+    for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        slot->transfer = transfer;
     if (!loop_event(main_loop, on_ended, transfer, &transfer->ended_event, err) || !loop_new(&transfer->loop, err) ||
         !loop_event(transfer->loop, on_asked, transfer, &transfer->asked_event, err) ||
-        !loop_timer(transfer->loop, on_overdue, transfer, &transfer->overdue, err) ||
-        !multi_new(transfer->loop, on_http, on_broken, transfer, &transfer->multi, err) ||
-        !keys_open(&transfer->keys, err))
+        !loop_timer(transfer->loop, on_overdue, transfer, &transfer->overdue, err) || !keys_open(&transfer->keys, err))
         return false;
     int errnum = pthread_create(&transfer->thread, NULL, run, transfer);
     if (errnum != 0)
