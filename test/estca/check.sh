@@ -1,153 +1,7 @@
 #!/bin/sh
-# Proves estca with curl and the openssl command line alone, in a fresh directory. TAP on stdout.
-# Needs: ESTCA, the path of the binary.
-set -eu
-
-: "${ESTCA:?set ESTCA to the path of the estca binary}"
-case $ESTCA in */*) ESTCA=$(cd "$(dirname "$ESTCA")" && pwd)/$(basename "$ESTCA") ;; esac
-TMP=$(mktemp -d "${TMPDIR:-/tmp}/estca.XXXXXX")
-cd "$TMP"
-PIDS=
-COUNT=0
-FAILED=0
-unset OPENSSL_CONF SSLKEYLOGFILE CURL_HOME https_proxy HTTPS_PROXY ALL_PROXY all_proxy 2>/dev/null || :
-
-stop_all() {
-	for pid in $PIDS; do kill "$pid" 2>/dev/null || :; done
-	for pid in $PIDS; do wait "$pid" 2>/dev/null || :; done
-	PIDS=
-}
-trap 'stop_all; cd /; rm -rf "$TMP"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# ok WHAT COMMAND...: one TAP line, by the command's exit code; on failure also what it said.
-ok() {
-	what=$1
-	shift
-	COUNT=$((COUNT + 1))
-	if "$@" >said 2>&1; then
-		echo "ok $COUNT - $what"
-	else
-		FAILED=$((FAILED + 1))
-		echo "not ok $COUNT - $what"
-		echo "# failed: $*"
-		sed 's/^/# /' said
-	fi
-}
-
-fails() { if "$@"; then return 1; fi; }
-exits() { want=$1; shift; got=0; "$@" || got=$?; [ "$got" -eq "$want" ]; }
-same() { [ "$1" = "$2" ] || { echo "is \"$1\", should be \"$2\""; return 1; }; }
-has() { grep -q -e "$2" "$1" || { echo "no \"$2\" in $1:"; cat "$1"; return 1; }; }
-logged() { same "$(grep -c -e "$2" log)" "$1"; }
-
-# soon COMMAND...: for what a server does after its last word.
-soon() {
-	tries=0
-	while [ "$tries" -lt 200 ] && ! "$@" >/dev/null; do
-		tries=$((tries + 1))
-		sleep 0.05
-	done
-	"$@"
-}
-
-# serve OPTIONS...: a fresh server of ./ca; sets PORT, PID, URL and empties log.
-serve() {
-	rm -f port log
-	"$ESTCA" serve ca --port-file port --log log "$@" >out 2>err &
-	PID=$!
-	PIDS="$PIDS $PID"
-	tries=0
-	while [ ! -s port ]; do
-		tries=$((tries + 1))
-		if [ "$tries" -gt 200 ] || ! kill -0 "$PID" 2>/dev/null; then
-			echo "# the server did not start: $*"
-			sed 's/^/# /' err
-			echo "Bail out! no server"
-			exit 1
-		fi
-		sleep 0.05
-	done
-	PORT=$(cat port)
-	URL=https://localhost:$PORT/.well-known/est
-}
-
-# stop: end the last server; its exit code is the result.
-stop() {
-	kill "$PID"
-	code=0
-	wait "$PID" || code=$?
-	PIDS=$(echo " $PIDS " | sed "s/ $PID / /")
-	if [ -s err ]; then cat err; return 1; fi
-	return "$code"
-}
-
-get() { curl -sS --max-time 20 --cacert ca/root.pem "$@"; }
-
-# post OP CSR CURL-OPTIONS...: prints the status; the body is in body, its header in head.
-post() {
-	op=$1
-	csr=$2
-	shift 2
-	rm -f body head
-	get -o body -D head -w '%{http_code}\n' -H 'Content-Type: application/pkcs10' --data-binary "@$csr" "$@" "$URL/$op"
-}
-
-# status WANT OP CSR CURL-OPTIONS...
-status() {
-	want=$1
-	shift
-	got=$(post "$@" || :)
-	[ "$got" = "$want" ] || { echo "status $got, should be $want"; cat body; return 1; }
-}
-
-# curl_ends CODE OP CSR...: curl's exit code
-curl_ends() {
-	want=$1
-	shift
-	got=0
-	post "$@" || got=$?
-	same "$got" "$want"
-}
-
-# unwrap COUNT: body (base64 PKCS#7) -> new.pem; fails unless it holds COUNT certificates.
-unwrap() {
-	openssl base64 -d -in body -out body.der &&
-		openssl pkcs7 -inform DER -in body.der -print_certs -out new.pem &&
-		same "$(grep -c BEGIN new.pem || :)" "$1"
-}
-
-enrolled() { status 200 simpleenroll "$@" && unwrap 1; }
-
-# resumes New|Reused: what a second TLS connection is that offers the session of the first.
-resumes() {
-	rm -f session
-	client="openssl s_client -connect localhost:$PORT -CAfile ca/root.pem -ign_eof"
-	printf 'GET / HTTP/1.0\r\n\r\n' | $client -sess_out session >first 2>&1 || :
-	[ -s session ] || { echo "New, no session"; same "$1" New; return; }
-	printf 'GET / HTTP/1.0\r\n\r\n' | $client -sess_in session >second 2>&1 || :
-	has second "^$1,"
-}
-
-# make_csr NAME SUBJECT OPENSSL-OPTIONS...: NAME.key, NAME.csr (PEM), NAME.b64 (as EST sends it)
-make_csr() {
-	name=$1
-	subject=$2
-	shift 2
-	[ -f "$name.key" ] || openssl ecparam -genkey -name prime256v1 -noout -out "$name.key"
-	openssl req -new -key "$name.key" -subj "$subject" "$@" -out "$name.csr"
-	openssl req -in "$name.csr" -outform DER -out "$name.der"
-	openssl base64 -in "$name.der" -out "$name.b64"
-}
-
-field() { openssl x509 -in "$1" -noout -nameopt RFC2253 "$2" | sed 's/^[A-Za-z]*=//'; }
-seconds() { date -u -d "$1" +%s; }
-life() { echo $(($(seconds "$(field "$1" -enddate)") - $(seconds "$(field "$1" -startdate)"))); }
-key_of() { openssl x509 -in "$1" -noout -pubkey; }
-public() { openssl pkey -in "$1" -pubout; }
-text_has() { openssl x509 -in "$1" -noout -text >text && has text "$2"; }
-chains() { openssl verify -CAfile ca/root.pem -untrusted ca/ca.pem "$@"; }
+# Proves estca with curl and the openssl command line: a CA and an EST server without faults.
+# shellcheck source=test/estca/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # --- init and sign ---
 
@@ -211,10 +65,9 @@ ok "help exits 0" exits 0 "$ESTCA" help
 ok "no verb exits 2" exits 2 "$ESTCA"
 ok "unknown verb exits 2" exits 2 "$ESTCA" dance
 ok "unknown option exits 2" exits 2 "$ESTCA" serve ca --dance
-ok "unknown fault exits 2" exits 2 "$ESTCA" serve ca --fault dance
-ok "a fault without its number exits 2" exits 2 "$ESTCA" serve ca --fault status
-ok "a fault with a wrong limit exits 2" exits 2 "$ESTCA" serve ca --fault nul@0
 ok "--auth basic without users exits 2" exits 2 "$ESTCA" serve ca --auth basic
+ok "--auth digest without users exits 2" exits 2 "$ESTCA" serve ca --auth digest
+ok "a base path with a slash at its end exits 2" exits 2 "$ESTCA" serve ca --base /est/
 ok "a wrong date exits 2" exits 2 "$ESTCA" sign ca --csr dev.csr --not-after 20261301000000Z
 ok "a missing CA exits 1" exits 1 "$ESTCA" serve nowhere
 
@@ -371,82 +224,53 @@ ok "--tls 1.3 answers no 1.2" fails get --tls-max 1.2 "$URL/cacerts"
 ok "no session tickets" resumes New
 ok "the server ends well" stop
 
+serve --auth digest --user admin:secret --user 'odd"name:pass:word' --wrap 0 --base /a/b/est
+URL=https://localhost:$PORT/a/b/est
+ok "Digest, and a base path" status 200 simpleenroll dev.b64 --digest -u admin:secret
+ok "--wrap 0 is one line that does not end" same "$(wc -l <body)" 0
+ok "it is the certificate" sh -c 'openssl base64 -d -A -in body -out body.der && openssl pkcs7 -inform DER -in body.der -print_certs | grep -q CN'
+ok "Digest is in the log" has log "status=200 auth=digest"
+ok "a label below the base path" same "$(get -o body -w '%{http_code}' "$URL/label/cacerts")" 200
+ok "RFC 7030's path is not there" same "$(get -o body -w '%{http_code}' "https://localhost:$PORT/.well-known/est/cacerts")" 404
+ok "a name with a quote, a password with a colon" status 200 simpleenroll dev.b64 --digest -u 'odd"name:pass:word'
+ok "a wrong password is 401" status 401 simpleenroll dev.b64 --digest -u admin:wrong
+ok "with a challenge" has head '^WWW-Authenticate: Digest realm="estca", qop="auth", algorithm=MD5, nonce="'
+ok "Basic does not help" status 401 simpleenroll dev.b64 -u admin:secret
+ok "no password is 401" status 401 simpleenroll dev.b64
+ok "another nonce is stale" status 401 simpleenroll dev.b64 -H "$(printf 'Authorization: Digest username="admin", realm="estca", nonce="x", uri="/a/b/est/simpleenroll", cnonce="y", nc=00000001, qop=auth, response="%s"' \
+	"$(digest_response admin:secret x y /a/b/est/simpleenroll)")"
+ok "and said to be" has head "stale=true"
+ok "the server ends well" stop
+serve --auth digest --digest SHA-256 --user admin:secret --wrap 76 --crlf
+ok "Digest with SHA-256" status 200 simpleenroll dev.b64 --digest -u admin:secret
+ok "--wrap 76 --crlf" same "$(head -1 body | wc -c) $(head -1 body | tail -c 2 | od -An -tx1)" "78  0d 0a"
+ok "the server ends well" stop
+
 serve --tickets --tls 1.2
 ok "--tickets lets a session resume" resumes Reused
 ok "the server ends well" stop
 
-# --- faults ---
+# renegotiate TEXT: openssl renegotiates a connection of TLS 1.2 and says TEXT; all that it says is in talk.
+renegotiate() {
+	rm -f ./commands
+	mkfifo ./commands
+	openssl s_client -connect "localhost:$PORT" -CAfile ca/root.pem -tls1_2 <./commands >talk 2>&1 &
+	client=$!
+	exec 9>./commands
+	soon has talk "Extended master secret" && echo R >&9 && soon has talk "$1"
+	result=$?
+	exec 9>&-
+	wait "$client" || :
+	return "$result"
+}
+serve --tls 1.2
+ok "no renegotiation" renegotiate "no renegotiation"
+ok "extended master secret" has talk "Extended master secret: yes"
+ok "the server ends well" stop
+serve --tls 1.2 --no-ems --renegotiation
+ok "--renegotiation" renegotiate "^RENEGOTIATING"
+ok "it is not refused" fails has talk "no renegotiation"
+ok "--no-ems" has talk "Extended master secret: no"
+ok "the server ends well" stop
 
-# with FAULT-OPTIONS...: a server that lets everybody in and does wrong.
-with() { serve --auth none "$@"; }
-
-with --fault wrong-key
-ok "fault wrong-key" enrolled dev.b64
-ok "fault wrong-key: another key" fails same "$(key_of new.pem)" "$(public dev.key)"
-ok "fault is in the log" has log 'reason="fault wrong-key"'
-ok "the server ends well" stop
-with --fault expired
-ok "fault expired" enrolled dev.b64
-ok "fault expired: it is" fails openssl x509 -in new.pem -noout -checkend 0
-ok "the server ends well" stop
-with --fault not-yet
-ok "fault not-yet" enrolled dev.b64
-ok "fault not-yet: it begins in a day" [ $(($(seconds "$(field new.pem -startdate)") - $(date +%s))) -gt 86000 ]
-ok "the server ends well" stop
-with --fault foreign-ca
-ok "fault foreign-ca" enrolled dev.b64
-ok "fault foreign-ca: does not chain" fails chains new.pem
-ok "the server ends well" stop
-with --fault garbage
-ok "fault garbage is 200" status 200 simpleenroll dev.b64
-ok "fault garbage is base64 but no PKCS#7" sh -c 'openssl base64 -d -in body -out g && test -s g && ! openssl pkcs7 -inform DER -in g'
-ok "the server ends well" stop
-with --fault not-base64
-ok "fault not-base64 is 200" status 200 simpleenroll dev.b64
-ok "fault not-base64 is binary" sh -c 'LC_ALL=C grep -q "[^ -~]" body'
-ok "the server ends well" stop
-with --fault html
-ok "fault html is 200" status 200 simpleenroll dev.b64
-ok "fault html is text/html" has head "^Content-Type: text/html"
-ok "the server ends well" stop
-with --fault empty
-ok "fault empty is 200" status 200 simpleenroll dev.b64
-ok "fault empty is a PKCS#7 without certificates" unwrap 0
-ok "the server ends well" stop
-with --fault status=503@2 --fault retry-after=7@1
-ok "fault status" status 503 simpleenroll dev.b64
-ok "fault retry-after" has head "^Retry-After: 7.$"
-printf 'AAAA' >zero.b64
-ok "a refused request does not count" status 400 simpleenroll zero.b64
-ok "fault status on the second request" status 503 simpleenroll dev.b64
-ok "fault retry-after is over" fails has head "^Retry-After"
-ok "fault status is over on the third" enrolled dev.b64
-ok "the server ends well" stop
-with --fault short
-ok "fault short: curl misses bytes" curl_ends 18 simpleenroll dev.b64
-ok "the server ends well" stop
-with --fault reset
-ok "fault reset: curl loses the connection" curl_ends 56 simpleenroll dev.b64
-ok "the server ends well" stop
-with --fault delay=1200
-begun=$(date +%s%3N)
-ok "fault delay" enrolled dev.b64
-ok "fault delay lasts" [ $(($(date +%s%3N) - begun)) -ge 1200 ]
-ok "fault delay leaves cacerts alone" get -o body --max-time 1 "$URL/cacerts"
-ok "the server ends well" stop
-with --fault nul
-ok "fault nul is 200" status 200 simpleenroll dev.b64
-ok "fault nul ends with NUL" same "$(tail -c 1 body | od -An -tx1)" " 00"
-ok "the server ends well" stop
-with --fault crlf76
-ok "fault crlf76 is 200" status 200 simpleenroll dev.b64
-ok "fault crlf76 has 76 columns and CR" same "$(head -1 body | wc -c) $(head -1 body | tail -c 2 | od -An -tx1)" "78  0d 0a"
-ok "fault crlf76 is still a certificate" unwrap 1
-ok "the server ends well" stop
-with --fault html --fault-op cacerts
-ok "--fault-op cacerts disturbs cacerts" same "$(get -o body -w '%{content_type}' "$URL/cacerts")" text/html
-ok "--fault-op cacerts leaves enrolment alone" enrolled dev.b64
-ok "the last server exits 0" stop
-
-echo "1..$COUNT"
-[ "$FAILED" -eq 0 ]
+finish

@@ -223,7 +223,8 @@ static enum conn_end put_all(struct conn *c, struct reply *r, bool head, bool ke
 
 enum conn_end reply_send(struct conn *c, struct reply *r, bool head, bool keep_alive)
 {
-    bool close = r->close || r->length_off != 0 || r->framing > REPLY_CHUNKED || r->end == REPLY_END_NO_NOTIFY;
+    bool close = r->close || r->status_line != NULL || r->length_off != 0 || r->framing > REPLY_CHUNKED ||
+        r->end == REPLY_END_NO_NOTIFY;
     keep_alive = keep_alive && !close;
     if (r->delay_ms > 0 && conn_sleep(c, r->delay_ms) != CONN_OK)
         return CONN_STOP;
