@@ -250,14 +250,14 @@ serve --tickets --tls 1.2
 ok "--tickets lets a session resume" resumes Reused
 ok "the server ends well" stop
 
-# renegotiate TEXT: openssl renegotiates a connection of TLS 1.2 and says TEXT; all that it says is in talk.
+# renegotiate TEXT: openssl renegotiates a connection of TLS 1.2 and says TEXT; all that it says is in renegotiated.
 renegotiate() {
 	rm -f ./commands
 	mkfifo ./commands
-	openssl s_client -connect "localhost:$PORT" -CAfile ca/root.pem -tls1_2 <./commands >talk 2>&1 &
+	openssl s_client -connect "localhost:$PORT" -CAfile ca/root.pem -tls1_2 <./commands >renegotiated 2>&1 &
 	client=$!
 	exec 9>./commands
-	soon has talk "Extended master secret" && echo R >&9 && soon has talk "$1"
+	soon has renegotiated "Extended master secret" && echo R >&9 && soon has renegotiated "$1"
 	result=$?
 	exec 9>&-
 	wait "$client" || :
@@ -265,12 +265,12 @@ renegotiate() {
 }
 serve --tls 1.2
 ok "no renegotiation" renegotiate "no renegotiation"
-ok "extended master secret" has talk "Extended master secret: yes"
+ok "extended master secret" has renegotiated "Extended master secret: yes"
 ok "the server ends well" stop
 serve --tls 1.2 --no-ems --renegotiation
 ok "--renegotiation" renegotiate "^RENEGOTIATING"
-ok "it is not refused" fails has talk "no renegotiation"
-ok "--no-ems" has talk "Extended master secret: no"
+ok "it is not refused" fails has renegotiated "no renegotiation"
+ok "--no-ems" has renegotiated "Extended master secret: no"
 ok "the server ends well" stop
 
 finish
