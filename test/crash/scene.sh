@@ -1,0 +1,113 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Scenes of the crash stories; sourced after harness.sh. A scene is a directory $work/NAME: the prepared tree, in tree; the
+# configuration, where @TREE@ stands for the copy that a point works on; in pairs, the keys and certificates that belong
+# together, as a reader finds them; in env, what test/crash/try wants to know.
+
+crash=$srcdir/test/crash
+POINTS=$BUILD/points POWERLOSS=$BUILD/powerloss
+# Every how many points; how many at a time.
+every=${CRASH_EVERY:-10} at_a_time=${CRASH_JOBS:-4}
+
+# crash_needs: what the driver needs from the machine.
+crash_needs() {
+    need openssl xargs timeout
+    "$POINTS" --root "$work" true 2>"$work/err" || {
+        [ $? -eq 77 ] || { cat "$work/err" >&2; exit 99; }
+        skip_all "programs may not be traced here (ptrace): $(head -n 1 "$work/err")"
+    }
+}
+
+# scene NAME: an empty one for the certificate dev, whose key is keys/dev.pem.
+scene() {
+    scene=$work/$1
+    mkdir -p "$scene/tree/keys" "$scene/certs.d"
+    cat >"$scene/estd.conf" <<CONF
+[estd]
+certs_d = @SLOT@/certs.d
+state_dir = @TREE@/state
+certs_dir = @TREE@/generations
+aziot_config_dir = @TREE@/aziot
+socket = none
+[defaults]
+url = https://localhost:$port/.well-known/est
+trust = $work/ca/root.pem
+CONF
+    cat >"$scene/env" <<ENV
+NAME=dev ROOT=$work/ca/root.pem ESTD=$ESTD POINTS=$POINTS OPTIONAL=no
+PKEY="openssl pkey"
+ENV
+    : >"$scene/results"
+}
+
+# due KEY CERTIFICATE: a key in a file, with a certificate at 95 % of its lifetime.
+due() {
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null
+    chmod 600 "$1"
+    openssl req -new -key "$1" -subj /CN=dev -addext subjectAltName=DNS:dev.example -out "$work/dev.csr"
+    "$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --lifetime 8640000 --not-before -8208000 --out "$2"
+}
+
+# steady: the scene is one where estd has worked before.
+steady() {
+    "$crash/try" "$scene" whole 0
+    mkdir -p "$scene/tree/state"
+    cp "$scene/slot0/tree/state/state.cbor" "$scene/tree/state/"
+}
+
+# undisturbed WHAT: the renewal of the scene, as the others are compared with.
+undisturbed() {
+    "$crash/try" "$scene" whole 0
+    check "$1: undisturbed" grep -q '^ok whole' "$scene/results"
+}
+
+# points_n KINDS: how many points there are, by the list of the undisturbed run. The peer's bytes come in more pieces at
+# times, so a few more are tried.
+points_n() {
+    echo $(($(grep -cE "^[0-9]+ ($1) " "$scene/list") + $2))
+}
+
+# losses WHAT: what may be left when power is lost at any point of the undisturbed run. Of trees that are alike, one is tried.
+losses() {
+    mkdir -p "$scene/losses"
+    "$POWERLOSS" "$scene/log" "$scene/tree" "$scene/losses" >"$scene/left" 2>"$work/err" || {
+        not_ok "$1: power loss: $(cat "$work/err")"
+        return
+    }
+    for left in "$scene/losses"/*; do
+        sum=$(cd "$left" && { find . -printf '%p %m %l\n' | sort; find . -type f -exec sha256sum {} + | sort; } | sha256sum)
+        grep -q "^$sum" "$scene/sums" 2>/dev/null || echo "$sum $left" >>"$scene/sums"
+    done
+    # shellcheck disable=SC2046
+    tries loss $(awk -v every="$every" '(NR - 1) % every == 0 {print $3}' "$scene/sums")
+    tried loss "$1: power lost at $(sed -n 's/^points //p' "$scene/left") points, $(($(wc -l <"$scene/left") - 1)) disks"
+    last=$scene/losses/$(tail -n 2 "$scene/left" | sed -n 's/-names$/-nothing/p')
+    check_equal "$1: what was reported as done outlasts a loss of power" "" \
+        "$(while read -r _ cert; do cmp -s "$last/$cert" "$scene/done/$cert" || echo "$cert"; done <"$scene/pairs")"
+}
+
+# tries KIND POINT...: in parallel.
+tries() {
+    kind=$1
+    shift
+    printf '%s\n' "$@" | xargs -P "$at_a_time" --process-slot-var=CRASH_SLOT -I '{}' "$crash/try" "$scene" "$kind" '{}'
+}
+
+# tried KIND WHAT: what came of it. Only a run of all points says so.
+tried() {
+    reached=$(grep -c "^\(ok\|FAIL\) $1 " "$scene/results")
+    bad=$(grep -c "^FAIL $1 " "$scene/results")
+    text="$2: $reached points tried, all of them; $bad failures"
+    [ "$every" -eq 1 ] || text="$2: $reached points tried, one of $every; $bad failures"
+    if [ "$reached" -gt 0 ] && [ "$bad" -eq 0 ]; then
+        ok "$text"
+    else
+        not_ok "$text"
+        grep "^FAIL $1 " "$scene/results" | sed 's/^/# /' | head -n 20
+    fi
+    [ "$every" -gt 1 ] || [ "$1" = loss ] || check "$2: and there are no more" grep -q "^end $1 " "$scene/results"
+}
+
+# points_of FIRST LAST: every so many of them.
+points_of() {
+    seq "$1" "$every" "$2"
+}

@@ -1,0 +1,52 @@
+#!/bin/sh
+# estd is stopped, or the disk fails, at every point of a renewal where that could matter: after each, readers find keys and
+# certificates that fit each other, and the next start completes what was begun, without a human.
+#
+# make check tries one of ten points, `CRASH_EVERY=1 test/story_crash.sh` all of them.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+. "$srcdir/test/crash/scene.sh"
+crash_needs
+estca_start ca || skip_all "estca does not start"
+
+# all_ways WHAT: kills, failures and losses of power, at every point of the scene.
+all_ways() {
+    undisturbed "$1"
+    n=$(points_n "file|peer" 8)
+    for when in before after; do
+        # shellcheck disable=SC2046
+        tries kill-$when $(points_of 1 "$n")
+        tried kill-$when "$1: killed $when a system call"
+    done
+    n=$(points_n "file|read" 1)
+    for errno in ENOSPC EIO EACCES; do
+        # shellcheck disable=SC2046
+        tries fail-$errno $(points_of 1 "$n")
+        tried fail-$errno "$1: $errno at a file operation"
+    done
+    n=$(points_n "file" 1)
+    # shellcheck disable=SC2046
+    tries onward-ENOSPC $(points_of 1 "$n")
+    tried onward-ENOSPC "$1: ENOSPC from a file operation on"
+    losses "$1"
+}
+
+scene files
+due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
+mkdir "$scene/tree/certd" "$scene/tree/certd/certs"
+cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
+cp "$scene/tree/dev.pem" "$scene/tree/$cer"
+cat >"$scene/certs.d/dev.conf" <<CONF
+[certificate]
+key = @TREE@/keys/dev.pem
+subject = /CN=dev
+san = DNS:dev.example
+[install]
+file = @TREE@/dev.pem
+certd = @TREE@/certd
+cert_id = dev
+CONF
+printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
+steady
+all_ways "key reused, two files"
+finish
