@@ -75,7 +75,7 @@ void csrattrs_request_fini(struct csrattrs_request *made);
  * stay as they are. What cannot be done, or what changes a name of the configuration, is a warning in MADE: a key of
  * another kind, a digest that the key's signatures do not go with, an extension or RDN for which SPEC has no value. What
  * kind of certificate it is (CA or not) is never the server's to say. The channel binding is the caller's.
- * Errors: NOMEM; INVALID for a SPEC that is wrong in itself.
+ * Errors: NOMEM; PROTO for a value of the server's that is damaged; INVALID for a SPEC that is wrong in itself.
  */
 bool csrattrs_apply(const struct csrattrs *attrs, EVP_PKEY *key, struct t2c_csr_spec *spec,
     struct csrattrs_request *made, struct t2c_error *err);

@@ -227,13 +227,15 @@ static int full_year(int year, int64_t now_s)
 static bool parse_http_date(const char *text, int64_t now_s, int64_t *out)
 {
     char month[4] = "";
-    int day = 0, year = 0, h = 0, m = 0, s = 0;
-    bool ok = sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT", &day, month, &year, &h, &m, &s) == 6 ||
-        sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d", month, &day, &h, &m, &s, &year) == 6;
-    if (!ok && sscanf(text, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT", &day, month, &year, &h, &m, &s) == 6) {
-        year = full_year(year, now_s);
-        ok = true;
+    int day = 0, year = 0, h = 0, m = 0, s = 0, n = 0;
+    sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT %n", &day, month, &year, &h, &m, &s, &n);
+    if (n == 0)
+        sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d %n", month, &day, &h, &m, &s, &year, &n);
+    if (n == 0) {
+        sscanf(text, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT %n", &day, month, &year, &h, &m, &s, &n);
+        year = n > 0 && year >= 0 ? full_year(year, now_s) : -1;
     }
+    bool ok = n > 0 && text[n] == '\0' && year >= 0;
     int number = month_of(month);
     if (!ok || number == 0 || day < 1 || day > 31 || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 60)
         return false;
@@ -291,29 +293,57 @@ static bool clean(const uint8_t *body, size_t body_len, struct t2c_bytes *out, s
     return t2c_bytes_append(out, "", 0, err);
 }
 
+/* TEXT: BODY cleaned. */
+static bool unwrap(
+    const struct t2c_bytes *text, const void *body, size_t body_len, struct t2c_bytes *der, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    if (t2c_bytes_unbase64(der, (const char *)text->data, text->len, &why))
+        return true;
+    t2c_bytes_clear(der);
+    if (*(const uint8_t *)body == 0x30)
+        return t2c_bytes_append(der, body, body_len, err);
+    return t2c_fail(err, T2C_PROTO, "the answer cannot be decoded: %s", why.text);
+}
+
+static bool clean_body(const void *body, size_t body_len, struct t2c_bytes *text, struct t2c_error *err)
+{
+    if (body_len > EST_REPLY_MAX)
+        return t2c_fail(err, T2C_PROTO, "the answer is longer than %d bytes", EST_REPLY_MAX);
+    return clean(body, body_len, text, err) && (text->len > 0 || t2c_fail(err, T2C_PROTO, "the answer is empty"));
+}
+
+bool est_decode_der(const void *body, size_t body_len, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    return clean_body(body, body_len, &text, err) && unwrap(&text, body, body_len, out, err);
+}
+
 static bool decode(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     static const char begin[] = "-----BEGIN ";
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
-    if (!clean(body, body_len, &text, err))
+    if (!clean_body(body, body_len, &text, err))
         return false;
-    if (text.len == 0)
-        return t2c_fail(err, T2C_PROTO, "the answer is empty");
     if (strncmp((const char *)text.data, begin, sizeof(begin) - 1) == 0)
         return decode_pem(&text, out, err);
-    struct t2c_error why = {0};
-    if (t2c_bytes_unbase64(&der, (const char *)text.data, text.len, &why))
-        return t2c_cert_parse_pkcs7(der.data, der.len, out, err);
-    if (*(const uint8_t *)body == 0x30)
-        return t2c_cert_parse_pkcs7(body, body_len, out, err);
-    return t2c_fail(err, T2C_PROTO, "the answer cannot be decoded: %s", why.text);
+    return unwrap(&text, body, body_len, &der, err) && t2c_cert_parse_pkcs7(der.data, der.len, out, err);
+}
+
+/* Servers put a certificate twice into a bag; once is enough. */
+static void drop_doubles(STACK_OF(X509) *certs)
+{
+    for (int i = 1; i < sk_X509_num(certs); i++)
+        for (int k = 0; k < i; k++)
+            if (X509_cmp(sk_X509_value(certs, k), sk_X509_value(certs, i)) == 0) {
+                X509_free(sk_X509_delete(certs, i--));
+                break;
+            }
 }
 
 bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
-    if (body_len > EST_REPLY_MAX)
-        return t2c_fail(err, T2C_PROTO, "the answer is longer than %d bytes", EST_REPLY_MAX);
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = NULL;
     if (!decode(body, body_len, &certs, err)) {
         if (err != NULL && err->code == T2C_INVALID)
@@ -322,6 +352,9 @@ bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, s
     }
     if (sk_X509_num(certs) == 0)
         return t2c_fail(err, T2C_PROTO, "the answer holds no certificate");
+    if (sk_X509_num(certs) > EST_CERTS_MAX)
+        return t2c_fail(err, T2C_PROTO, "the answer holds more than %d certificates", EST_CERTS_MAX);
+    drop_doubles(certs);
     *out = T2C_STEAL(certs);
     return true;
 }

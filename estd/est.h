@@ -21,6 +21,7 @@ enum est_op {
 
 /* The longest answer that is looked at. */
 #define EST_REPLY_MAX (256 * 1024)
+#define EST_CERTS_MAX 100
 
 /* The Content-Type of a request's body, RFC 7030 4.2.1. */
 #define EST_REQUEST_TYPE "application/pkcs10"
@@ -71,7 +72,13 @@ bool est_names_possession(const void *body, size_t body_len);
 int64_t est_retry_after_s(const char *value, int64_t now_s);
 
 /*
- * Gives: *out, the certificates of an answer's body, at least one. Accepts base64 of a certs-only PKCS#7 with white
+ * Appends the DER of an answer's body that is base64 or bare DER: white space anywhere, NULs and a BOM are no part of it.
+ * Errors: PROTO.
+ */
+bool est_decode_der(const void *body, size_t body_len, struct t2c_bytes *out, struct t2c_error *err);
+
+/*
+ * Gives: *out, the certificates of an answer's body, at least one and each once. Accepts base64 of a certs-only PKCS#7 with white
  * space, NULs and a BOM in it, PEM (PKCS7, CMS, CERTIFICATE) and bare DER. Errors: PROTO.
  */
 bool est_decode_certs(const void *body, size_t body_len, STACK_OF(X509) **out, struct t2c_error *err);

@@ -5,16 +5,16 @@
 #include "tpm2cloud/cert.h"
 
 #include "tpm2cloud/file.h"
+#include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/pkcs7.h>
 #include <string.h>
 
 #define FILE_MAX (256 * 1024)
 
-static void pkcs7_freep(PKCS7 **p7)
+static void cms_freep(CMS_ContentInfo **cms)
 {
-    PKCS7_free(*p7);
+    CMS_ContentInfo_free(*cms);
 }
 
 static void asn1_time_freep(ASN1_TIME **t)
@@ -120,26 +120,22 @@ bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, str
     return t2c_bytes_append_bio(out, bio, err);
 }
 
+/* By OpenSSL's CMS and not its PKCS7, which knows no attribute certificates; these are passed over. */
 bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     const unsigned char *at = der;
-    T2C_CLEANUP(pkcs7_freep) PKCS7 *p7 = d2i_PKCS7(NULL, &at, (long)der_len);
-    if (p7 == NULL)
+    T2C_CLEANUP(cms_freep) CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, (long)der_len);
+    if (cms == NULL)
         return t2c_fail_openssl(err, T2C_PROTO, "not a PKCS#7 structure");
     if (at != (const unsigned char *)der + der_len)
         return t2c_fail(err, T2C_PROTO, "trailing bytes behind the PKCS#7 structure");
-    if (!PKCS7_type_is_signed(p7))
+    if (OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed)
         return t2c_fail(err, T2C_PROTO, "a PKCS#7 structure that is not SignedData");
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
-    if (chain == NULL)
-        return t2c_fail_nomem(err);
-    /* A SignedData without content is legal DER, and OpenSSL then leaves sign at NULL. */
-    STACK_OF(X509) *certs = p7->d.sign != NULL ? p7->d.sign->cert : NULL;
-    for (int i = 0; i < sk_X509_num(certs); i++)
-        if (!push_ref(chain, sk_X509_value(certs, i), err))
-            return false;
-    *out = T2C_STEAL(chain);
-    return true;
+    ERR_set_mark();
+    STACK_OF(X509) *certs = CMS_get1_certs(cms); /* NULL for none */
+    ERR_pop_to_mark();
+    *out = certs != NULL ? certs : sk_X509_new_null();
+    return *out != NULL || t2c_fail_nomem(err);
 }
 
 static bool seconds_since_epoch(const ASN1_TIME *t, int64_t *out)

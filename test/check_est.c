@@ -226,6 +226,11 @@ static const struct {
     {"Sun, 06 Foo 1994 08:50:37 GMT", -1},
     {"Sun, 32 Nov 1994 08:50:37 GMT", -1},
     {"Sun, 06 Nov 1994 24:50:37 GMT", -1},
+    {"Sun, 06 Nov 1994 08:50:37", -1},
+    {"Sun, 06 Nov 1994 08:50:37 GMT+1", -1},
+    {"Sun, 06 Nov -994 08:50:37 GMT", -1},
+    {"Sunday, 06-Nov--4 08:50:37 GMT", -1},
+    {"Sun, 06 Nov 1994 08:50:37 GMT ", 60},
 };
 
 START_TEST(retry_after_is_read)
@@ -381,7 +386,8 @@ static const struct {
     {"<html></html>", "the answer cannot be decoded: not base64 at byte 0 (0x3c)"},
     {"MIIB", "not a PKCS#7 structure"},
     {"MIIBjQYJKoZIhvcNAQcCoII", "the answer cannot be decoded: base64 text is cut off"},
-    {"MAsGCSqGSIb3DQEHAg==", "the answer holds no certificate"}, /* ContentInfo without content */
+    {"MAsGCSqGSIb3DQEHAg==", "not a PKCS#7 structure: field missing"}, /* ContentInfo without content */
+    {"MCUGCSqGSIb3DQEHAqAYMBYCAQExADALBgkqhkiG9w0BBwGhADEA", "the answer holds no certificate"},
     {"-----BEGIN PKCS7-----\nMIIB\n-----END PKCS7-----\n", "not a PKCS#7 structure"},
     {"-----BEGIN PKCS7-----\nMIIB\n", "the answer is damaged PEM"},
     {"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n", "the answer is PEM, but of no certificate"},
