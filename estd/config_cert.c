@@ -267,6 +267,8 @@ static bool read_renew(const struct source *source, struct config_cert *cert, st
     struct value rotate = value_own(source, "renew", "rotate"), hint = value_find(source, "renew", "hint", "hint");
     struct value fallback = value_find(source, "renew", "fallback", "fallback");
     cert->fallback = true;
+    if (value_own(source, "renew", "window").text != NULL && value_own(source, "renew", "threshold").text == NULL)
+        threshold.text = NULL; /* the window of this certificate, and not the threshold for all */
     if (!read_window(source, cert, err) || !value_period(&threshold, &cert->threshold, err) ||
         !value_period(&retry, &cert->retry, err) || !value_flag(&rotate, &cert->rotate, err) ||
         !value_flag(&hint, &cert->hint, err) || !value_flag(&fallback, &cert->fallback, err))

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 static void feed(struct entry *entry, const struct renew_event *event);
+static void act(struct entry *entry, const struct renew_action *action);
 
 static double dice(void)
 {
@@ -60,8 +61,34 @@ static void end_once(struct entry_common *common, bool ok)
     loop_stop(common->loop);
 }
 
-/* WHAT: as in "cannot WHAT". */
-static void report_failure(struct entry *entry, const char *what, const struct t2c_error *why, int64_t retry_after_s)
+/* What the ladder of identities did; the order of reports is that of what happened. */
+static void report_news(const struct entry *entry, enum renew_news news)
+{
+    const struct config_cert *cert = entry->cert;
+    switch (news) {
+    case RENEW_NO_NEWS:
+        break;
+    case RENEW_STEPPED_DOWN:
+        t2c_log(T2C_LOG_WARNING,
+            "%s: the server refuses the installed certificate, so the next try is by the key and cert of [auth] in %s; "
+            "find out why it refuses, and write fallback = no there if this must not be",
+            cert->name, cert->path);
+        break;
+    case RENEW_EXPIRED:
+        t2c_log(
+            T2C_LOG_WARNING, "%s: the installed certificate has expired and cannot renew itself any more", cert->name);
+        break;
+    case RENEW_BARRED:
+        t2c_log(T2C_LOG_ERROR,
+            "%s: the server refuses every identity that may ask for this certificate; it is asked at the slowest pace "
+            "until its operator admits one of them",
+            cert->name);
+        break;
+    }
+}
+
+/* WHAT: as in "cannot WHAT". JOB: what failed, or NULL when it was no job. */
+static void report_failure(struct entry *entry, const char *what, const struct t2c_error *why, const struct job *job)
 {
     struct entry_common *common = entry->common;
     record(entry, why);
@@ -70,12 +97,17 @@ static void report_failure(struct entry *entry, const char *what, const struct t
         end_once(common, false);
         return;
     }
-    struct renew_event event = {
-        .type = RENEW_EV_FAILED, .code = why->code, .retry_after_s = retry_after_s, .jitter = dice()};
-    feed(entry, &event);
+    struct renew_event event = {.type = RENEW_EV_FAILED,
+        .code = why->code,
+        .refused = job != NULL && job->refused,
+        .retry_after_s = job != NULL ? job->retry_after_s : -1,
+        .jitter = dice()};
+    struct renew_action action = renew_step(&entry->renew, &event, loop_now_s());
+    act(entry, &action);
     int64_t in_s = entry->wake_s - loop_now_s();
     t2c_log(T2C_LOG_WARNING, "%s: cannot %s: %s; next try in %" PRId64 " s", entry->cert->name, what, why->text,
         in_s > 0 ? in_s : 0);
+    report_news(entry, action.news);
 }
 
 static void forget_installed(struct entry *entry)
@@ -84,9 +116,12 @@ static void forget_installed(struct entry *entry)
     t2c_bytes_fini(&entry->resting);
 }
 
-static void send_missing(struct entry *entry)
+/* KNOWN: there is something, but it cannot be used. */
+static void send_missing(struct entry *entry, bool known)
 {
-    static const struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
+    const struct state_entry *state = state_entry(&entry->common->state, entry->cert->name);
+    struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
+    missing.known = known || (state != NULL && state->last_success_s > 0);
     forget_installed(entry);
     feed(entry, &missing);
 }
@@ -118,7 +153,8 @@ static bool rouse(struct entry *entry, struct t2c_error *err)
     return true;
 }
 
-static void submit(struct entry *entry, enum job_kind kind)
+/* SECRET: of JOB_ENROL. */
+static void submit(struct entry *entry, enum job_kind kind, bool secret)
 {
     struct entry_common *common = entry->common;
     struct t2c_error why = {0};
@@ -126,9 +162,10 @@ static void submit(struct entry *entry, enum job_kind kind)
     if (rouse(entry, &why) && (job = job_new(kind, common->config, entry->cert, entry->installed)) == NULL)
         t2c_fail_nomem(&why);
     if (job == NULL) {
-        report_failure(entry, asks_for(kind), &why, -1);
+        report_failure(entry, asks_for(kind), &why, NULL);
         return;
     }
+    job->secret = secret;
     job->timeout_s = schedule_timeout_s(&entry->renew.life);
     entry->job_id = job->id = ++common->last_job_id;
     transfer_submit(common->transfer, job);
@@ -162,16 +199,34 @@ static void look(struct entry *entry)
     if (install_read(cert->targets, cert->targets_n, &entry->installed, &same, &why)) {
         if (!same)
             repair_targets(entry);
-        submit(entry, JOB_LOOK);
+        submit(entry, JOB_LOOK, false);
         return;
     }
     if (why.code != T2C_NOT_FOUND && why.code != T2C_INVALID) {
-        report_failure(entry, "read the installed certificate", &why, -1);
+        report_failure(entry, "read the installed certificate", &why, NULL);
         return;
     }
     if (why.code == T2C_INVALID)
         t2c_log(T2C_LOG_WARNING, "%s: %s; it will be replaced", cert->name, why.text);
-    send_missing(entry);
+    send_missing(entry, why.code == T2C_INVALID);
+}
+
+/* A password is for a first enrolment: one that went out by itself later would undo a revocation. */
+static void deny(struct entry *entry)
+{
+    const struct config_cert *cert = entry->cert;
+    struct t2c_error why = {0};
+    if (entry->renew.rules.secret)
+        t2c_fail(&why, T2C_INVALID,
+            "%s: there was a certificate before, so what [auth] keeps secret does not go out by itself any more; to "
+            "use it once more, run: tpm2cloud enroll %s",
+            cert->path, cert->name);
+    else
+        t2c_fail(&why, T2C_INVALID,
+            "%s: there is no certificate in force to renew by, and no [auth] for a first enrolment; add key and cert, "
+            "or user and password_file",
+            cert->path);
+    report_failure(entry, "enrol", &why, NULL);
 }
 
 static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
@@ -228,7 +283,7 @@ static void install(struct entry *entry)
     if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
         finish_install(entry);
     else
-        report_failure(entry, "install the new certificate", &why, -1);
+        report_failure(entry, "install the new certificate", &why, NULL);
 }
 
 /* Said once until the clock is set; --once does not wait for it. */
@@ -255,10 +310,13 @@ static void act(struct entry *entry, const struct renew_action *action)
         look(entry);
         break;
     case RENEW_DO_ENROL:
-        submit(entry, JOB_ENROL);
+        submit(entry, JOB_ENROL, action->secret);
         break;
     case RENEW_DO_REENROL:
-        submit(entry, JOB_REENROL);
+        submit(entry, JOB_REENROL, false);
+        break;
+    case RENEW_DO_DENY:
+        deny(entry);
         break;
     case RENEW_DO_INSTALL:
         install(entry);
@@ -269,6 +327,7 @@ static void act(struct entry *entry, const struct renew_action *action)
 static void feed(struct entry *entry, const struct renew_event *event)
 {
     struct renew_action action = renew_step(&entry->renew, event, loop_now_s());
+    report_news(entry, action.news);
     act(entry, &action);
 }
 
@@ -302,19 +361,19 @@ static void report_found(const struct entry *entry)
 
 static void take_look(struct entry *entry, const struct job *job)
 {
-    struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1};
+    struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1, .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
         t2c_log(T2C_LOG_WARNING, "%s: the certificate %s is not that of the key %s; it will be replaced",
             entry->cert->name, entry->cert->targets[0].path, entry->cert->key);
-        send_missing(entry);
+        send_missing(entry, true);
     } else if (describe(entry->common, entry->installed, &event, &why)) {
         feed(entry, &event);
         report_found(entry);
     } else {
         t2c_log(T2C_LOG_WARNING, "%s: %s: %s; it will be replaced", entry->cert->name, entry->cert->targets[0].path,
             why.text);
-        send_missing(entry);
+        send_missing(entry, true);
     }
 }
 
@@ -323,7 +382,7 @@ static void take_chain(struct entry *entry, struct job *job)
     struct renew_event event = {.type = RENEW_EV_RECEIVED, .retry_after_s = -1};
     struct t2c_error why = {0};
     if (!describe(entry->common, job->chain, &event, &why)) {
-        report_failure(entry, asks_for(job->kind), &why, -1);
+        report_failure(entry, asks_for(job->kind), &why, job);
         return;
     }
     warn_of_names(entry, job->chain, job->kind == JOB_REENROL);
@@ -360,9 +419,20 @@ void entry_free(struct entry *entry)
     free(entry);
 }
 
-void entry_begin(struct entry *entry, bool booting)
+static struct renew_rules rules_of(const struct config_cert *cert)
 {
-    struct renew_action action = renew_start(&entry->renew, &entry->cert->window, booting);
+    return (struct renew_rules){
+        .schedule = {.window = cert->window, .threshold = cert->threshold, .retry = cert->retry},
+        .pair = cert->auth_key != NULL,
+        .secret = cert->auth_user != NULL || cert->auth_header != NULL,
+        .fallback = cert->fallback,
+    };
+}
+
+void entry_begin(struct entry *entry, enum renew_begin begin)
+{
+    struct renew_rules rules = rules_of(entry->cert);
+    struct renew_action action = renew_start(&entry->renew, &rules, begin);
     act(entry, &action);
     hurry(entry);
     rest(entry);
@@ -378,7 +448,7 @@ void entry_take_job(struct entry *entry, struct job *job)
 {
     entry->job_id = 0;
     if (!job->ok)
-        report_failure(entry, asks_for(job->kind), &job->error, job->retry_after_s);
+        report_failure(entry, asks_for(job->kind), &job->error, job);
     else if (job->kind == JOB_LOOK)
         take_look(entry, job);
     else

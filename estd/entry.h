@@ -40,8 +40,8 @@ struct entry {
 struct entry *entry_new(struct entry_common *common, const struct config_cert *cert);
 void entry_free(struct entry *entry);
 
-/* Takes the first step. BOOTING: the program just started. */
-void entry_begin(struct entry *entry, bool booting);
+/* Takes the first step. */
+void entry_begin(struct entry *entry, enum renew_begin begin);
 
 /* The time of wake_s came, or the clock was set; too early does no harm. */
 void entry_wake(struct entry *entry);

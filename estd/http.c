@@ -287,8 +287,9 @@ static bool fail(const struct http *http, CURLcode result, bool *refused, struct
         return t2c_fail(err, T2C_IO,
             "the proxy %s does not let us through (HTTP %ld); check proxy in %s, and what it allows", http->proxy,
             tunnel, http->hint);
-    *refused = is_client_refused(http, result);
-    if (*refused)
+    bool denied = is_client_refused(http, result);
+    *refused = denied && http->has_identity;
+    if (denied)
         return t2c_fail(err, T2C_AUTH, "the server refuses the %s (%s)",
             http->has_identity ? "client's certificate" : "client without a certificate", http->text);
     return fail_result(http, result, err);

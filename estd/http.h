@@ -56,7 +56,7 @@ struct http *http_of_handle(CURL *handle);
 
 /*
  * Says how the transfer ended with RESULT. Gives: *reply, which stays HTTP's; any status is a success here. *refused (false
- * before): TLS says that the server does not accept this client's identity.
+ * before): TLS says that the server does not accept the certificate that this client showed.
  * Errors: IO: no way to the server; AUTH: it is not trusted, or does not trust us; INVALID: bad settings; PROTO.
  */
 bool http_finish(

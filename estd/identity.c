@@ -60,16 +60,11 @@ static bool use_installed(const struct job *job, EVP_PKEY *key, struct identity 
     return out->chain != NULL || t2c_fail_nomem(err);
 }
 
-static bool load_auth(struct keys *keys, const struct config_cert *cert, struct identity *out, struct t2c_error *err)
+static bool load_auth(struct keys *keys, const struct job *job, struct identity *out, struct t2c_error *err)
 {
-    if (cert->auth_key == NULL && cert->auth_user == NULL && cert->auth_header == NULL)
-        return t2c_fail(err, T2C_INVALID,
-            "%s: there is no certificate in force to renew by, and no [auth] for a first enrolment; add key and cert, "
-            "or "
-            "user and password_file",
-            cert->path);
-    out->user = cert->auth_user;
-    out->header = cert->auth_header;
+    const struct config_cert *cert = job->cert;
+    out->user = job->secret ? cert->auth_user : NULL;
+    out->header = job->secret ? cert->auth_header : NULL;
     return (cert->auth_key == NULL || load_pair(keys, cert, out, err)) &&
         (out->user == NULL || read_secret(cert, "password_file", cert->auth_password_file, &out->password, err)) &&
         (out->header == NULL || read_secret(cert, "header_file", cert->auth_header_file, &out->value, err));
@@ -78,8 +73,7 @@ static bool load_auth(struct keys *keys, const struct config_cert *cert, struct 
 bool identity_load(struct keys *keys, const struct job *job, EVP_PKEY *key, struct identity *out, struct t2c_error *err)
 {
     T2C_CLEANUP(identity_fini) struct identity identity = {0};
-    bool ok =
-        job->kind == JOB_REENROL ? use_installed(job, key, &identity, err) : load_auth(keys, job->cert, &identity, err);
+    bool ok = job->kind == JOB_REENROL ? use_installed(job, key, &identity, err) : load_auth(keys, job, &identity, err);
     if (!ok)
         return false;
     *out = identity;

@@ -22,7 +22,8 @@ void identity_fini(struct identity *identity);
 
 /*
  * Gives the identity for JOB: a renewal goes by the installed certificate and KEY, the certificate's own; an enrolment by
- * all that [auth] has. Blocks: as keys_load. Errors: as keys_load; INVALID: none is configured, or its parts do not fit.
+ * the pair of [auth], and by its secrets when JOB says so. Blocks: as keys_load. Errors: as keys_load; INVALID: its parts
+ * do not fit.
  */
 bool identity_load(
     struct keys *keys, const struct job *job, EVP_PKEY *key, struct identity *out, struct t2c_error *err);

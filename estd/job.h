@@ -18,6 +18,7 @@ struct job {
     struct config *config; /* a reference, which keeps cert alive */
     const struct config_cert *cert;
     STACK_OF(X509) *old; /* installed, leaf first; NULL for JOB_ENROL without one */
+    bool secret;         /* JOB_ENROL: password and header of [auth] may go along */
     int64_t timeout_s;   /* for each transfer */
 
     bool ok;

@@ -8,6 +8,7 @@
 #include "tpm2cloud/log.h"
 #include <curl/curl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,12 +92,25 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
     return false;
 }
 
+/* When a certificate is renewed, as the configuration has it. */
+static void window_text(const struct config_cert *cert, char *out, size_t out_len)
+{
+    const struct schedule_period *threshold = &cert->threshold;
+    if (threshold->unit == SCHEDULE_UNSET)
+        snprintf(out, out_len, "at %d-%d %% of its lifetime", cert->window.from, cert->window.to);
+    else if (threshold->unit == SCHEDULE_PERCENT)
+        snprintf(out, out_len, "at %" PRId64 " %% of its lifetime at the latest", threshold->value);
+    else
+        snprintf(out, out_len, "%" PRId64 " s before its end at the latest", threshold->value);
+}
+
 static void print_config(const struct config *config)
 {
+    char when[64];
     for (size_t i = 0; i < config_certs_n(config); i++) {
         const struct config_cert *cert = config_cert(config, i);
-        printf("%s: %s, key %s, url %s, renewed at %d-%d %% of its lifetime\n", cert->name, cert->path, cert->key,
-            cert->url, cert->window.from, cert->window.to);
+        window_text(cert, when, sizeof(when));
+        printf("%s: %s, key %s, url %s, renewed %s\n", cert->name, cert->path, cert->key, cert->url, when);
         for (size_t t = 0; t < cert->targets_n; t++)
             printf("%s: installed as %s\n", cert->name, cert->targets[t].path);
     }

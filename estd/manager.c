@@ -119,10 +119,10 @@ static bool use_config(struct manager *manager, struct config *config, struct t2
     return true;
 }
 
-static void begin(struct manager *manager, bool booting)
+static void begin(struct manager *manager, enum renew_begin begin)
 {
     for (size_t i = 0; i < manager->entries_n; i++)
-        entry_begin(manager->entries[i], booting);
+        entry_begin(manager->entries[i], begin);
     set_alarm(manager);
 }
 
@@ -160,7 +160,7 @@ bool manager_new(
     if (!open_state(&manager->common, err) || !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
         !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
-    begin(manager, once == NULL);
+    begin(manager, once == NULL ? RENEW_BOOTED : RENEW_ATTENDED);
     *out = T2C_STEAL(manager);
     return true;
 }
@@ -184,7 +184,7 @@ bool manager_reload(struct manager *manager, struct config *config, struct t2c_e
     if (!use_config(manager, config, err))
         return false;
     transfer_cancel(manager->common.transfer);
-    begin(manager, false);
+    begin(manager, RENEW_RELOADED);
     return true;
 }
 

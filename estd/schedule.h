@@ -1,5 +1,6 @@
 /*
- * When to renew and when to try again. Pure: the clock, the certificate and the dice are parameters.
+ * When to renew and when to try again. Pure: the clock, the certificate and the dice are parameters. Any int64_t is a
+ * time that it can be asked about.
  */
 #ifndef ESTD_SCHEDULE_H
 #define ESTD_SCHEDULE_H
@@ -32,19 +33,40 @@ struct schedule_period {
     int64_t value;
 };
 
+/* What the configuration says about one certificate. */
+struct schedule_rules {
+    struct schedule_window window;
+    struct schedule_period threshold; /* when set, the end of the window, counted as IoT Edge does: a percentage of the
+                                         lifetime, or a time before its end; the window begins up to 20 % before */
+    struct schedule_period retry;     /* when set, the first delay after a failure */
+};
+
+/* When the server would like a renewal. Nothing is meant when it does not end behind its beginning. */
+struct schedule_hint {
+    int64_t from_s;
+    int64_t to_s;
+};
+
 /*
  * Gives a number in [0, 1) that stays the same for one certificate on one machine, so that a fleet spreads over the
  * window and a restart changes nothing. SEED: what tells machines apart.
  */
 double schedule_fraction(const void *der, size_t der_len, const void *seed, size_t seed_len);
 
-/* Gives the renewal point in the window, or SCHEDULE_NEVER for a certificate that never expires. */
-int64_t schedule_renewal_s(const struct schedule_life *life, const struct schedule_window *window, double fraction);
+/*
+ * Gives the renewal point: FRACTION of the way through the window, or through HINT (which may be NULL), which the last
+ * tenth of the lifetime and its first hundredth limit. SCHEDULE_NEVER for a certificate that never expires, without a
+ * hint. Spec: draft-ietf-lamps-est-renewal-info.
+ */
+int64_t schedule_renewal_s(const struct schedule_life *life, const struct schedule_rules *rules,
+    const struct schedule_hint *hint, double fraction);
 
 /*
  * Gives how long to wait before a renewal that was already due when the program started: spreads a fleet's cold start.
+ * JITTER: in [0, 1), new for each start; the certificate's fraction is no substitute, because those that are overdue
+ * together are those with similar fractions.
  */
-int64_t schedule_boot_delay_s(const struct schedule_life *life, double fraction, int64_t now_s);
+int64_t schedule_boot_delay_s(const struct schedule_life *life, double jitter, int64_t now_s);
 
 struct schedule_failure {
     unsigned failures;     /* in a row, at least 1 */
@@ -58,12 +80,19 @@ struct schedule_failure {
  * Gives the seconds until the next try, at least 1. The delay doubles from a floor that shrinks with the lifetime, and
  * its cap shrinks with what remains of it: a certificate of 20 s gets several tries, one of a year about a hundred.
  */
-int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule_failure *failure, int64_t now_s);
+int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule_rules *rules,
+    const struct schedule_failure *failure, int64_t now_s);
+
+/* Gives the seconds until the server is asked for its hint again. RETRY_AFTER_S: what it asked for, -1 for nothing. */
+int64_t schedule_hint_pause_s(int64_t retry_after_s);
 
 /* Gives how long one transfer may take, in seconds, so that several fit into what a short certificate has left. */
 int64_t schedule_timeout_s(const struct schedule_life *life);
 
 /* False while the clock is before this program's time or before the certificate's notBefore: not set yet, so wait. */
 bool schedule_clock_is_set(const struct schedule_life *life, int64_t now_s);
+
+/* Gives FROM_S + AFTER_S, or SCHEDULE_NEVER where an int64_t ends. AFTER_S: not negative. */
+int64_t schedule_add_s(int64_t from_s, int64_t after_s);
 
 #endif

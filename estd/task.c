@@ -279,7 +279,8 @@ static bool take_certs(struct task *task, const struct http_reply *got, STACK_OF
     if (!est_check(op_of(task), &reply, err)) {
         const char *wish = got->retry_after[0] != '\0' ? got->retry_after : NULL;
         task->job->retry_after_s = est_retry_after_s(wish, loop_now_s());
-        task->job->refused = task->step == STEP_ENROL && (got->status == 401 || got->status == 403);
+        task->job->refused = task->step == STEP_ENROL && (got->status == 401 || got->status == 403) &&
+            !est_names_possession(got->body.data, got->body.len);
         return t2c_fail_context(err, "%s", task->job->cert->url);
     }
     return est_decode_certs(got->body.data, got->body.len, out, err) ||

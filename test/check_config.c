@@ -144,7 +144,7 @@ START_TEST(defaults_fill_the_gaps)
     write_file("estd.conf",
         MAIN "aziot_certd_dir = /aziot\n"
              "[defaults]\nurl = https://d.example/\ntrust = system\nuser = u\npassword_file = /pw\n"
-             "window = 30-40\nmode = 0600\neku = none\n");
+             "window = 30-40\nthreshold = 90%\nmode = 0600\neku = none\n");
     write_file("certs.d/b.conf", "[certificate]\nkey = /k.pem\nsubject = /CN=b\n[install]\ncert_id = est-id\n");
     write_file("certs.d/a.conf",
         CERT "eku = serverAuth\n[auth]\nkey = tpm2cloud:idevid\ncert = tpm2cloud:idevid\n"
@@ -161,6 +161,8 @@ START_TEST(defaults_fill_the_gaps)
     ck_assert_str_eq(a->auth_key, "tpm2cloud:idevid");
     ck_assert_ptr_null(a->auth_user); /* its own [auth] replaces the defaults as a whole */
     ck_assert_int_eq(a->window.from, 70);
+    ck_assert(a->threshold.unit == SCHEDULE_UNSET); /* its own window counts, not the threshold for all */
+    ck_assert(b->threshold.unit == SCHEDULE_PERCENT && b->threshold.value == 90);
     ck_assert_str_eq(b->url, "https://d.example/");
     ck_assert_str_eq(b->trust, "system");
     ck_assert_str_eq(b->auth_user, "u");
