@@ -64,6 +64,20 @@ bool auth_init(struct auth *auth, enum auth_mode mode, enum digest_algorithm alg
     return true;
 }
 
+bool auth_set_header(struct auth *auth, const char *header, struct fail *err)
+{
+    size_t len = header != NULL ? strcspn(header, ":") : 0;
+    if ((auth->mode == AUTH_HEADER) != (header != NULL))
+        return fail(err, "--auth header and --header NAME:VALUE belong together");
+    if (header == NULL)
+        return true;
+    if (len == 0 || len >= sizeof(auth->header) || header[len] != ':')
+        return fail(err, "--header %s: write NAME:VALUE", header);
+    memcpy(auth->header, header, len);
+    auth->secret = header + len + 1;
+    return true;
+}
+
 static bool basic_ok(const struct auth *auth, const char *authorization)
 {
     uint8_t md[HASH_LEN];
@@ -117,5 +131,10 @@ bool auth_check(const struct auth *auth, const struct auth_request *request, con
     }
     if (auth->mode == AUTH_MTLS)
         return reply_text(refusal, 403, "a TLS client certificate is required");
-    return password_ok(auth, request, by, refusal);
+    if (auth->mode != AUTH_HEADER)
+        return password_ok(auth, request, by, refusal);
+    if (request->secret == NULL || strcmp(request->secret, auth->secret) != 0)
+        return reply_text(refusal, 401, "the header %s is missing or wrong", auth->header);
+    *by = "header";
+    return true;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "file.h"
 #include "own.h"
 #include "serve.h"
 #include "tls.h"
@@ -25,6 +26,9 @@ struct settings {
     bool crlf;
     bool lax;
     bool with_chain;
+    const char *header;
+    int binding; /* enum binding_rule */
+    const char *cacerts;
     const char *csrattrs;
     int64_t lifetime_s; /* 0: not given */
     const char *not_after;
@@ -35,8 +39,9 @@ struct settings {
 
 #define AT(member) offsetof(struct settings, member)
 
-static const char *const auth_words[] = {"mtls", "basic", "digest", "any", "none", NULL};
+static const char *const auth_words[] = {"mtls", "basic", "digest", "header", "any", "none", NULL};
 static const char *const digest_words[] = {"MD5", "SHA-256", NULL};
+static const char *const binding_words[] = {"check", "require", "ignore", NULL};
 static const char *const wrap_words[] = {"64", "76", "0", NULL};
 static const unsigned wraps[] = {64, 76, 0};
 static const char *const tls_words[] = {"any", "1.2", "1.3", NULL};
@@ -54,15 +59,19 @@ static const struct opt opts[] = {
         NULL},
     {"no-ems", NULL, "no extended master secret in TLS 1.2", OPT_FLAG, AT(tls.no_ems), 0, 0, NULL},
     {"renegotiation", NULL, "clients may renegotiate in TLS 1.2", OPT_FLAG, AT(tls.renegotiation), 0, 0, NULL},
-    {"auth", "mtls|basic|digest|any|none", "who may enrol (mtls)", OPT_WORD, AT(auth), 0, 0, auth_words},
+    {"auth", "mtls|basic|digest|header|any|none", "who may enrol (mtls)", OPT_WORD, AT(auth), 0, 0, auth_words},
     {"digest", "MD5|SHA-256", "how Digest digests (MD5)", OPT_WORD, AT(digest), 0, 0, digest_words},
     {"user", "NAME:PASSWORD", "who may enrol by HTTP Basic or Digest", OPT_LIST, AT(users), 0, 0, NULL},
     {"user-file", "FILE", "lines of NAME:PASSWORD", OPT_TEXT, AT(user_file), 0, 0, NULL},
+    {"header", "NAME:VALUE", "who may enrol by --auth header", OPT_TEXT, AT(header), 0, 0, NULL},
+    {"binding", "check|require|ignore", "requests tied to their connection (check)", OPT_WORD, AT(binding), 0, 0,
+        binding_words},
     {"base", "PATH", "the path in front of [/LABEL]/OP (/.well-known/est)", OPT_TEXT, AT(base), 0, 0, NULL},
     {"wrap", "64|76|0", "columns of base64 (64); 0: one line, without its end", OPT_WORD, AT(wrap), 0, 0, wrap_words},
     {"crlf", NULL, "lines of base64 end with CRLF", OPT_FLAG, AT(crlf), 0, 0, NULL},
     {"lax", NULL, "simplereenroll is admitted like simpleenroll", OPT_FLAG, AT(lax), 0, 0, NULL},
     {"with-chain", NULL, "add issuing CA and root to the certificate", OPT_FLAG, AT(with_chain), 0, 0, NULL},
+    {"cacerts", "FILE", "PEM bundle for cacerts (issuing CA and root)", OPT_TEXT, AT(cacerts), 0, 0, NULL},
     {"csrattrs", "BASE64", "what csrattrs answers (204)", OPT_TEXT, AT(csrattrs), 0, 0, NULL},
     {"lifetime", "SECONDS", "notAfter - notBefore (30 days)", OPT_NUMBER, AT(lifetime_s), 1, LIFETIME_MAX_S, NULL},
     {"not-after", "YYYYMMDDHHMMSSZ", "instead of --lifetime", OPT_TIME, AT(not_after), 0, 0, NULL},
@@ -92,6 +101,7 @@ static bool set_up_est(const struct settings *settings, struct est *est, struct 
     est->base = settings->base != NULL ? settings->base : "/.well-known/est";
     est->columns = wraps[settings->wrap];
     est->eol = settings->crlf ? "\r\n" : "\n";
+    est->binding = (enum binding_rule)settings->binding;
     est->lax = settings->lax;
     est->with_chain = settings->with_chain;
     est->lifetime_s = settings->lifetime_s != 0 ? settings->lifetime_s : 30 * (int64_t)DAY_S;
@@ -100,6 +110,7 @@ static bool set_up_est(const struct settings *settings, struct est *est, struct 
     return set_csrattrs(est, settings->csrattrs, err) &&
         auth_init(&est->auth, (enum auth_mode)settings->auth, (enum digest_algorithm)settings->digest, &settings->users,
             settings->user_file, err) &&
+        auth_set_header(&est->auth, settings->header, err) &&
         faults_init(&est->faults, &settings->faults, fault_op, err);
 }
 
@@ -108,7 +119,8 @@ static bool set_up_rest(const struct settings *settings, const char *dir, struct
 {
     serve->port = settings->port;
     serve->port_file = settings->port_file;
-    return pki_load(dir, &serve->est.pki, err) && tls_new(&serve->est.pki, &settings->tls, &serve->ctx, err) &&
+    return (settings->cacerts == NULL || file_read_certs(settings->cacerts, &serve->est.cacerts, err)) &&
+        pki_load(dir, &serve->est.pki, err) && tls_new(&serve->est.pki, &settings->tls, &serve->ctx, err) &&
         log_open(&serve->log, settings->log, err);
 }
 

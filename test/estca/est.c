@@ -1,7 +1,8 @@
 /*
  * The EST operations (RFC 7030 section 4, RFC 8951 section 3). A request is refused by the first of: unknown path
- * 404, wrong method 405, not authenticated 401 or 403, wrong Content-Type 415, bad base64 or CSR 400, and, when it
- * renews, other names than the certificate that it renews 403.
+ * 404, wrong method 405, not authenticated 401 or 403, wrong Content-Type 415, bad base64 or CSR 400, not tied to its
+ * connection 401 without a challenge, as libest answers, and, when it renews, other names than the certificate that it
+ * renews 403.
  */
 #include "est.h"
 
@@ -21,7 +22,8 @@ struct task {
     struct est *est;
     const struct op *op;
     const struct http_request *req;
-    X509 *peer; /* borrowed */
+    const struct est_client *client;
+    X509 *peer; /* the client's; borrowed */
     X509_REQ *csr;
     struct fault_set faults;
     struct reply *reply;
@@ -49,22 +51,32 @@ static struct fault_scene scene_of(const struct task *task)
         .pki = &est->pki, .auth = &est->auth, .base = est->base, .req = task->req, .peer = task->peer};
 }
 
+static bool reply_bag(struct task *task, struct bag *bag, const char *type, struct fail *err)
+{
+    struct fault_scene scene = scene_of(task);
+    task->reply->type = type;
+    return faults_bag(&task->faults, &scene, bag, err) && bag_write(bag, &task->est->pki, &task->reply->der, err);
+}
+
 /* Put a bag of FIRST and, when not NULL, MORE and LAST into the reply. */
 static bool reply_certs(struct task *task, X509 *first, X509 *more, X509 *last, const char *type, struct fail *err)
 {
     OWN(bag_fini) struct bag bag = {0};
-    struct fault_scene scene = scene_of(task);
-    if (!bag_add(&bag, first, err) || (more != NULL && !bag_add(&bag, more, err)) ||
-        (last != NULL && !bag_add(&bag, last, err)) || !faults_bag(&task->faults, &scene, &bag, err))
-        return false;
-    task->reply->type = type;
-    return bag_write(&bag, &task->est->pki, &task->reply->der, err);
+    return bag_add(&bag, first, err) && (more == NULL || bag_add(&bag, more, err)) &&
+        (last == NULL || bag_add(&bag, last, err)) && reply_bag(task, &bag, type, err);
 }
 
 static bool work_cacerts(struct task *task, struct fail *err)
 {
     const struct pki *pki = &task->est->pki;
-    return reply_certs(task, pki->ca, pki->root, NULL, "application/pkcs7-mime", err);
+    STACK_OF(X509) *certs = task->est->cacerts;
+    OWN(bag_fini) struct bag bag = {0};
+    if (certs == NULL)
+        return reply_certs(task, pki->ca, pki->root, NULL, "application/pkcs7-mime", err);
+    for (int i = 0; i < sk_X509_num(certs); i++)
+        if (!bag_add(&bag, sk_X509_value(certs, i), err))
+            return false;
+    return reply_bag(task, &bag, "application/pkcs7-mime", err);
 }
 
 static bool work_csrattrs(struct task *task, struct fail *err)
@@ -95,13 +107,16 @@ static bool read_csr(struct task *task)
     if (!csr_read(der.p, der.len, &task->csr, &why))
         return reply_text(task->reply, 400, "%s", why.text);
     issue_add_name(&task->line->subject, X509_REQ_get_subject_name(task->csr));
-    return true;
+    bool bound = false, ok = binding_ok(task->csr, task->est->binding, &task->client->binding, &bound);
+    task->line->bound = bound ? task->client->bound_by : NULL;
+    return ok || reply_text(task->reply, 401, "Proof of Possession Mismatch.");
 }
 
 static bool admit_enroll(struct task *task)
 {
     struct auth_request request = {.method = task->req->method, .target = task->req->target, .peer = task->peer};
     request.authorization = http_header(task->req, "Authorization");
+    request.secret = http_header(task->req, task->est->auth.header);
     return auth_check(&task->est->auth, &request, &task->line->auth, task->reply) && read_csr(task);
 }
 
@@ -197,11 +212,17 @@ static bool admit(struct task *task)
     return task->op->admit == NULL || task->op->admit(task);
 }
 
-void est_handle(struct est *est, const struct http_request *req, X509 *peer, struct reply *reply, struct log_line *line)
+void est_handle(struct est *est, const struct http_request *req, const struct est_client *client, struct reply *reply,
+    struct log_line *line)
 {
     OWN(task_fini)
-    struct task task = {
-        .est = est, .op = route(est->base, req->target), .req = req, .peer = peer, .reply = reply, .line = line};
+    struct task task = {.est = est,
+        .op = route(est->base, req->target),
+        .req = req,
+        .client = client,
+        .peer = client->peer,
+        .reply = reply,
+        .line = line};
     reply->columns = est->columns;
     reply->eol = est->eol;
     line->op = task.op != NULL ? task.op->name : "unknown";
@@ -220,6 +241,7 @@ void est_fini(struct est *est)
     pki_fini(&est->pki);
     auth_fini(&est->auth);
     bytes_fini(&est->csrattrs);
+    own_free_certs(est->cacerts);
 }
 
 const char *const est_ops[] = {"cacerts", "csrattrs", "simpleenroll", "simplereenroll", NULL};

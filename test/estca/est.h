@@ -3,6 +3,7 @@
 #define ESTCA_EST_H
 
 #include "auth.h"
+#include "binding.h"
 #include "faults.h"
 #include "http.h"
 #include "log.h"
@@ -12,9 +13,11 @@ struct est {
     struct pki pki;
     struct auth auth;
     struct faults faults;
-    struct bytes csrattrs; /* DER; empty: 204 */
-    const char *base;      /* the path before [/LABEL]/OP */
-    unsigned columns;      /* of base64; 0: one line */
+    struct bytes csrattrs;   /* DER; empty: 204 */
+    STACK_OF(X509) *cacerts; /* what cacerts answers; NULL: issuing CA and root */
+    enum binding_rule binding;
+    const char *base; /* the path before [/LABEL]/OP */
+    unsigned columns; /* of base64; 0: one line */
     const char *eol;
     bool lax; /* simplereenroll is like simpleenroll */
     bool with_chain;
@@ -28,11 +31,18 @@ void est_fini(struct est *est);
 /* The operations' names, ended by NULL, in the order of --fault-op's words. */
 extern const char *const est_ops[];
 
+/* What is known of the one who asks. */
+struct est_client {
+    X509 *peer;           /* the verified certificate, or NULL */
+    struct bytes binding; /* of the connection, base64; empty: none */
+    const char *bound_by; /* its name */
+};
+
 /*
- * Answer REQ, which came with the verified client certificate PEER (or NULL).
+ * Answer REQ of CLIENT.
  * Gives: REPLY (initialised before), and what the log line should say but connection and time.
  */
-void est_handle(
-    struct est *est, const struct http_request *req, X509 *peer, struct reply *reply, struct log_line *line);
+void est_handle(struct est *est, const struct http_request *req, const struct est_client *client, struct reply *reply,
+    struct log_line *line);
 
 #endif

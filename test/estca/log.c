@@ -74,6 +74,8 @@ void log_write(const struct log *log, const struct log_line *line)
     add_quoted(&text, "subject", &line->subject);
     bytes_printf(&text, " serial=%s tls=%s conn=%llu req=%llu", or_dash((const char *)line->serial.p),
         or_dash(line->tls), (unsigned long long)line->conn, (unsigned long long)line->req);
+    if (line->bound != NULL)
+        bytes_printf(&text, " bound=%s", line->bound);
     add_quoted(&text, "reason", &line->reason);
     bytes_add_text(&text, "\n");
     while (write(log->fd, text.p, text.len) < 0 && errno == EINTR)

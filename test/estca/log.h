@@ -16,8 +16,9 @@ struct log_line {
     struct bytes subject; /* the CSR's */
     struct bytes serial;  /* of the certificate issued */
     const char *tls;
-    uint64_t conn; /* counted from 1 */
-    uint64_t req;  /* counted from 1 in each connection */
+    uint64_t conn;     /* counted from 1 */
+    uint64_t req;      /* counted from 1 in each connection */
+    const char *bound; /* what ties the request to its connection; NULL: nothing, and it is not said */
     struct bytes reason;
 };
 

@@ -43,6 +43,7 @@ static inline void own_free_exts(STACK_OF(X509_EXTENSION) *exts)
 
 OWN_FREEP(text_freep, char, free)
 OWN_FREEP(bio_freep, BIO, BIO_free_all)
+OWN_FREEP(object_freep, ASN1_OBJECT, ASN1_OBJECT_free)
 OWN_FREEP(bn_freep, BIGNUM, BN_free)
 OWN_FREEP(pkey_freep, EVP_PKEY, EVP_PKEY_free)
 OWN_FREEP(x509_freep, X509, X509_free)

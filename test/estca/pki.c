@@ -39,8 +39,7 @@ static const struct {
     [CA] = {"ca", "issuing CA",
         {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}}},
     [SERVER] = {"server", NULL,
-        {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"},
-            {NID_ext_key_usage, "serverAuth"}}},
+        {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"}}},
 };
 
 static void members_fini(struct members *m)
@@ -76,6 +75,7 @@ static bool order_server(
     else
         bytes_printf(san, "%s:%s", is_address(name) ? "IP" : "DNS", name);
     issue_add_ext(order, NID_subject_alt_name, (const char *)san->p);
+    issue_add_ext(order, NID_ext_key_usage, plan->server_is_ra ? "serverAuth,cmcRA" : "serverAuth");
     int64_t until_s = now_s + plan->server_days * DAY_S;
     order->not_before_s = (until_s < now_s ? until_s : now_s) - DAY_S;
     order->lifetime_s = until_s - order->not_before_s;

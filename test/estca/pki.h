@@ -20,6 +20,7 @@ struct pki_plan {
     const char *name;        /* in front of "root" and "issuing CA" */
     const char *server_name; /* NULL: localhost and 127.0.0.1 */
     int64_t server_days;     /* negative: expired that long ago */
+    bool server_is_ra;       /* it bears id-kp-cmcRA (RFC 6402) */
 };
 
 void pki_fini(struct pki *pki);

@@ -75,7 +75,10 @@ static enum conn_end answer(struct session *s, enum http_end how, uint64_t numbe
     start_line(s, number, &line);
     reply_init(&reply);
     if (how == HTTP_REQUEST) {
-        est_handle(&serve->est, &s->req, SSL_get0_peer_certificate(s->conn.ssl), &reply, &line);
+        struct est_client client = {.peer = SSL_get0_peer_certificate(s->conn.ssl)};
+        client.bound_by = binding_of(s->conn.ssl, &client.binding);
+        est_handle(&serve->est, &s->req, &client, &reply, &line);
+        bytes_fini(&client.binding);
     } else {
         reply_text(&reply, s->req.refusal, "%s", s->req.why);
         line.op = "http";
