@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -94,4 +95,11 @@ bool daemon_notify(const char *message, struct t2c_error *err)
     if (sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address, address_len) < 0)
         return t2c_fail_errno(err, errno, "cannot notify %s", name);
     return true;
+}
+
+bool daemon_hide(struct t2c_error *err)
+{
+    if (prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == 0)
+        return true;
+    return t2c_fail_errno(err, errno, "a crash may leave passwords in a core file");
 }

@@ -206,6 +206,13 @@ static int run(const struct options *options)
     return status;
 }
 
+static void hide(void)
+{
+    struct t2c_error why = {0};
+    if (!daemon_hide(&why))
+        t2c_log(T2C_LOG_WARNING, "%s", why.text);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -214,6 +221,7 @@ int main(int argc, char **argv)
         return status;
     enum t2c_level limit = options.once != NULL || options.check_config ? T2C_LOG_WARNING : T2C_LOG_NOTICE;
     t2c_log_open("estd", options.verbose ? T2C_LOG_DEBUG : limit);
+    hide();
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the secrets of TLS there */
     signal(SIGPIPE, SIG_IGN);  /* OpenSSL writes to sockets without MSG_NOSIGNAL */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {

@@ -33,8 +33,8 @@ static inline bool arch_skip(pid_t tid)
     return ptrace(PTRACE_SETREGS, tid, NULL, &regs) == 0;
 }
 
-/* The thread TID stands at the end of a call, which fails with ERRNUM. */
-static inline bool arch_fail(pid_t tid, int errnum)
+/* The thread TID stands at the end of a call, which fails with ERRNUM; 0 if it did well. */
+static inline bool arch_end(pid_t tid, int errnum)
 {
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, tid, NULL, &regs) != 0)
@@ -52,7 +52,7 @@ static inline bool arch_skip(pid_t tid)
     return ptrace(PTRACE_SETREGSET, tid, (void *)NT_ARM_SYSTEM_CALL, &iov) == 0;
 }
 
-static inline bool arch_fail(pid_t tid, int errnum)
+static inline bool arch_end(pid_t tid, int errnum)
 {
     struct user_regs_struct regs;
     struct iovec iov = {.iov_base = &regs, .iov_len = sizeof(regs)};
@@ -71,7 +71,7 @@ static inline bool arch_skip(pid_t tid)
     return false;
 }
 
-static inline bool arch_fail(pid_t tid, int errnum)
+static inline bool arch_end(pid_t tid, int errnum)
 {
     (void)errnum;
     return arch_skip(tid);

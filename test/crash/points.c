@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define THREADS_MAX 64
@@ -26,9 +28,10 @@ enum { EXIT_USAGE = 2, EXIT_NO_PTRACE = 77, EXIT_BROKEN = 99 };
 enum deed { DEED_NONE, DEED_KILL_BEFORE, DEED_KILL_AFTER, DEED_FAIL };
 
 struct thread {
-    pid_t tid;    /* 0: free */
-    bool watched; /* its call is a point */
-    bool chosen;  /* and the one that something happens at */
+    pid_t tid;     /* 0: free */
+    bool watched;  /* its call is a point */
+    bool chosen;   /* and the one that something happens at */
+    bool left_out; /* its call does not happen, and says that all is well */
     struct seen seen;
 };
 
@@ -132,12 +135,19 @@ static void list_point(const struct run *run, const struct seen *seen, int64_t r
             path != NULL ? path : "-", path2 != NULL ? " " : "", path2 != NULL ? path2 : "", result);
 }
 
+/* Without privileges, nothing is seen of a process that hides its memory; so it does not. */
+static bool hides(const struct __ptrace_syscall_info *info)
+{
+    return info->entry.nr == SYS_prctl && info->entry.args[0] == PR_SET_DUMPABLE;
+}
+
 static void begin_call(struct run *run, struct thread *thread, const struct __ptrace_syscall_info *info)
 {
     const struct call *call = calls_find(info->entry.nr);
     uint64_t args[6];
     memcpy(args, info->entry.args, sizeof(args));
     thread->watched = thread->chosen = false;
+    thread->left_out = hides(info) && arch_skip(thread->tid);
     if (call == NULL)
         return;
     calls_look(call, thread->tid, args, &thread->seen);
@@ -158,11 +168,13 @@ static void begin_call(struct run *run, struct thread *thread, const struct __pt
 static void end_call(struct run *run, struct thread *thread, const struct __ptrace_syscall_info *info)
 {
     struct t2c_error why = {0};
+    if (thread->left_out)
+        arch_end(thread->tid, 0);
     if (!thread->watched)
         return;
     thread->watched = false;
     if (thread->chosen && run->deed == DEED_FAIL) {
-        arch_fail(thread->tid, run->errnum);
+        arch_end(thread->tid, run->errnum);
         return;
     }
     list_point(run, &thread->seen, info->exit.rval);
