@@ -110,19 +110,13 @@ static void report_failure(struct entry *entry, const char *what, const struct t
     report_news(entry, action.news);
 }
 
-static void forget_installed(struct entry *entry)
-{
-    t2c_x509s_freep(&entry->installed);
-    t2c_bytes_fini(&entry->resting);
-}
-
 /* KNOWN: there is something, but it cannot be used. */
 static void send_missing(struct entry *entry, bool known)
 {
     const struct state_entry *state = state_entry(&entry->common->state, entry->cert->name);
     struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
     missing.known = known || (state != NULL && state->last_success_s > 0);
-    forget_installed(entry);
+    t2c_bytes_fini(&entry->installed);
     feed(entry, &missing);
 }
 
@@ -133,35 +127,14 @@ static const char *asks_for(enum job_kind kind)
     return kind == JOB_LOOK ? "compare the certificate with its key" : kind == JOB_ENROL ? "enrol" : "renew";
 }
 
-/* A chain may wait for years; as PEM it takes a tenth of the memory. */
-static void rest(struct entry *entry)
-{
-    if (entry->renew.state != RENEW_WAITING || entry->installed == NULL)
-        return;
-    if (t2c_cert_append_pem(entry->installed, &entry->resting, NULL))
-        t2c_x509s_freep(&entry->installed);
-    else
-        t2c_bytes_fini(&entry->resting);
-}
-
-static bool rouse(struct entry *entry, struct t2c_error *err)
-{
-    if (entry->resting.len > 0 &&
-        !t2c_cert_parse_pem(entry->resting.data, entry->resting.len, &entry->installed, err))
-        return false;
-    t2c_bytes_fini(&entry->resting);
-    return true;
-}
-
 /* SECRET: of JOB_ENROL. */
 static void submit(struct entry *entry, enum job_kind kind, bool secret)
 {
     struct entry_common *common = entry->common;
-    struct t2c_error why = {0};
-    struct job *job = NULL;
-    if (rouse(entry, &why) && (job = job_new(kind, common->config, entry->cert, entry->installed)) == NULL)
-        t2c_fail_nomem(&why);
+    struct job *job = job_new(kind, common->config, entry->cert, &entry->installed);
     if (job == NULL) {
+        struct t2c_error why = {0};
+        t2c_fail_nomem(&why);
         report_failure(entry, asks_for(kind), &why, NULL);
         return;
     }
@@ -174,10 +147,8 @@ static void submit(struct entry *entry, enum job_kind kind, bool secret)
 /* Targets that were left behind, by a power loss say, follow the first one. */
 static void repair_targets(struct entry *entry)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     struct t2c_error why = {0};
-    if (!t2c_cert_append_pem(entry->installed, &pem, &why) ||
-        !install_write(entry->cert->targets + 1, entry->cert->targets_n - 1, &pem, &why))
+    if (!install_write(entry->cert->targets + 1, entry->cert->targets_n - 1, &entry->installed, &why))
         t2c_log(T2C_LOG_WARNING, "%s: a copy of the certificate is not up to date: %s", entry->cert->name, why.text);
 }
 
@@ -191,12 +162,14 @@ void entry_tidy(const char *path)
 static void look(struct entry *entry)
 {
     const struct config_cert *cert = entry->cert;
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     struct t2c_error why = {0};
     bool same = true;
-    forget_installed(entry);
+    t2c_bytes_fini(&entry->installed);
     for (size_t i = 0; i < cert->targets_n; i++)
         entry_tidy(cert->targets[i].path);
-    if (install_read(cert->targets, cert->targets_n, &entry->installed, &same, &why)) {
+    if (install_read(cert->targets, cert->targets_n, &chain, &same, &why) &&
+        t2c_cert_append_pem(chain, &entry->installed, &why)) {
         if (!same)
             repair_targets(entry);
         submit(entry, JOB_LOOK, false);
@@ -237,7 +210,7 @@ static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
 static void report_installed(const struct entry *entry)
 {
     char issuer[160], ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    issuer_text(entry->installed, issuer, sizeof(issuer));
+    issuer_text(entry->received, issuer, sizeof(issuer));
     t2c_log(T2C_LOG_NOTICE, "%s: %s, issuer \"%s\", notAfter %s, next renewal %s", entry->cert->name,
         entry->renewal ? "renewed" : "enrolled", issuer, t2c_civil_text(entry->renew.life.not_after_s, ends),
         t2c_civil_text(entry->renew.due_s, due));
@@ -246,11 +219,11 @@ static void report_installed(const struct entry *entry)
 /* The line of --once, on standard output. */
 static bool print_installed(const struct entry *entry, struct t2c_error *err)
 {
-    X509 *leaf = sk_X509_value(entry->installed, 0);
+    X509 *leaf = sk_X509_value(entry->received, 0);
     char subject[160], issuer[160], serial[64] = "", ends[T2C_CIVIL_TEXT_MAX];
     const ASN1_INTEGER *number = X509_get0_serialNumber(leaf);
     t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
-    issuer_text(entry->installed, issuer, sizeof(issuer));
+    issuer_text(entry->received, issuer, sizeof(issuer));
     if (ASN1_STRING_length(number) * 2 < (int)sizeof(serial))
         t2c_hex(ASN1_STRING_get0_data(number), (size_t)ASN1_STRING_length(number), serial);
     printf("%s: subject \"%s\", issuer \"%s\", serial %s, notAfter %s\n", entry->cert->name, subject, issuer, serial,
@@ -258,21 +231,24 @@ static bool print_installed(const struct entry *entry, struct t2c_error *err)
     return fflush(stdout) == 0 || t2c_fail(err, T2C_IO, "the result cannot be printed");
 }
 
-static void finish_install(struct entry *entry)
+/* PEM: what is installed now. */
+static void finish_install(struct entry *entry, struct t2c_bytes *pem)
 {
     static const struct renew_event installed = {.type = RENEW_EV_INSTALLED, .retry_after_s = -1};
     struct t2c_error why = {0};
-    forget_installed(entry);
-    entry->installed = T2C_STEAL(entry->received);
+    t2c_bytes_fini(&entry->installed);
+    entry->installed = *pem;
+    *pem = (struct t2c_bytes){0};
     feed(entry, &installed);
     record(entry, NULL);
     report_installed(entry);
-    if (entry->common->once == NULL)
-        return;
-    bool ok = print_installed(entry, &why);
-    if (!ok)
-        t2c_log(T2C_LOG_ERROR, "%s: %s", entry->cert->name, why.text);
-    end_once(entry->common, ok);
+    if (entry->common->once != NULL) {
+        bool ok = print_installed(entry, &why);
+        if (!ok)
+            t2c_log(T2C_LOG_ERROR, "%s: %s", entry->cert->name, why.text);
+        end_once(entry->common, ok);
+    }
+    t2c_x509s_freep(&entry->received);
 }
 
 static void install(struct entry *entry)
@@ -281,7 +257,7 @@ static void install(struct entry *entry)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     struct t2c_error why = {0};
     if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
-        finish_install(entry);
+        finish_install(entry, &pem);
     else
         report_failure(entry, "install the new certificate", &why, NULL);
 }
@@ -347,7 +323,8 @@ static void warn_of_names(const struct entry *entry, const STACK_OF(X509) *chain
         kept ? cert->targets[0].path : "", kept ? " and restart estd" : "");
 }
 
-static void report_found(const struct entry *entry)
+/* CHAIN: what is installed. */
+static void report_found(const struct entry *entry, const STACK_OF(X509) *chain)
 {
     char ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
     const struct renew *renew = &entry->renew;
@@ -356,10 +333,10 @@ static void report_found(const struct entry *entry)
         t2c_civil_text(renew->life.not_after_s, ends), renew->clock_unset ? "" : ", next renewal ",
         renew->clock_unset ? "" : when);
     if (loop_now_s() < renew->life.not_after_s) /* else it is enrolled anew as it is */
-        warn_of_names(entry, entry->installed, true);
+        warn_of_names(entry, chain, true);
 }
 
-static void take_look(struct entry *entry, const struct job *job)
+static void take_look(struct entry *entry, struct job *job)
 {
     struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1, .jitter = dice()};
     struct t2c_error why = {0};
@@ -367,9 +344,9 @@ static void take_look(struct entry *entry, const struct job *job)
         t2c_log(T2C_LOG_WARNING, "%s: the certificate %s is not that of the key %s; it will be replaced",
             entry->cert->name, entry->cert->targets[0].path, entry->cert->key);
         send_missing(entry, true);
-    } else if (describe(entry->common, entry->installed, &event, &why)) {
+    } else if (job_open(job, &why) && describe(entry->common, job->old, &event, &why)) {
         feed(entry, &event);
-        report_found(entry);
+        report_found(entry, job->old);
     } else {
         t2c_log(T2C_LOG_WARNING, "%s: %s: %s; it will be replaced", entry->cert->name, entry->cert->targets[0].path,
             why.text);
@@ -414,7 +391,7 @@ void entry_free(struct entry *entry)
 {
     if (entry == NULL)
         return;
-    forget_installed(entry);
+    t2c_bytes_fini(&entry->installed);
     t2c_x509_stack_free(entry->received);
     free(entry);
 }
@@ -435,7 +412,6 @@ void entry_begin(struct entry *entry, enum renew_begin begin)
     struct renew_action action = renew_start(&entry->renew, &rules, begin);
     act(entry, &action);
     hurry(entry);
-    rest(entry);
 }
 
 void entry_wake(struct entry *entry)
@@ -454,5 +430,4 @@ void entry_take_job(struct entry *entry, struct job *job)
     else
         take_chain(entry, job);
     hurry(entry);
-    rest(entry);
 }

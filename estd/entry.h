@@ -27,13 +27,12 @@ struct entry {
     struct entry_common *common;
     const struct config_cert *cert; /* of common->config */
     struct renew renew;
-    uint64_t job_id;           /* of the job that runs, 0: none */
-    int64_t wake_s;            /* SCHEDULE_NEVER: not waiting */
-    STACK_OF(X509) *installed; /* NULL: none, or at rest */
-    struct t2c_bytes resting;  /* the installed one as PEM while the entry waits; empty: none, or not at rest */
-    STACK_OF(X509) *received;  /* to be installed */
-    bool renewal;              /* received renews the installed one */
-    bool clock_told;           /* that it waits for a clock that is set */
+    uint64_t job_id;            /* of the job that runs, 0: none */
+    int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
+    struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
+    STACK_OF(X509) *received;   /* to be installed */
+    bool renewal;               /* received renews the installed one */
+    bool clock_told;            /* that it waits for a clock that is set */
 };
 
 /* Gives an entry that has not begun, or NULL without memory. */

@@ -4,15 +4,25 @@
 #include "job.h"
 
 struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) *old)
+    enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem)
 {
     T2C_CLEANUP(job_freep) struct job *job = calloc(1, sizeof(*job));
     if (job == NULL)
         return NULL;
     *job = (struct job){.kind = kind, .config = config_ref(config), .cert = cert, .retry_after_s = -1};
-    if (old != NULL && (job->old = X509_chain_up_ref((STACK_OF(X509) *)old)) == NULL)
+    if (!t2c_bytes_append(&job->old_pem, old_pem->data, old_pem->len, NULL))
         return NULL;
     return T2C_STEAL(job);
+}
+
+bool job_open(struct job *job, struct t2c_error *err)
+{
+    return job->old_pem.len == 0 || t2c_cert_parse_pem(job->old_pem.data, job->old_pem.len, &job->old, err);
+}
+
+void job_close(struct job *job)
+{
+    t2c_x509_stack_free(T2C_STEAL(job->old));
 }
 
 void job_free(struct job *job)
@@ -20,7 +30,8 @@ void job_free(struct job *job)
     if (job == NULL)
         return;
     config_unref(job->config);
-    t2c_x509_stack_free(job->old);
+    t2c_bytes_fini(&job->old_pem);
+    job_close(job);
     t2c_x509_stack_free(job->chain);
     free(job);
 }

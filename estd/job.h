@@ -17,9 +17,10 @@ struct job {
     uint64_t id;           /* for whom it is, chosen by the one who asks */
     struct config *config; /* a reference, which keeps cert alive */
     const struct config_cert *cert;
-    STACK_OF(X509) *old; /* installed, leaf first; NULL for JOB_ENROL without one */
-    bool secret;         /* JOB_ENROL: password and header of [auth] may go along */
-    int64_t timeout_s;   /* for each transfer */
+    struct t2c_bytes old_pem; /* installed, leaf first; empty for JOB_ENROL without one */
+    STACK_OF(X509) *old;      /* the same between job_open and job_close; NULL for none */
+    bool secret;              /* JOB_ENROL: password and header of [auth] may go along */
+    int64_t timeout_s;        /* for each transfer */
 
     bool ok;
     struct t2c_error error; /* when not ok */
@@ -31,9 +32,12 @@ struct job {
     struct job *next; /* the list of transfer.c */
 };
 
-/* Gives: a job that holds references to CONFIG and OLD (which may be NULL), or NULL without memory. */
+/* Gives: a job that holds a reference to CONFIG and a copy of OLD_PEM, or NULL without memory. */
 struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const STACK_OF(X509) *old);
+    enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem);
+/* Parses old_pem, and forgets what it was: a thousand jobs may stand in a queue. */
+bool job_open(struct job *job, struct t2c_error *err);
+void job_close(struct job *job);
 void job_free(struct job *job);
 T2C_DEFINE_FREEP(job_freep, struct job, job_free)
 

@@ -8,7 +8,6 @@
 #include "task.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -94,6 +93,7 @@ static void list_clear(struct list *list)
 
 static void deliver(struct transfer *transfer, struct job *job)
 {
+    job_close(job);
     pthread_mutex_lock(&transfer->lock);
     list_push(&transfer->ended, job);
     pthread_mutex_unlock(&transfer->lock);
@@ -156,8 +156,9 @@ static void advance(struct transfer *transfer, struct slot *slot)
         return;
     if (http != NULL)
         task_fail(slot->task, &why);
-    deliver(transfer, task_take_job(slot->task));
+    struct job *job = task_take_job(slot->task);
     clear(slot);
+    deliver(transfer, job);
 }
 
 /* Ends the task of SLOT, whatever it waits for. */
@@ -250,9 +251,10 @@ static struct job *next_asked(struct transfer *transfer)
 
 static void start(struct transfer *transfer, struct slot *slot, struct job *job)
 {
-    struct task *task = task_new(transfer->keys, job);
+    struct task *task = job_open(job, &job->error) ? task_new(transfer->keys, job) : NULL;
     if (task == NULL) {
-        t2c_fail_nomem(&job->error);
+        if (job->error.code == T2C_OK)
+            t2c_fail_nomem(&job->error);
         deliver(transfer, job);
         return;
     }
@@ -263,14 +265,6 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
     advance(transfer, slot);
 }
 
-static bool is_idle(const struct transfer *transfer)
-{
-    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
-        if (slot->task != NULL)
-            return false;
-    return true;
-}
-
 /* Lets the line move on and fills the free slots from the queue. Whatever happened, this ends it. */
 static void go_on(struct transfer *transfer)
 {
@@ -279,8 +273,6 @@ static void go_on(struct transfer *transfer)
         for (struct job *job; slot->task == NULL && may_start(transfer) && (job = next_asked(transfer)) != NULL;)
             start(transfer, slot, job);
     watch_deadlines(transfer);
-    if (is_idle(transfer))
-        malloc_trim(0); /* connections take about 100 KB each, and the next ones may be a year away */
 }
 
 static void on_overdue(void *data, uint32_t what)
