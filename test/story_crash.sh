@@ -31,21 +31,28 @@ all_ways() {
     losses "$1"
 }
 
+# conf LINE...: of the certificate's file, behind [install].
+conf() {
+    printf '[certificate]\nkey = @TREE@/keys/dev.pem\nsubject = /CN=dev\nsan = DNS:dev.example\n'
+    printf '[auth]\nkey = %s\ncert = %s\n[install]\n' "$work/idevid.key" "$work/idevid.pem"
+    printf '%s\n' "$@"
+}
+due "$work/idevid.key" "$work/idevid.pem"
+cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
+
+scene first
+echo OPTIONAL=yes >>"$scene/env"
+cp "$work/idevid.key" "$scene/tree/keys/dev.pem"
+mkdir "$scene/tree/certd"
+conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
+printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
+all_ways "first enrolment"
+
 scene files
 due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
 mkdir "$scene/tree/certd" "$scene/tree/certd/certs"
-cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
 cp "$scene/tree/dev.pem" "$scene/tree/$cer"
-cat >"$scene/certs.d/dev.conf" <<CONF
-[certificate]
-key = @TREE@/keys/dev.pem
-subject = /CN=dev
-san = DNS:dev.example
-[install]
-file = @TREE@/dev.pem
-certd = @TREE@/certd
-cert_id = dev
-CONF
+conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
 printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
 steady
 all_ways "key reused, two files"
