@@ -423,6 +423,8 @@ void entry_wake(struct entry *entry)
 void entry_take_job(struct entry *entry, struct job *job)
 {
     entry->job_id = 0;
+    if (job->warnings.len > 0)
+        t2c_log(T2C_LOG_WARNING, "%s: %s", entry->cert->name, (const char *)job->warnings.data);
     if (!job->ok)
         report_failure(entry, asks_for(job->kind), &job->error, job);
     else if (job->kind == JOB_LOOK)

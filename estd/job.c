@@ -33,5 +33,6 @@ void job_free(struct job *job)
     t2c_bytes_fini(&job->old_pem);
     job_close(job);
     t2c_x509_stack_free(job->chain);
+    t2c_bytes_fini(&job->warnings);
     free(job);
 }

@@ -23,11 +23,12 @@ struct job {
     int64_t timeout_s;        /* for each transfer */
 
     bool ok;
-    struct t2c_error error; /* when not ok */
-    bool refused;           /* not ok because the server does not accept who asks: TLS alert, 401 or 403 */
-    int64_t retry_after_s;  /* the server's wish, -1: none */
-    bool fits;              /* JOB_LOOK */
-    STACK_OF(X509) *chain;  /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
+    struct t2c_error error;    /* when not ok */
+    bool refused;              /* not ok because the server does not accept who asks: TLS alert, 401 or 403 */
+    int64_t retry_after_s;     /* the server's wish, -1: none */
+    bool fits;                 /* JOB_LOOK */
+    struct t2c_bytes warnings; /* text, "; " between; len 0: none */
+    STACK_OF(X509) *chain;     /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
 
     struct job *next; /* the list of transfer.c */
 };

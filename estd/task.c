@@ -1,23 +1,24 @@
 /*
- * Enrolment in order: read the anchors, fetch /cacerts with no identity at all, then load the key, make the request,
- * post it, and judge the answer. The key is loaded late and freed with the task, so that a TPM's slot is taken for one
+ * Enrolment in order: read the anchors, fetch /cacerts and /csrattrs with no identity at all, then load the key, make the
+ * request, post it, and judge the answer. The key is loaded late and freed with the task, so that a TPM's slot is taken for one
  * transfer only, and a server that is down costs no TPM command.
  */
 #include "task.h"
 
 #include "accept.h"
-#include "binding.h"
 #include "est.h"
 #include "identity.h"
 #include "loop.h"
 #include "origin.h"
+#include "request.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define REDIRECTS_MAX 5
 
 /* What the next transfer is for. */
-enum step { STEP_BEGIN, STEP_CACERTS, STEP_ENROL, STEP_DONE };
+enum step { STEP_BEGIN, STEP_CACERTS, STEP_CSRATTRS, STEP_ENROL, STEP_DONE };
 
 struct task {
     struct keys *keys;
@@ -28,7 +29,7 @@ struct task {
     unsigned redirects;      /* followed in this step */
     bool new_connection;     /* the next transfer needs one */
     STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
-    EVP_PKEY *key;           /* the certificate's */
+    struct request request;  /* with the certificate's key */
     struct identity identity;
     bool bind; /* the request is tied to its connection */
     bool tpm;  /* a key that it uses lives in the TPM */
@@ -45,7 +46,7 @@ struct task *task_new(struct keys *keys, struct job *job)
     struct task *task = calloc(1, sizeof(*task));
     if (task == NULL)
         return NULL;
-    *task = (struct task){.keys = keys, .job = job, .tpm = uses_tpm(job)};
+    *task = (struct task){.keys = keys, .job = job, .request = {.job = job}, .tpm = uses_tpm(job)};
     task->bind = job->cert->channel_binding == CONFIG_ALWAYS;
     return task;
 }
@@ -54,11 +55,11 @@ void task_free(struct task *task)
 {
     if (task == NULL)
         return;
-    job_free(task->job);
     http_free(task->http);
+    request_fini(&task->request);
+    job_free(task->job);
     t2c_bytes_fini(&task->url);
     t2c_x509_stack_free(task->anchors);
-    EVP_PKEY_free(task->key);
     identity_fini(&task->identity);
     free(task);
 }
@@ -76,7 +77,7 @@ bool task_needs_connection(const struct task *task)
 bool task_needs_tpm(const struct task *task)
 {
     bool look = task->step == STEP_BEGIN && task->job->kind == JOB_LOOK;
-    return task->tpm && (look || (task->step == STEP_ENROL && task->key == NULL));
+    return task->tpm && (look || (task->step == STEP_ENROL && task->request.key == NULL));
 }
 
 void task_fail(struct task *task, const struct t2c_error *why)
@@ -95,8 +96,8 @@ struct job *task_take_job(struct task *task)
 
 static enum est_op op_of(const struct task *task)
 {
-    if (task->step == STEP_CACERTS)
-        return EST_CACERTS;
+    if (task->step == STEP_CACERTS || task->step == STEP_CSRATTRS)
+        return task->step == STEP_CACERTS ? EST_CACERTS : EST_CSRATTRS;
     return task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
 }
 
@@ -114,9 +115,9 @@ static bool enter(struct task *task, enum step step, bool new_connection, struct
 
 static bool look(struct task *task, struct t2c_error *err)
 {
-    if (!keys_load(task->keys, task->job->cert->key, &task->key, err))
+    if (!keys_load(task->keys, task->job->cert->key, &task->request.key, err))
         return false;
-    task->job->fits = t2c_cert_fits_key(sk_X509_value(task->job->old, 0), task->key);
+    task->job->fits = t2c_cert_fits_key(sk_X509_value(task->job->old, 0), task->request.key);
     return true;
 }
 
@@ -146,59 +147,25 @@ static bool begin(struct task *task, struct t2c_error *err)
     return enter(task, STEP_CACERTS, true, err);
 }
 
-static struct t2c_csr_spec spec_of(const struct task *task)
-{
-    const struct config_cert *cert = task->job->cert;
-    struct t2c_csr_spec spec = {.subject = cert->subject, .san = cert->san, .eku = cert->eku};
-    if (task->job->kind == JOB_REENROL)
-        spec.like = sk_X509_value(task->job->old, 0);
-    return spec;
-}
-
-static bool make_request(
-    const struct task *task, const struct t2c_csr_spec *spec, struct t2c_bytes *out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
-    if (!t2c_cert_make_csr(task->key, spec, &req, err))
-        return t2c_fail_context(err, "request by key %s", task->job->cert->key);
-    return est_encode_request(req, out, err);
-}
-
 /* An upload_fn. */
 static bool make_bound(void *data, const char *binding, struct t2c_bytes *out, struct t2c_error *err)
 {
-    const struct task *task = data;
-    struct t2c_csr_spec spec = spec_of(task);
-    spec.challenge = binding;
-    return make_request(task, &spec, out, err);
+    return request_encode(data, binding, out, err);
 }
 
-/* Gives the length of the longest request that is tied to its connection. */
-static bool measure_bound(const struct task *task, size_t *len, struct t2c_error *err)
-{
-    char longest[BINDING_TEXT_MAX + 1];
-    struct t2c_csr_spec spec = spec_of(task);
-    size_t der_max = 0;
-    memset(longest, '=', BINDING_TEXT_MAX);
-    longest[BINDING_TEXT_MAX] = '\0';
-    spec.challenge = longest;
-    if (!t2c_cert_csr_max(task->key, &spec, &der_max, err))
-        return false;
-    *len = est_request_len(der_max);
-    return true;
-}
-
-/* Loads the keys, unless they are there already. */
-static bool load_keys(struct task *task, struct t2c_error *err)
+/* Loads the keys and settles the request, unless that was done for a transfer before. */
+static bool prepare_enrol(struct task *task, struct t2c_error *err)
 {
     const struct config_cert *cert = task->job->cert;
-    if (task->key != NULL)
+    EVP_PKEY **key = &task->request.key;
+    if (*key != NULL)
         return true;
     if (!check_in_force(task->job, err))
         return false;
-    if (!keys_load(task->keys, cert->key, &task->key, err))
+    if (!keys_load(task->keys, cert->key, key, err))
         return t2c_fail_context(err, "%s: [certificate] key", cert->path);
-    return identity_load(task->keys, task->job, task->key, &task->identity, err);
+    return identity_load(task->keys, task->job, *key, &task->identity, err) &&
+        request_settle(&task->request, &task->job->warnings, err);
 }
 
 /* What all requests of a job have in common. */
@@ -222,15 +189,14 @@ static bool ask_enrol(struct task *task, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes body = {0};
     struct http_request request = common_request(task);
-    struct t2c_csr_spec spec = spec_of(task);
     request.body_type = EST_REQUEST_TYPE;
     identity_use(&task->identity, task->job->cert, &request);
     if (task->bind) {
         request.make = make_bound;
-        request.make_data = task;
-        return measure_bound(task, &request.body_len, err) && http_new(&request, &task->http, err);
+        request.make_data = &task->request;
+        return request_bound_len(&task->request, &request.body_len, err) && http_new(&request, &task->http, err);
     }
-    if (!make_request(task, &spec, &body, err))
+    if (!request_encode(&task->request, NULL, &body, err))
         return false;
     request.body = body.data;
     request.body_len = body.len;
@@ -240,7 +206,7 @@ static bool ask_enrol(struct task *task, struct t2c_error *err)
 static bool ask(struct task *task, struct t2c_error *err)
 {
     if (task->step == STEP_ENROL)
-        return load_keys(task, err) && ask_enrol(task, err);
+        return prepare_enrol(task, err) && ask_enrol(task, err);
     struct http_request request = common_request(task);
     return http_new(&request, &task->http, err);
 }
@@ -273,16 +239,37 @@ static struct est_reply est_reply_of(const struct http_reply *got)
     };
 }
 
+/* Says whether the server refuses the request because it is not tied to its connection. */
+static bool is_untied(const struct task *task, const struct http_reply *got)
+{
+    return task->step == STEP_ENROL && (got->status == 401 || got->status == 403) && got->challenge[0] == '\0' &&
+        est_names_possession(got->body.data, got->body.len);
+}
+
+/* What an answer that is no success means for the job. WHY: in words, so far. Returns false. */
+static bool refuse(struct task *task, const struct http_reply *got, struct t2c_error *why)
+{
+    struct job *job = task->job;
+    const struct config_cert *cert = job->cert;
+    bool untied = is_untied(task, got), denied = got->status == 401 || got->status == 403;
+    bool digest = got->status == 401 && strncasecmp(got->challenge, "Digest", 6) == 0;
+    job->retry_after_s = est_retry_after_s(got->retry_after[0] != '\0' ? got->retry_after : NULL, loop_now_s());
+    job->refused = task->step == STEP_ENROL && denied && !untied;
+    if (untied && cert->channel_binding == CONFIG_NEVER)
+        return t2c_fail(why, T2C_AUTH,
+            "%s: the server wants requests that are tied to their connection; set channel_binding = auto in %s",
+            cert->url, cert->path);
+    if (digest && task->identity.user != NULL && cert->auth_method == CONFIG_BASIC)
+        return t2c_fail(why, T2C_AUTH,
+            "%s: the server wants Digest instead of Basic; set method = digest in [auth] of %s", cert->url, cert->path);
+    return t2c_fail_context(why, "%s", cert->url);
+}
+
 static bool take_certs(struct task *task, const struct http_reply *got, STACK_OF(X509) **out, struct t2c_error *err)
 {
     struct est_reply reply = est_reply_of(got);
-    if (!est_check(op_of(task), &reply, err)) {
-        const char *wish = got->retry_after[0] != '\0' ? got->retry_after : NULL;
-        task->job->retry_after_s = est_retry_after_s(wish, loop_now_s());
-        task->job->refused = task->step == STEP_ENROL && (got->status == 401 || got->status == 403) &&
-            !est_names_possession(got->body.data, got->body.len);
-        return t2c_fail_context(err, "%s", task->job->cert->url);
-    }
+    if (!est_check(op_of(task), &reply, err))
+        return refuse(task, got, err);
     return est_decode_certs(got->body.data, got->body.len, out, err) ||
         t2c_fail_context(err, "%s: %s", task->job->cert->url, est_op_name(op_of(task)));
 }
@@ -297,7 +284,35 @@ static bool take_cacerts(struct task *task, const struct http_reply *got, struct
             X509_free(cert);
             return t2c_fail_nomem(err);
         }
-    return enter(task, STEP_ENROL, true, err);
+    bool ask_attrs = task->job->cert->csrattrs != CONFIG_NEVER;
+    return ask_attrs ? enter(task, STEP_CSRATTRS, false, err) : enter(task, STEP_ENROL, true, err);
+}
+
+static bool read_csrattrs(struct task *task, const struct http_reply *got, struct t2c_error *err)
+{
+    struct est_reply reply = est_reply_of(got);
+    struct csrattrs *attrs = &task->request.attrs;
+    if (!est_check(EST_CSRATTRS, &reply, err) || !csrattrs_decode(got->body.data, got->body.len, attrs, err))
+        return t2c_fail_context(err, "%s: csrattrs", task->job->cert->url);
+    if ((attrs->wants_binding || attrs->wants_linking) && task->job->cert->channel_binding == CONFIG_AUTO)
+        task->bind = true;
+    return true;
+}
+
+static bool take_csrattrs(struct task *task, const struct http_reply *got, struct t2c_error *err)
+{
+    return (got->status == 204 || read_csrattrs(task, got, err)) && enter(task, STEP_ENROL, true, err);
+}
+
+/* Goes on when /csrattrs failed by WHY, unless the configuration insists on it. */
+static bool go_without(struct task *task, struct t2c_error *why)
+{
+    struct t2c_error reason = *why;
+    if (task->job->cert->csrattrs == CONFIG_ALWAYS)
+        return false;
+    return (reason.code == T2C_NOT_FOUND ||
+               t2c_bytes_printf(&task->job->warnings, why, "without CSR attributes, because %s", reason.text)) &&
+        enter(task, STEP_ENROL, true, why);
 }
 
 static bool take_issued(struct task *task, const struct http_reply *got, struct t2c_error *err)
@@ -307,7 +322,7 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
     if (!take_certs(task, got, &issued, err))
         return false;
     struct accept_rules rules = {
-        .key = task->key,
+        .key = task->request.key,
         .anchors = task->anchors,
         .client_auth = job->cert->eku != NULL && strstr(job->cert->eku, "clientAuth") != NULL,
         .now_s = loop_now_s(),
@@ -339,23 +354,24 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* A server that wants the request tied to its connection says so only by refusing one that is not. */
-static bool wants_binding(const struct task *task, const struct http_reply *got)
-{
-    return task->step == STEP_ENROL && task->job->cert->channel_binding == CONFIG_AUTO && !got->bound &&
-        got->status == 401 && got->challenge[0] == '\0' && est_names_possession(got->body.data, got->body.len);
-}
-
 static bool take(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
     task->new_connection = false;
     if (is_redirect(got->status))
         return follow(task, got, err);
-    if (wants_binding(task, got)) {
+    /* A server that wants the request tied to its connection may say so only by refusing one that is not. */
+    if (is_untied(task, got) && task->job->cert->channel_binding == CONFIG_AUTO && !got->bound) {
         task->bind = true;
         return true;
     }
-    return task->step == STEP_CACERTS ? take_cacerts(task, got, err) : take_issued(task, got, err);
+    switch (task->step) {
+    case STEP_CACERTS:
+        return take_cacerts(task, got, err);
+    case STEP_CSRATTRS:
+        return take_csrattrs(task, got, err);
+    default:
+        return take_issued(task, got, err);
+    }
 }
 
 void task_answer(struct task *task, CURLcode result)
@@ -363,6 +379,9 @@ void task_answer(struct task *task, CURLcode result)
     struct t2c_error why = {0};
     const struct http_reply *got = NULL;
     T2C_CLEANUP(http_freep) struct http *http = T2C_STEAL(task->http);
-    if (!http_finish(http, result, &got, &task->job->refused, &why) || !take(task, got, &why))
+    bool ok = http_finish(http, result, &got, &task->job->refused, &why) && take(task, got, &why);
+    if (!ok && task->step == STEP_CSRATTRS)
+        ok = go_without(task, &why);
+    if (!ok)
         task_fail(task, &why);
 }
