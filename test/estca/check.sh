@@ -273,4 +273,29 @@ ok "it is not refused" fails has renegotiated "no renegotiation"
 ok "--no-ems" has renegotiated "Extended master secret: no"
 ok "the server ends well" stop
 
+# --- certificates that are refused, and the server's wish for a renewal ---
+
+serve --refuse refused --renewal-info hint.json
+# shellcheck disable=SC2086 # the words of MTLS
+refusals() {
+	serial=$(openssl x509 -in dev.pem -noout -serial | sed 's/serial=//')
+	ok "a certificate that is not refused" enrolled dev.b64 $MTLS
+	echo "$serial 403" >refused
+	ok "refused by a status" status 403 simpleenroll dev.b64 $MTLS
+	ok "also when it renews" status 403 simplereenroll dev.b64 $MTLS
+	echo "$serial 44" >refused
+	revoked() { ! post simpleenroll dev.b64 "$@" 2>why && has why "alert certificate revoked"; }
+	ok "refused by an alert" revoked $MTLS
+	echo "00 403" >refused
+	ok "others are not" enrolled dev.b64 $MTLS
+}
+refusals
+rm refused
+ok "no renewal-info" same "$(get -o body -w '%{http_code}' "$URL/renewal-info/a.b")" 404
+echo '{"suggestedWindow":{}}' >hint.json
+ok "renewal-info" same "$(get -w '%{http_code} %{content_type}' "$URL/label/renewal-info/a.b" | tr '\n' ' ')" \
+	'{"suggestedWindow":{}} 200 application/json'
+ok "renewal-info of nothing" same "$(get -o body -w '%{http_code}' "$URL/renewal-info")" 404
+ok "the server ends well" stop
+
 finish

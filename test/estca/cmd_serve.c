@@ -30,6 +30,8 @@ struct settings {
     int binding; /* enum binding_rule */
     const char *cacerts;
     const char *csrattrs;
+    const char *hint;
+    const char *refused;
     int64_t lifetime_s; /* 0: not given */
     const char *not_after;
     int64_t backdate_s;
@@ -73,6 +75,9 @@ static const struct opt opts[] = {
     {"with-chain", NULL, "add issuing CA and root to the certificate", OPT_FLAG, AT(with_chain), 0, 0, NULL},
     {"cacerts", "FILE", "PEM bundle for cacerts (issuing CA and root)", OPT_TEXT, AT(cacerts), 0, 0, NULL},
     {"csrattrs", "BASE64", "what csrattrs answers (204)", OPT_TEXT, AT(csrattrs), 0, 0, NULL},
+    {"renewal-info", "FILE", "what renewal-info answers, read each time; 404 without it", OPT_TEXT, AT(hint), 0, 0,
+        NULL},
+    {"refuse", "FILE", "lines of SERIAL and the alert or HTTP status for it", OPT_TEXT, AT(refused), 0, 0, NULL},
     {"lifetime", "SECONDS", "notAfter - notBefore (30 days)", OPT_NUMBER, AT(lifetime_s), 1, LIFETIME_MAX_S, NULL},
     {"not-after", "YYYYMMDDHHMMSSZ", "instead of --lifetime", OPT_TIME, AT(not_after), 0, 0, NULL},
     {"backdate", "S", "notBefore is that long ago (0)", OPT_NUMBER, AT(backdate_s), 0, 100 * 365 * (int64_t)DAY_S,
@@ -102,6 +107,8 @@ static bool set_up_est(const struct settings *settings, struct est *est, struct 
     est->columns = wraps[settings->wrap];
     est->eol = settings->crlf ? "\r\n" : "\n";
     est->binding = (enum binding_rule)settings->binding;
+    est->hint = settings->hint;
+    est->refused = settings->refused;
     est->lax = settings->lax;
     est->with_chain = settings->with_chain;
     est->lifetime_s = settings->lifetime_s != 0 ? settings->lifetime_s : 30 * (int64_t)DAY_S;

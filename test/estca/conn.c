@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "refused.h"
+
 #define LINGER_MS 2000
 
 /* What OpenSSL must have found wrong with a client's certificate so that it sends the alert. */
@@ -96,9 +98,12 @@ static int on_client(int good, X509_STORE_CTX *store)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct conn_plan *plan = SSL_get_app_data(ssl);
-    if (!good || plan->client_alert == 0)
+    int alert = plan->client_alert;
+    if (alert == 0 && X509_STORE_CTX_get_error_depth(store) == 0)
+        alert = refused_number(plan->refused, X509_STORE_CTX_get0_cert(store));
+    if (!good || alert == 0 || alert > REFUSED_ALERT_MAX)
         return good;
-    X509_STORE_CTX_set_error(store, refusal_of(plan->client_alert));
+    X509_STORE_CTX_set_error(store, refusal_of(alert));
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct conn_plan {
     bool plain;           /* HTTP without TLS instead of the handshake */
     int hello_alert;      /* this fatal alert answers the ClientHello; 0: none */
     int client_alert;     /* this one answers the client's certificate, if it sends one */
+    const char *refused;  /* as for refused_number */
 };
 
 struct conn {

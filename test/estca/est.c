@@ -11,7 +11,9 @@
 #include <time.h>
 
 #include "csr.h"
+#include "file.h"
 #include "own.h"
+#include "refused.h"
 
 #define CERTS_ONLY "application/pkcs7-mime; smime-type=certs-only"
 
@@ -33,11 +35,13 @@ struct task {
 struct op {
     const char *name;
     const char *method;
+    bool tail;                        /* its path goes on with one segment more */
     bool (*admit)(struct task *task); /* false: the reply refuses; NULL: anybody */
     bool (*work)(struct task *task, struct fail *err);
 };
 
 static const struct op *find_op(const char *name);
+static const struct op *find_path(const char *path);
 
 static void task_fini(struct task *task)
 {
@@ -90,6 +94,18 @@ static bool work_csrattrs(struct task *task, struct fail *err)
     task->reply->type = "application/csrattrs";
     bytes_add(&task->reply->der, attrs->p, attrs->len);
     return true;
+}
+
+/* draft-ietf-lamps-est-renewal-info; the same for all certificates. */
+static bool work_renewal_info(struct task *task, struct fail *err)
+{
+    const char *path = task->est->hint;
+    if (path == NULL || !file_exists(path)) {
+        reply_text(task->reply, 404, "no renewal-info");
+        return true;
+    }
+    task->reply->type = "application/json";
+    return file_read(path, &task->reply->body, err);
 }
 
 static bool read_csr(struct task *task)
@@ -177,14 +193,14 @@ static const struct op *route(const char *base, const char *target)
         return NULL;
     const char *at = target + base_len + 1;
     const char *slash = strchr(at, '/');
-    if (slash == NULL)
-        return find_op(at);
+    if (slash == NULL || find_path(at) != NULL)
+        return find_path(at);
     size_t len = (size_t)(slash - at);
     if (len == 0 || len >= sizeof(label))
         return NULL;
     memcpy(label, at, len);
     label[len] = '\0';
-    return find_op(label) != NULL ? NULL : find_op(slash + 1);
+    return find_op(label) != NULL ? NULL : find_path(slash + 1);
 }
 
 /* Serve a request that nothing speaks against, but for faults. */
@@ -209,6 +225,9 @@ static bool admit(struct task *task)
         reply_add_header(task->reply, "Allow", "%s", task->op->method);
         return false;
     }
+    int refusal = task->op->admit != NULL ? refused_number(task->est->refused, task->peer) : 0;
+    if (refusal > REFUSED_ALERT_MAX)
+        return reply_text(task->reply, refusal, "this certificate may not enrol");
     return task->op->admit == NULL || task->op->admit(task);
 }
 
@@ -244,13 +263,14 @@ void est_fini(struct est *est)
     own_free_certs(est->cacerts);
 }
 
-const char *const est_ops[] = {"cacerts", "csrattrs", "simpleenroll", "simplereenroll", NULL};
+const char *const est_ops[] = {"cacerts", "csrattrs", "renewal-info", "simpleenroll", "simplereenroll", NULL};
 
 static const struct op ops[] = {
-    {"cacerts", "GET", NULL, work_cacerts},
-    {"csrattrs", "GET", NULL, work_csrattrs},
-    {"simpleenroll", "POST", admit_enroll, work_enroll},
-    {"simplereenroll", "POST", admit_reenroll, work_enroll},
+    {"cacerts", "GET", false, NULL, work_cacerts},
+    {"csrattrs", "GET", false, NULL, work_csrattrs},
+    {"renewal-info", "GET", true, NULL, work_renewal_info},
+    {"simpleenroll", "POST", false, admit_enroll, work_enroll},
+    {"simplereenroll", "POST", false, admit_reenroll, work_enroll},
 };
 
 static const struct op *find_op(const char *name)
@@ -258,5 +278,14 @@ static const struct op *find_op(const char *name)
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
         if (strcmp(ops[i].name, name) == 0)
             return &ops[i];
+    return NULL;
+}
+
+static const struct op *find_path(const char *path)
+{
+    size_t len = strcspn(path, "/");
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        if (strlen(ops[i].name) == len && strncmp(ops[i].name, path, len) == 0)
+            return ops[i].tail == (path[len] == '/' && path[len + 1] != '\0') ? &ops[i] : NULL;
     return NULL;
 }

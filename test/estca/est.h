@@ -16,8 +16,10 @@ struct est {
     struct bytes csrattrs;   /* DER; empty: 204 */
     STACK_OF(X509) *cacerts; /* what cacerts answers; NULL: issuing CA and root */
     enum binding_rule binding;
-    const char *base; /* the path before [/LABEL]/OP */
-    unsigned columns; /* of base64; 0: one line */
+    const char *refused; /* as for refused_number */
+    const char *hint;    /* the file that renewal-info answers with */
+    const char *base;    /* the path before [/LABEL]/OP */
+    unsigned columns;    /* of base64; 0: one line */
     const char *eol;
     bool lax; /* simplereenroll is like simpleenroll */
     bool with_chain;

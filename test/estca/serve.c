@@ -198,6 +198,7 @@ static bool accept_all(struct hall *hall, int listen_fd, int signal_fd, struct f
         if (n <= 0 || fds[1].revents == 0)
             continue;
         struct conn_plan plan = faults_plan(&hall->serve->est.faults);
+        plan.refused = hall->serve->est.refused;
         if (plan.accept_ms > 0 && poll(fds, 1, (int)plan.accept_ms) > 0)
             return true;
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
