@@ -124,6 +124,13 @@ static bool give_dir(int parent, const char *name, const struct t2c_file_owner *
     return fchown(fd, owner->uid, owner->gid) == 0;
 }
 
+/* Opens the directory PATH, if it must be without a right to read it; then it cannot be synced. */
+static int open_parent(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 || errno != EACCES ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /*
  * Makes the directory that holds TARGET, owned like the file, if it is missing. Its parent may belong to somebody who
  * would like us to give them another directory, so no link is followed.
@@ -140,7 +147,7 @@ static bool make_dir(const struct install_target *target, struct t2c_error *err)
         return t2c_fail_nomem(err);
     if (name[0] == '\0')
         return true;
-    T2C_CLEANUP(t2c_closep) int parent = open(above[0] != '\0' ? above : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    T2C_CLEANUP(t2c_closep) int parent = open_parent(above[0] != '\0' ? above : ".");
     struct stat found;
     bool made = parent >= 0 && mkdirat(parent, name, 0755) == 0;
     if (parent < 0 || (!made && errno != EEXIST))
@@ -151,9 +158,9 @@ static bool make_dir(const struct install_target *target, struct t2c_error *err)
         return t2c_fail(
             err, T2C_EXISTS, "%s is a symbolic link, which is not followed there; make it a directory", dir);
     bool keep = target->owner.uid == (uid_t)-1 && target->owner.gid == (gid_t)-1;
-    if (!made || keep || give_dir(parent, name, &target->owner))
+    if (!made || ((keep || give_dir(parent, name, &target->owner)) && (fsync(parent) == 0 || errno == EBADF)))
         return true;
-    t2c_fail_errno(err, errno, "cannot give the directory %s to its owner", dir);
+    t2c_fail_errno(err, errno, "cannot give the directory %s to its owner, or keep its name", dir);
     unlinkat(parent, name, AT_REMOVEDIR);
     return false;
 }
