@@ -117,8 +117,9 @@ static bool set_body(struct http *http, const struct http_request *request, stru
     http->upload = (struct upload){.make = request->make, .data = request->make_data, .len = request->body_len};
     if (request->make == NULL && !t2c_bytes_append(&http->upload.body, request->body, request->body_len, err))
         return false;
-    /* Servers in the field do not all know 100-continue. */
-    return add_header(http, "Content-Type", request->body_type, err) && add_header(http, "Expect", "", err) &&
+    /* Servers in the field do not all know 100-continue; some demand the transfer encoding, which RFC 8951 made void. */
+    return add_header(http, "Content-Type", request->body_type, err) &&
+        add_header(http, "Content-Transfer-Encoding", "base64", err) && add_header(http, "Expect", "", err) &&
         ((SET(CURLOPT_POST, 1L) && SET(CURLOPT_POSTFIELDSIZE, (long)request->body_len) &&
              SET(CURLOPT_READFUNCTION, give_body) && SET(CURLOPT_READDATA, http) &&
              SET(CURLOPT_SEEKFUNCTION, rewind_body) && SET(CURLOPT_SEEKDATA, http)) ||

@@ -186,14 +186,20 @@ conf_ssl() {
     with_conf openssl "$@"
 }
 
-# estca_start NAME ARGUMENTS...: a CA in $work/NAME, serving; sets $port.
+# estca_start NAME ARGUMENTS...: a CA in $work/NAME, serving; sets $port, and $estca to its pid. Its log is $work/NAME.log.
 estca_start() {
     ca=$1
     shift
     "$ESTCA" init "$work/$ca" --name "$ca" >/dev/null || return 1
     rm -f "$work/$ca.port"
     "$ESTCA" serve "$work/$ca" --port-file "$work/$ca.port" --log "$work/$ca.log" "$@" >/dev/null 2>"$work/$ca.err" &
-    pids="$pids $!"
+    estca=$!
+    pids="$pids $estca"
     wait_for 10 test -s "$work/$ca.port" || return 1
     port=$(cat "$work/$ca.port")
+}
+
+# estca_stop: the last one that was started is gone.
+estca_stop() {
+    kill "$estca" && wait "$estca" 2>/dev/null
 }
