@@ -296,13 +296,12 @@ static bool fail(const struct http *http, CURLcode result, bool *refused, struct
     return fail_result(http, result, err);
 }
 
-/* A value that is too long is none. */
+/* What is too long is cut. */
 static void take_header(CURL *easy, const char *name, char *out, size_t out_len)
 {
     struct curl_header *header = NULL;
-    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
-        snprintf(out, out_len, "%s", header->value) >= (int)out_len)
-        out[0] = '\0';
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        snprintf(out, out_len, "%s", header->value);
 }
 
 bool http_finish(
@@ -318,6 +317,8 @@ bool http_finish(
     take_header(http->easy, "Retry-After", out->retry_after, sizeof(out->retry_after));
     take_header(http->easy, "WWW-Authenticate", out->challenge, sizeof(out->challenge));
     take_header(http->easy, "Location", out->location, sizeof(out->location));
+    if (strlen(out->location) + 1 == sizeof(out->location))
+        out->location[0] = '\0'; /* a part of a URL is another URL */
     out->bound = http->upload.binding.len > 0;
     out->presented = tls_presented(http->tls);
     *reply = out;

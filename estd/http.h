@@ -37,7 +37,7 @@ struct http_reply {
     char content_type[128]; /* empty: none */
     char retry_after[64];
     char challenge[128]; /* of WWW-Authenticate */
-    char location[1024];
+    char location[2048]; /* a longer one is none */
     struct t2c_bytes body;
     bool bound;                      /* the request that it answers was tied to its connection */
     const STACK_OF(X509) *presented; /* by the server, leaf first; NULL when an older connection was used */

@@ -69,8 +69,13 @@ cert_conf() {
     } >"$work/certs.d/$name.conf"
 }
 
+# once NAME: a step; what it says stays in $work/once.err, what all of them said in $work/all.err
 once() {
-    "$ESTD" -c "$work/est.conf" --once "$1"
+    "$ESTD" -c "$work/est.conf" --once "$1" 2>"$work/once.err"
+    code=$?
+    cat "$work/once.err" >>"$work/all.err"
+    cat "$work/once.err" >&2
+    return $code
 }
 
 # enrolled NAME: the first enrolment of NAME succeeds, whatever was there before
