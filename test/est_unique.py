@@ -12,7 +12,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 
 directory, estca, port_file, log_path = sys.argv[1:]
 
@@ -28,15 +27,15 @@ def bag(*certificates):
 
 
 def enrol(body, binding):
-    with tempfile.TemporaryDirectory() as place:
-        with open(f"{place}/csr", "wb") as file:
-            file.write(base64.b64decode(body))
-        text = run("openssl", "req", "-inform", "DER", "-in", f"{place}/csr", "-noout", "-text").decode()
-        found = re.search(r"challengePassword\s*:(\S+)", text)
-        if found is None or base64.b64decode(found[1]) != binding:
-            return 401, b"Proof of Possession Mismatch.\n"
-        run(estca, "sign", directory, "--csr", f"{place}/csr", "--out", f"{place}/cert")
-        return 200, bag(f"{place}/cert")
+    request, certificate = f"{log_path}.csr", f"{log_path}.crt"
+    with open(request, "wb") as file:
+        file.write(base64.b64decode(body))
+    text = run("openssl", "req", "-inform", "DER", "-in", request, "-noout", "-text").decode()
+    found = re.search(r"challengePassword\s*:(\S+)", text)
+    if found is None or base64.b64decode(found[1]) != binding:
+        return 401, b"Proof of Possession Mismatch.\n"
+    run(estca, "sign", directory, "--csr", request, "--out", certificate)
+    return 200, bag(certificate)
 
 
 def answer(connection):
