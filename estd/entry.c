@@ -87,6 +87,11 @@ static void report_news(const struct entry *entry, enum renew_news news)
     }
 }
 
+static const char *asks_for(enum job_kind kind)
+{
+    return kind == JOB_LOOK ? "compare the certificate with its key" : kind == JOB_ENROL ? "enrol" : "renew";
+}
+
 /* WHAT: as in "cannot WHAT". JOB: what failed, or NULL when it was no job. */
 static void report_failure(struct entry *entry, const char *what, const struct t2c_error *why, const struct job *job)
 {
@@ -110,6 +115,19 @@ static void report_failure(struct entry *entry, const char *what, const struct t
     report_news(entry, action.news);
 }
 
+/* The server took the request of JOB and wants it once more, later: RFC 7030 4.2.3. */
+static void report_pending(struct entry *entry, const struct job *job)
+{
+    struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
+    if (entry->common->once != NULL) {
+        report_failure(entry, asks_for(job->kind), &job->error, job);
+        return;
+    }
+    feed(entry, &event);
+    t2c_log(T2C_LOG_NOTICE, "%s: %s; the same request goes out again in %" PRId64 " s", entry->cert->name,
+        job->error.text, entry->wake_s - loop_now_s());
+}
+
 /* KNOWN: there is something, but it cannot be used. */
 static void send_missing(struct entry *entry, bool known)
 {
@@ -121,11 +139,6 @@ static void send_missing(struct entry *entry, bool known)
 }
 
 /* ---- actions ---- */
-
-static const char *asks_for(enum job_kind kind)
-{
-    return kind == JOB_LOOK ? "compare the certificate with its key" : kind == JOB_ENROL ? "enrol" : "renew";
-}
 
 /* SECRET: of JOB_ENROL. */
 static void submit(struct entry *entry, enum job_kind kind, bool secret)
@@ -425,7 +438,9 @@ void entry_take_job(struct entry *entry, struct job *job)
     entry->job_id = 0;
     if (job->warnings.len > 0)
         t2c_log(T2C_LOG_WARNING, "%s: %s", entry->cert->name, (const char *)job->warnings.data);
-    if (!job->ok)
+    if (!job->ok && job->pending)
+        report_pending(entry, job);
+    else if (!job->ok)
         report_failure(entry, asks_for(job->kind), &job->error, job);
     else if (job->kind == JOB_LOOK)
         take_look(entry, job);

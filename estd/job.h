@@ -25,6 +25,7 @@ struct job {
     bool ok;
     struct t2c_error error;    /* when not ok */
     bool refused;              /* not ok because the server does not accept who asks: TLS alert, 401 or 403 */
+    bool pending;              /* not ok because the server took the request and wants it once more, later */
     int64_t retry_after_s;     /* the server's wish, -1: none */
     bool fits;                 /* JOB_LOOK */
     struct t2c_bytes warnings; /* text, "; " between; len 0: none */

@@ -10,7 +10,11 @@
 /* So many refusals of a certificate are no slip of the server's. */
 #define REFUSALS_MAX 3
 
-#define DAY_S 86400
+/* How long a request that the server took is left alone, if it does not say. */
+#define PENDING_S 3600
+
+/* The longest wish of a server that a restart keeps. */
+#define WISH_MAX_S (7 * 86400)
 
 static const struct renew_action nothing = {.what = RENEW_DO_NOTHING};
 
@@ -118,7 +122,7 @@ static struct renew_action looked(struct renew *renew, const struct renew_event 
     renew->known = loaded || event->known;
     renew->boot_jitter = event->jitter;
     if (event->retry_after_s > 0)
-        renew->soonest_s = schedule_add_s(now_s, event->retry_after_s < DAY_S ? event->retry_after_s : DAY_S);
+        renew->soonest_s = schedule_add_s(now_s, event->retry_after_s < WISH_MAX_S ? event->retry_after_s : WISH_MAX_S);
     return settle(renew, now_s);
 }
 
@@ -242,6 +246,15 @@ static struct renew_action installed(struct renew *renew, int64_t now_s)
     return wait_for_renewal(renew, renewal_s(renew, now_s), now_s);
 }
 
+/* Who asked will ask again: what a human allowed stays allowed for the same request. */
+static struct renew_action pend(struct renew *renew, const struct renew_event *event, int64_t now_s)
+{
+    renew->state = RENEW_WAITING;
+    renew->failures = 0;
+    renew->soonest_s = schedule_add_s(now_s, event->retry_after_s > 0 ? event->retry_after_s : PENDING_S);
+    return wait_until(renew, renew->soonest_s, now_s);
+}
+
 static struct renew_action enrol(struct renew *renew, int64_t now_s)
 {
     renew->attended = renew->anew = true;
@@ -273,6 +286,8 @@ static struct renew_action step(struct renew *renew, const struct renew_event *e
         return renew->state == RENEW_PLACING ? installed(renew, now_s) : nothing;
     case RENEW_EV_HINT:
         return renew->hint_asked ? hinted(renew, event, now_s) : nothing;
+    case RENEW_EV_PENDING:
+        return renew->state == RENEW_ASKING ? pend(renew, event, now_s) : nothing;
     case RENEW_EV_FAILED:
         return renew->state == RENEW_WAITING ? nothing : fail(renew, event, now_s);
     }

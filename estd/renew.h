@@ -51,6 +51,7 @@ enum renew_event_type {
     RENEW_EV_RECEIVED,  /* life, fraction: the transfer brought a certificate that passed every check */
     RENEW_EV_INSTALLED, /* it is in place */
     RENEW_EV_HINT,      /* hint, code, retry_after_s: what came of an action's ask_hint; NOT_FOUND: nothing, for good */
+    RENEW_EV_PENDING,   /* retry_after_s: the server took the request and wants it once more, later; no failure */
     RENEW_EV_FAILED     /* code, refused, retry_after_s, jitter: looking, the transfer or the installation failed */
 };
 
@@ -70,8 +71,8 @@ enum renew_do {
     RENEW_DO_NOTHING, /* keep waiting for what was waited for */
     RENEW_DO_WAIT,    /* send RENEW_EV_WAKE at at_s, which may be SCHEDULE_NEVER */
     RENEW_DO_LOOK,    /* send LOADED, MISSING or FAILED */
-    RENEW_DO_ENROL,   /* by [auth], without its secrets unless the action says so; send RECEIVED or FAILED */
-    RENEW_DO_REENROL, /* by the installed certificate; send RECEIVED or FAILED */
+    RENEW_DO_ENROL,   /* by [auth], without its secrets unless the action says so; send RECEIVED, PENDING or FAILED */
+    RENEW_DO_REENROL, /* by the installed certificate; send RECEIVED, PENDING or FAILED */
     RENEW_DO_DENY,    /* nobody may ask without a human: say so, send FAILED with INVALID */
     RENEW_DO_INSTALL  /* what was received; send INSTALLED or FAILED */
 };

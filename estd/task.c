@@ -255,6 +255,7 @@ static bool refuse(struct task *task, const struct http_reply *got, struct t2c_e
     bool digest = got->status == 401 && strncasecmp(got->challenge, "Digest", 6) == 0;
     job->retry_after_s = est_retry_after_s(got->retry_after[0] != '\0' ? got->retry_after : NULL, loop_now_s());
     job->refused = task->step == STEP_ENROL && denied && !untied;
+    job->pending = task->step == STEP_ENROL && got->status == 202;
     if (untied && cert->channel_binding == CONFIG_NEVER)
         return t2c_fail(why, T2C_AUTH,
             "%s: the server wants requests that are tied to their connection; set channel_binding = auto in %s",

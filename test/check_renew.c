@@ -73,6 +73,11 @@ struct step {
     {                                                                        \
         STEP(now, FAILED, WAIT, at), .code = (why), .retry_after_s = (after) \
     }
+/* The server took the request and wants it again. */
+#define PENDING(now, after, at)                                \
+    {                                                          \
+        STEP(now, PENDING, WAIT, at), .retry_after_s = (after) \
+    }
 /* The server refuses who asked. */
 #define REFUSED(now, at, news)                                                                                         \
     {                                                                                                                  \
@@ -118,6 +123,17 @@ static const struct story stories[] = {
     {"a whole life", RENEW_RELOADED, PAIR,
         {MISSING(0, ENROL, ANY), RECEIVED(2, 0, 1000), INSTALLED(2, WAIT, 700), WAKE(700, REENROL, ANY),
             RECEIVED(701, 701, 1701), INSTALLED(701, WAIT, 1401), END}},
+    {"accepted, and issued when the operator came", RENEW_RELOADED, SECRET,
+        {SECRETLY(0, MISSING), PENDING(1, 600, 601), WAKE(300, WAIT, 601), SECRETLY(601, WAKE), PENDING(602, -1, 4202),
+            SECRETLY(4202, WAKE), RECEIVED(4203, 4203, 5203), INSTALLED(4203, WAIT, 4903), END}},
+    {"a renewal that waits is no failure", RENEW_RELOADED, PAIR,
+        {LOADED(700, 0, 1000, REENROL, ANY), FAILED(700, T2C_IO, -1, ANY), WAKE(760, REENROL, ANY),
+            PENDING(761, 100, 861), WAKE(861, REENROL, ANY), RECEIVED(862, 862, 1862),
+            INSTALLED(862, WAIT, 1562), END}},
+    {"what waits is asked for by another way when the certificate is over", RENEW_RELOADED, PAIR,
+        {LOADED(700, 0, 1000, REENROL, ANY), PENDING(701, 600, 1301), OVER(1301, ENROL), END}},
+    {"a human does not wait", RENEW_RELOADED, PAIR,
+        {MISSING(0, ENROL, ANY), PENDING(1, 600, 601), {STEP(10, NOW, ENROL, ANY), .retry_after_s = -1}, END}},
     {"found in force", RENEW_RELOADED, PAIR, {LOADED(100, 0, 1000, WAIT, 700), WAKE(700, REENROL, ANY), END}},
     {"found overdue", RENEW_RELOADED, PAIR, {LOADED(800, 0, 1000, REENROL, ANY), END}},
     {"found overdue at boot", RENEW_BOOTED, PAIR,
