@@ -32,20 +32,22 @@ enum anchors_way {
 };
 
 struct anchors_update {
-    const STACK_OF(X509) *present; /* anchors so far and their helpers, configured and cached; NULL or empty: none */
-    const STACK_OF(X509) *bag;     /* what /cacerts answered */
+    const STACK_OF(X509) *present;    /* anchors so far and their helpers, configured and cached; NULL or empty: none */
+    const STACK_OF(X509) *configured; /* those of present that stay anyway; NULL: none */
+    const STACK_OF(X509) *bag;        /* what /cacerts answered */
     enum anchors_way way;
     const STACK_OF(X509) *server; /* the server's own chain, leaf first; NULL: not known, and not judged */
     int64_t now_s;
 };
 
 /*
- * Gives: *out, what is trusted after the bag was taken in: the present roots and those of the bag, without those that
- * expired, and the bag's other CAs that verify by them. Where the way is implicit and there are present roots, a new root
- * counts only if one of them vouches for it (NewWithOld). A present root that the bag lacks stays until it expires.
- * Gives: *changed (may be NULL), whether the roots differ from the present ones.
- * Errors: PROTO: no root in the bag, none of its roots is in force or vouched for, or the server's own chain does not
- * verify by the bag; nothing is to be changed then.
+ * Gives: *out, what is trusted beside the configured ones after the bag was taken in: the present roots and those of the
+ * bag, without those that expired, and the bag's other CAs that verify by them. With the way implicit and roots present, a
+ * new root counts only if one of them vouches for it (NewWithOld); with none present the bag is believed (RFC 7030 4.1.3).
+ * A present root that the bag lacks stays until it expires: servers behind one name may not all have changed yet.
+ * Gives: *changed (may be NULL), whether roots came or went.
+ * Errors: PROTO: no root in the bag, none of its roots is in force or vouched for, or nothing would be left that verifies
+ * the server, unless its way is implicit; nothing is to be changed then.
  */
 bool anchors_merge(const struct anchors_update *update, struct anchors *out, bool *changed, struct t2c_error *err);
 

@@ -3,6 +3,7 @@
  */
 #include "config_cert.h"
 
+#include "anchors.h"
 #include "est.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #define CERTD_DIR "/var/lib/aziot/certd"
-#define FINGERPRINT_PREFIX "sha256:"
 
 static const struct t2c_conf_key keys[] = {
     {"certificate", "url"},
@@ -63,27 +63,6 @@ static bool check_trust(const char *text, struct t2c_error *err)
         return true;
     return t2c_fail(
         err, T2C_INVALID, "\"%s\" is neither " CONFIG_TRUST_SYSTEM " nor the absolute path of a PEM file", text);
-}
-
-/* One or more of sha256:HEX, with a comma between; the digits may stand in pairs with a colon between. */
-static bool check_fingerprints(const char *text, struct t2c_error *err)
-{
-    const size_t prefix_len = strlen(FINGERPRINT_PREFIX);
-    for (const char *at = text;; at++) {
-        size_t digits = 0;
-        bool ok = strncmp(at, FINGERPRINT_PREFIX, prefix_len) == 0;
-        for (at += ok ? prefix_len : 0; ok && *at != '\0' && *at != ','; at++) {
-            digits += *at != ':';
-            ok = strchr("0123456789abcdefABCDEF", *at) != NULL || (*at == ':' && digits > 0 && digits % 2 == 0);
-        }
-        if (!ok || digits != 64)
-            return t2c_fail(err, T2C_INVALID,
-                "\"%s\" is no list of SHA-256 fingerprints, each written as " FINGERPRINT_PREFIX
-                "12ab...; openssl x509 -fingerprint -sha256 -in CA.pem gives one",
-                text);
-        if (*at == '\0')
-            return true;
-    }
 }
 
 static bool check_proxy(const char *text, struct t2c_error *err)
@@ -187,7 +166,7 @@ static bool read_server(const struct source *source, struct config_cert *cert, s
     if (trust.text == NULL && prints.text == NULL)
         return value_refuse_missing(&trust, "/etc/tpm2cloud/est-ca.pem", err);
     if (!value_take(&url, est_check_url, &cert->url, err) || !value_take(&trust, check_trust, &cert->trust, err) ||
-        !value_take(&prints, check_fingerprints, &cert->trust_fingerprint, err) ||
+        !value_take(&prints, anchors_check_fingerprints, &cert->trust_fingerprint, err) ||
         !value_take(&proxy, check_proxy, &cert->proxy, err) || !value_choose(&attrs, csrattrs, &attrs_index, err) ||
         !value_choose(&binding, bindings, &binding_index, err))
         return false;

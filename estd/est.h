@@ -21,7 +21,7 @@ enum est_op {
 
 /* The longest answer that is looked at. */
 #define EST_REPLY_MAX (256 * 1024)
-#define EST_CERTS_MAX 100
+#define EST_CERTS_MAX 32
 
 /* The Content-Type of a request's body, RFC 7030 4.2.1. */
 #define EST_REQUEST_TYPE "application/pkcs10"

@@ -13,13 +13,16 @@
 
 /*
  * Reads the cache of NAME below STATE_DIR. Gives: *out (empty without a file) and *fetched_s (may be NULL), when it was
- * written, 0 without a file. A file that is damaged, empty, or holds what is no CA is not used: its predecessor is, or
+ * written, 0 without a file. A file that is not what trust_save writes is not used: its predecessor is, or
  * nothing, and *note says so; else *note is empty. Errors: IO, AUTH, NOMEM.
  */
 bool trust_load(const char *state_dir, const char *name, struct anchors *out, int64_t *fetched_s,
     struct t2c_error *note, struct t2c_error *err);
 
-/* Replaces the cache of NAME by ANCHORS; what was there becomes NAME.pem.previous. Errors: IO, AUTH, NOMEM. */
+/*
+ * Replaces the cache of NAME by ANCHORS; what was there becomes NAME.pem.previous. ANCHORS without roots: the configured
+ * ones are all that is trusted, and there is no cache. Errors: IO, AUTH, NOMEM.
+ */
 bool trust_save(const char *state_dir, const char *name, const struct anchors *anchors, struct t2c_error *err);
 
 #endif

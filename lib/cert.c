@@ -216,21 +216,28 @@ static bool is_in_force(const X509 *cert, int64_t now_s)
     return t2c_cert_validity(cert, &before, &after, NULL) && before <= now_s && now_s <= after;
 }
 
+struct verification {
+    X509 *leaf;
+    const STACK_OF(X509) *untrusted, *anchors;
+    int64_t now_s;
+    bool all;   /* with certificates that are not in force, too */
+    X509 *only; /* of the roots; NULL: with each */
+};
+
 /*
- * Fills STORE with the roots among CERTS, and OTHERS with the rest; unless ALL, only with those in force. A renewed CA
- * has the name and key of its predecessor (RFC 7030 4.1.3), and OpenSSL, told not to look at times, would take the first.
+ * Fills STORE with roots and OTHERS with the other anchors. A renewed CA has the name and key of its predecessor (RFC 7030
+ * 4.1.3), and OpenSSL, told not to look at times, would take the first.
  */
-static bool sort_anchors(const STACK_OF(X509) *certs, int64_t now_s, bool all, X509_STORE *store,
-    STACK_OF(X509) *others, struct t2c_error *err)
+static bool sort_anchors(const struct verification *v, X509_STORE *store, STACK_OF(X509) *others, struct t2c_error *err)
 {
-    for (int i = 0; i < sk_X509_num(certs); i++) {
-        X509 *cert = sk_X509_value(certs, i);
-        if (!all && !is_in_force(cert, now_s))
+    for (int i = 0; i < sk_X509_num(v->anchors); i++) {
+        X509 *cert = sk_X509_value(v->anchors, i);
+        if (!v->all && !is_in_force(cert, v->now_s))
             continue;
         if (!t2c_cert_is_root(cert)) {
             if (!push_ref(others, cert, err))
                 return false;
-        } else if (X509_STORE_add_cert(store, cert) != 1)
+        } else if ((v->only == NULL || v->only == cert) && X509_STORE_add_cert(store, cert) != 1)
             return t2c_fail_nomem(err);
     }
     return true;
@@ -259,37 +266,46 @@ static bool fail_unverified(X509 *leaf, const X509_STORE_CTX *ctx, struct t2c_er
         X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
-/* Verifies with those of ANCHORS and UNTRUSTED that are in force, or with ALL. */
-static bool verify_with(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
-    bool all, STACK_OF(X509) **chain, struct t2c_error *err)
+static bool verify_with(const struct verification *v, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
     T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *others = sk_X509_new_null();
     if (store == NULL || ctx == NULL || others == NULL)
         return t2c_fail_nomem(err);
-    if (!sort_anchors(anchors, now_s, all, store, others, err))
+    if (!sort_anchors(v, store, others, err))
         return false;
-    for (int i = 0; i < sk_X509_num(untrusted); i++)
-        if ((all || is_in_force(sk_X509_value(untrusted, i), now_s)) &&
-            !push_ref(others, sk_X509_value(untrusted, i), err))
+    for (int i = 0; i < sk_X509_num(v->untrusted); i++)
+        if ((v->all || is_in_force(sk_X509_value(v->untrusted, i), v->now_s)) &&
+            !push_ref(others, sk_X509_value(v->untrusted, i), err))
             return false;
     X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
-    if (X509_STORE_CTX_init(ctx, store, leaf, others) != 1)
+    if (X509_STORE_CTX_init(ctx, store, v->leaf, others) != 1)
         return t2c_fail_nomem(err);
     if (X509_verify_cert(ctx) != 1)
-        return fail_unverified(leaf, ctx, err);
+        return fail_unverified(v->leaf, ctx, err);
     const STACK_OF(X509) *verified = X509_STORE_CTX_get0_chain(ctx);
-    return check_times(verified, now_s, err) && (chain == NULL || copy_without_root(verified, chain, err));
+    return check_times(verified, v->now_s, err) && (chain == NULL || copy_without_root(verified, chain, err));
 }
 
 /*
- * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. The second
- * try, with CAs that are not in force too, is for its message: it names the one that expired.
+ * Times are judged apart, in 64 bits: X509_verify_cert takes a time_t, which ends in 2038 on 32-bit devices. Where two
+ * roots have the same name and no key identifiers, OpenSSL takes one of them and no other, so each is tried by itself. The
+ * last try, with CAs that are not in force too, is for its message: it names the one that expired.
  */
 bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
     STACK_OF(X509) **chain, struct t2c_error *err)
 {
-    return verify_with(leaf, untrusted, anchors, now_s, false, chain, err) ||
-        verify_with(leaf, untrusted, anchors, now_s, true, chain, err);
+    struct verification v = {.leaf = leaf, .untrusted = untrusted, .anchors = anchors, .now_s = now_s};
+    struct t2c_error why = {0};
+    if (verify_with(&v, chain, &why))
+        return true;
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        v.only = sk_X509_value(anchors, i);
+        if (t2c_cert_is_root(v.only) && verify_with(&v, chain, &why))
+            return true;
+    }
+    v.only = NULL;
+    v.all = true;
+    return verify_with(&v, chain, err);
 }

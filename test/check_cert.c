@@ -6,6 +6,7 @@
 
 #include "../estd/accept.h"
 #include "tpm2cloud/civil.h"
+#include "certs.h"
 #include "check_main.h"
 #include <openssl/pkcs7.h>
 #include <stdio.h>
@@ -20,62 +21,9 @@
 static EVP_PKEY *root_key, *ca_key, *leaf_key, *other_key;
 static X509 *root, *ca;
 
-struct plan {
-    const char *subject;
-    EVP_PKEY *key;
-    X509 *issuer; /* NULL: itself */
-    EVP_PKEY *issuer_key;
-    bool is_ca;
-    int64_t from_s, to_s;
-    const char *eku;
-};
-
-static void set_time(X509 *cert, bool end, int64_t at_s)
-{
-    char iso[T2C_CIVIL_TEXT_MAX], text[32];
-    size_t n = 0;
-    t2c_civil_text(at_s, iso);
-    if (at_s >= T2C_CERT_NEVER)
-        strcpy(iso, "9999-12-31T23:59:59Z");
-    for (const char *at = iso; *at != '\0'; at++)
-        if (strchr("-:T", *at) == NULL)
-            text[n++] = *at;
-    text[n] = '\0';
-    ck_assert_int_eq(ASN1_TIME_set_string_X509(end ? X509_getm_notAfter(cert) : X509_getm_notBefore(cert), text), 1);
-}
-
-static void add(X509 *cert, int nid, const char *value)
-{
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
-    ck_assert_ptr_nonnull(extension);
-    ck_assert_int_eq(X509_add_ext(cert, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-static X509 *make(const struct plan *plan)
-{
-    static long serial;
-    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
-    X509 *cert = X509_new();
-    ck_assert(t2c_cert_parse_subject(plan->subject, &name, NULL));
-    X509_set_version(cert, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
-    X509_set_subject_name(cert, name);
-    X509_set_issuer_name(cert, plan->issuer != NULL ? X509_get_subject_name(plan->issuer) : name);
-    X509_set_pubkey(cert, plan->key);
-    set_time(cert, false, plan->from_s);
-    set_time(cert, true, plan->to_s);
-    if (plan->is_ca)
-        add(cert, NID_basic_constraints, "critical,CA:TRUE");
-    if (plan->eku != NULL)
-        add(cert, NID_ext_key_usage, plan->eku);
-    ck_assert_int_gt(X509_sign(cert, plan->issuer != NULL ? plan->issuer_key : plan->key, EVP_sha256()), 0);
-    return cert;
-}
-
 static X509 *make_leaf(int64_t from_s, int64_t to_s)
 {
-    return make(&(struct plan){"/CN=leaf", leaf_key, ca, ca_key, false, from_s, to_s, "clientAuth"});
+    return make_cert(&(struct cert_plan){"/CN=leaf", leaf_key, ca, ca_key, false, from_s, to_s, "clientAuth", false});
 }
 
 static void set_up(void)
@@ -84,8 +32,10 @@ static void set_up(void)
     ca_key = EVP_EC_gen("P-256");
     leaf_key = EVP_EC_gen("P-256");
     other_key = EVP_EC_gen("P-256");
-    root = make(&(struct plan){"/CN=root", root_key, NULL, NULL, true, NOW - 1000 * DAY, T2C_CERT_NEVER, NULL});
-    ca = make(&(struct plan){"/CN=ca", ca_key, root, root_key, true, NOW - 100 * DAY, NOW + 100 * DAY, NULL});
+    root = make_cert(
+        &(struct cert_plan){"/CN=root", root_key, NULL, NULL, true, NOW - 1000 * DAY, T2C_CERT_NEVER, NULL, false});
+    ca = make_cert(
+        &(struct cert_plan){"/CN=ca", ca_key, root, root_key, true, NOW - 100 * DAY, NOW + 100 * DAY, NULL, false});
 }
 
 static void tear_down(void)
@@ -96,19 +46,6 @@ static void tear_down(void)
     EVP_PKEY_free(other_key);
     X509_free(root);
     X509_free(ca);
-}
-
-/* Takes references. */
-static STACK_OF(X509) *stack_of(X509 *one, X509 *two, X509 *three)
-{
-    STACK_OF(X509) *stack = sk_X509_new_null();
-    X509 *const certs[] = {one, two, three};
-    for (int i = 0; i < COUNT(certs); i++)
-        if (certs[i] != NULL) {
-            X509_up_ref(certs[i]);
-            sk_X509_push(stack, certs[i]);
-        }
-    return stack;
 }
 
 /* ---- validity ---- */
@@ -361,10 +298,11 @@ START_TEST(renewed_ca_verifies)
     bool old_first = _i % 2 == 0;
     T2C_CLEANUP(t2c_x509_freep) X509 *leaf = make_leaf(NOW - DAY, NOW + DAY);
     T2C_CLEANUP(t2c_x509_freep)
-    X509 *old_root =
-        make(&(struct plan){"/CN=root", root_key, NULL, NULL, true, NOW - 2000 * DAY, NOW - 500 * DAY, NULL});
+    X509 *old_root = make_cert(
+        &(struct cert_plan){"/CN=root", root_key, NULL, NULL, true, NOW - 2000 * DAY, NOW - 500 * DAY, NULL, false});
     T2C_CLEANUP(t2c_x509_freep)
-    X509 *old_ca = make(&(struct plan){"/CN=ca", ca_key, root, root_key, true, NOW - 900 * DAY, NOW - DAY, NULL});
+    X509 *old_ca =
+        make_cert(&(struct cert_plan){"/CN=ca", ca_key, root, root_key, true, NOW - 900 * DAY, NOW - DAY, NULL, false});
     T2C_CLEANUP(t2c_x509s_freep)
     STACK_OF(X509) *anchors = stack_of(old_first ? old_root : root, old_first ? root : old_root, NULL);
     T2C_CLEANUP(t2c_x509s_freep)
@@ -451,7 +389,7 @@ START_TEST(request_copies_names_byte_for_byte)
     /* A form that we would never write ourselves. */
     X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_T61STRING, (const unsigned char *)"a", 1, -1, 0);
     X509_set_subject_name(old, name);
-    add(old, NID_subject_alt_name, "critical,DNS:old.example");
+    add_extension(old, NULL, NID_subject_alt_name, "critical,DNS:old.example");
     assert_request(leaf_key, &(struct t2c_csr_spec){.subject = "/CN=ignored", .san = "DNS:ignored", .like = old}, &req);
     ck_assert_int_eq(X509_NAME_cmp(X509_REQ_get_subject_name(req), name), 0);
     const ASN1_STRING *cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_REQ_get_subject_name(req), 0));
@@ -507,7 +445,7 @@ static const struct {
 
 static X509 *issue(enum issued what)
 {
-    struct plan plan = {"/CN=leaf", leaf_key, ca, ca_key, false, NOW, NOW + DAY, "clientAuth"};
+    struct cert_plan plan = {"/CN=leaf", leaf_key, ca, ca_key, false, NOW, NOW + DAY, "clientAuth", false};
     plan.key = what == WRONG_KEY ? other_key : leaf_key;
     plan.is_ca = what == IS_CA;
     plan.eku = what == NO_EKU ? NULL : what == SERVER_ONLY ? "serverAuth" : "clientAuth";
@@ -518,10 +456,11 @@ static X509 *issue(enum issued what)
     if (what == BACKWARDS)
         plan.to_s = NOW - DAY;
     T2C_CLEANUP(t2c_x509_freep)
-    X509 *foreign = make(&(struct plan){"/CN=foreign", other_key, NULL, NULL, true, NOW - DAY, NOW + DAY, NULL});
+    X509 *foreign =
+        make_cert(&(struct cert_plan){"/CN=foreign", other_key, NULL, NULL, true, NOW - DAY, NOW + DAY, NULL, false});
     if (what == FOREIGN)
         plan.issuer = foreign, plan.issuer_key = other_key;
-    return make(&plan);
+    return make_cert(&plan);
 }
 
 START_TEST(issued_certificate_is_judged)
