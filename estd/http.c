@@ -40,6 +40,18 @@ static size_t take_body(char *data, size_t one, size_t data_len, void *context)
     return data_len;
 }
 
+/*
+ * A connection is kept for more requests once it has brought an answer, and not before: one that breaks is closed at once
+ * then, and only by closing does libcurl read the alert that says why (see tls.c).
+ */
+static size_t take_header_line(char *line, size_t one, size_t line_len, void *context)
+{
+    struct http *http = context;
+    (void)line, (void)one;
+    curl_easy_setopt(http->easy, CURLOPT_FORBID_REUSE, 0L);
+    return line_len;
+}
+
 static size_t give_body(char *out, size_t one, size_t out_len, void *context)
 {
     struct http *http = context;
@@ -134,8 +146,10 @@ static bool set_transport(struct http *http)
         SET(CURLOPT_TIMEOUT_MS, (long)http->timeout_s * 1000) && SET(CURLOPT_PROTOCOLS_STR, "https") &&
         SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
         SET(CURLOPT_QUICK_EXIT, 1L) && SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-        SET(CURLOPT_WRITEFUNCTION, take_body) && SET(CURLOPT_WRITEDATA, http) &&
-        SET(CURLOPT_HTTPHEADER, http->headers) && SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
+        SET(CURLOPT_WRITEFUNCTION, take_body) && SET(CURLOPT_WRITEDATA, http) && SET(CURLOPT_FORBID_REUSE, 1L) &&
+        SET(CURLOPT_HEADERFUNCTION, take_header_line) && SET(CURLOPT_HEADERDATA, http) &&
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && SET(CURLOPT_HTTPHEADER, http->headers) &&
+        SET(CURLOPT_USERAGENT, "tpm2cloud-estd");
 }
 
 /* An empty list of exceptions, because without one the environment's counts. */
@@ -221,22 +235,6 @@ struct http *http_of_handle(CURL *handle)
 
 /* ---- how it ended ---- */
 
-/*
- * With TLS 1.3 the server judges the client's certificate after the client's handshake is over: the alert comes late. A
- * handshake that just fails is about the client only when its certificate was asked for.
- */
-static bool is_client_refused(const struct http *http, CURLcode result)
-{
-    static const char *const alerts[] = {"alert unknown ca", "alert bad certificate", "alert certificate",
-        "alert unsupported certificate", "alert access denied", "alert handshake failure"};
-    if (result == CURLE_SSL_CLIENTCERT || strstr(http->text, "alert certificate required") != NULL)
-        return true;
-    for (size_t i = 0; tls_was_asked(http->tls) && i < sizeof(alerts) / sizeof(alerts[0]); i++)
-        if (strstr(http->text, alerts[i]) != NULL)
-            return true;
-    return false;
-}
-
 /* What was found wrong on this side. */
 static bool fail_ours(const struct http *http, struct t2c_error *err)
 {
@@ -288,11 +286,11 @@ static bool fail(const struct http *http, CURLcode result, bool *refused, struct
         return t2c_fail(err, T2C_IO,
             "the proxy %s does not let us through (HTTP %ld); check proxy in %s, and what it allows", http->proxy,
             tunnel, http->hint);
-    bool denied = is_client_refused(http, result);
-    *refused = denied && http->has_identity;
-    if (denied)
-        return t2c_fail(err, T2C_AUTH, "the server refuses the %s (%s)",
-            http->has_identity ? "client's certificate" : "client without a certificate", http->text);
+    const char *denied = tls_refusal(http->tls);
+    *refused = denied != NULL && http->has_identity;
+    if (denied != NULL)
+        return t2c_fail(err, T2C_AUTH, "the server refuses the %s (TLS alert: %s)",
+            http->has_identity ? "client's certificate" : "client without a certificate", denied);
     return fail_result(http, result, err);
 }
 

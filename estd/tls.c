@@ -15,6 +15,7 @@ struct tls {
     char *host, *trust_text, *hint;
     EVP_PKEY *key;
     bool asked;
+    int alert;
     struct t2c_error error;
 };
 
@@ -120,6 +121,20 @@ static int note_asked(SSL *ssl, void *data)
     return 1;
 }
 
+/* Where a connection's SSL_CTX keeps its struct tls; one thread uses this file. */
+static int kept_at = -1;
+
+/*
+ * OpenSSL's info_callback. The alert that a server of TLS 1.3 sends about the client's certificate may be read only when
+ * libcurl closes a connection that broke while it still sent the request; what libcurl says then is the breaking alone.
+ */
+static void note_alert(const SSL *ssl, int where, int ret)
+{
+    struct tls *tls = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), kept_at);
+    if (where == SSL_CB_READ_ALERT && ret >> 8 == SSL3_AL_FATAL)
+        tls->alert = ret;
+}
+
 /* ---- the life of a struct tls ---- */
 
 static void free_with_ctx(void *parent, void *tls, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
@@ -131,10 +146,9 @@ static void free_with_ctx(void *parent, void *tls, CRYPTO_EX_DATA *ad, int index
 /* Keeps TLS as long as CTX: a server may ask for a certificate long after the transfer that opened the connection. */
 static bool keep_with_ctx(struct tls *tls, SSL_CTX *ctx, struct t2c_error *err)
 {
-    static int index = -1; /* one thread uses this file */
-    if (index < 0)
-        index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_ctx);
-    if (index < 0 || SSL_CTX_set_ex_data(ctx, index, tls) != 1)
+    if (kept_at < 0)
+        kept_at = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_ctx);
+    if (kept_at < 0 || SSL_CTX_set_ex_data(ctx, kept_at, tls) != 1)
         return t2c_fail_nomem(err);
     tls->refs++;
     return true;
@@ -189,6 +203,7 @@ bool tls_prepare(struct tls *tls, SSL_CTX *ctx)
         return false;
     SSL_CTX_set_cert_verify_callback(ctx, judge, tls);
     SSL_CTX_set_cert_cb(ctx, note_asked, tls);
+    SSL_CTX_set_info_callback(ctx, note_alert);
     return true;
 }
 
@@ -197,9 +212,23 @@ const struct t2c_error *tls_error(const struct tls *tls)
     return &tls->error;
 }
 
-bool tls_was_asked(const struct tls *tls)
+const char *tls_refusal(const struct tls *tls)
 {
-    return tls->asked;
+    switch (tls->alert & 0xff) {
+    case SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+        return tls->asked ? SSL_alert_desc_string_long(tls->alert) : NULL;
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return SSL_alert_desc_string_long(tls->alert);
+    default:
+        return NULL;
+    }
 }
 
 const STACK_OF(X509) *tls_presented(const struct tls *tls)

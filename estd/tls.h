@@ -38,8 +38,11 @@ bool tls_prepare(struct tls *tls, SSL_CTX *ctx);
 /* Gives why the handshake was ended from this side; its code is OK when it was not. */
 const struct t2c_error *tls_error(const struct tls *tls);
 
-/* Says whether the server asked for the client's certificate. */
-bool tls_was_asked(const struct tls *tls);
+/*
+ * Gives the alert by which the server refused the client's certificate, or wanted one, in words; NULL when it did not.
+ * A handshake that just fails is about the client only when its certificate was asked for. Spec: RFC 8446 6.2.
+ */
+const char *tls_refusal(const struct tls *tls);
 
 /* Gives what the server sent, leaf first, or NULL before it did; it stays TLS's. */
 const STACK_OF(X509) *tls_presented(const struct tls *tls);

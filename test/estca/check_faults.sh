@@ -97,6 +97,14 @@ alert 46 "certificate unknown"
 alert 48 "unknown ca"
 alert 51 "decrypt error"
 alert 80 "internal error"
+serve --fault client-alert=44 --fault abrupt
+# shellcheck disable=SC2086
+ok "abrupt: TLS 1.2 tells why all the same" says "alert certificate revoked" plain_get --tls-max 1.2 $MTLS
+head -c 60000 /dev/zero | tr '\0' A >long
+# shellcheck disable=SC2086
+ok "abrupt: with TLS 1.3, who still sends is cut off" says "curl: ([0-9]*) \(.*alert certificate revoked\|.*[Rr]eset by peer\|.*Broken pipe\|.*getpeername\)" \
+	get --tlsv1.3 $MTLS -o body -d @long "$URL/simpleenroll"
+done_with abrupt
 serve --client-cert-required
 ok "--client-cert-required, TLS 1.3" says "certificate required" plain_get --tlsv1.3
 ok "--client-cert-required, TLS 1.2" says "alert handshake failure" plain_get --tls-max 1.2

@@ -234,7 +234,7 @@ void conn_close(struct conn *c)
     if (SSL_is_init_finished(c->ssl) && !c->no_notify)
         SSL_shutdown(c->ssl);
     ERR_clear_error();
-    if (shutdown(c->fd, SHUT_WR) == 0)
+    if (!c->plan->abrupt && shutdown(c->fd, SHUT_WR) == 0)
         while (wait_for(c->fd, c->stop_fd, POLLIN, deadline_ms) == CONN_OK)
             if (recv(c->fd, waste, sizeof(waste), 0) <= 0)
                 break;

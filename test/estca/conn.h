@@ -25,6 +25,7 @@ struct conn_plan {
     int64_t accept_ms;    /* the listener waits so long before it accepts */
     int64_t handshake_ms; /* silence before the handshake */
     bool reset;           /* RST instead of the handshake */
+    bool abrupt;          /* no lingering: what the client still sends is answered by RST */
     bool plain;           /* HTTP without TLS instead of the handshake */
     int hello_alert;      /* this fatal alert answers the ClientHello; 0: none */
     int client_alert;     /* this one answers the client's certificate, if it sends one */

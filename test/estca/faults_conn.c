@@ -24,6 +24,13 @@ static bool reset_accept(struct conn_plan *plan, int64_t arg, struct fail *err)
     return true;
 }
 
+static bool abrupt(struct conn_plan *plan, int64_t arg, struct fail *err)
+{
+    (void)arg, (void)err;
+    plan->abrupt = true;
+    return true;
+}
+
 static bool plain_http(struct conn_plan *plan, int64_t arg, struct fail *err)
 {
     (void)arg, (void)err;
@@ -49,6 +56,7 @@ const struct fault_row faults_conn[] = {
     {"delay-accept", "MS", 0, 600000, "wait before each connection is accepted", .conn = delay_accept},
     {"delay-handshake", "MS", 0, 600000, "wait before the TLS handshake", .conn = delay_handshake},
     {"reset-accept", NULL, 0, 0, "TCP RST instead of the TLS handshake", .conn = reset_accept},
+    {"abrupt", NULL, 0, 0, "it closes at once, though the client may still send", .conn = abrupt},
     {"plain-http", NULL, 0, 0, "answer in HTTP without TLS", .conn = plain_http},
     {"hello-alert", "N", 1, 255, "this fatal TLS alert answers the ClientHello", .conn = hello_alert},
     {"client-alert", "N", 1, 255, "this one answers the client's certificate", .conn = client_alert},
