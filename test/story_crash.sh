@@ -41,7 +41,7 @@ due "$work/idevid.key" "$work/idevid.pem"
 cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
 
 scene first
-echo OPTIONAL=yes >>"$scene/env"
+echo optional=yes >>"$scene/env"
 cp "$work/idevid.key" "$scene/tree/keys/dev.pem"
 mkdir "$scene/tree/certd"
 conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
@@ -56,4 +56,30 @@ conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/cer
 printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
 steady
 all_ways "key reused, two files"
+
+# The command line makes a key in a file, and puts a certificate into the TPM's memory. It has no lock, so it does not clear away
+# what may be another's that works at the same time.
+scene command
+scene_tpm
+"$T2C" key create idevid >/dev/null
+"$T2C" csr idevid --subject /CN=dev --out "$work/dev.csr"
+"$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --out "$scene/idevid.pem"
+scene_tpm_done
+cat >>"$scene/env" <<'ENV'
+stays='.*.??????'
+undertake() {
+    # shellcheck disable=SC2016
+    disturbed sh -c '"$0" key create fleet && "$0" cert import idevid "$1"' "$T2C" "$scene/idevid.pem"
+}
+complete() {
+    { "$T2C" key create fleet && "$T2C" cert import idevid "$scene/idevid.pem"; } >"$slot/daemon" 2>&1 ||
+        end FAIL "it does not complete: $(cat "$slot/daemon")"
+}
+completed() {
+    "$T2C" csr fleet --subject /CN=fleet --out "$slot/csr" 2>"$slot/err" || end FAIL "the key does not work"
+    openssl req -in "$slot/csr" -noout -verify >"$slot/err" 2>&1 || end FAIL "the signature is wrong"
+    "$T2C" cert export idevid | cmp -s - "$scene/idevid.pem" || end FAIL "the certificate is not the imported one"
+}
+ENV
+all_ways "a key and a certificate by tpm2cloud"
 finish

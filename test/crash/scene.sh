@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # Scenes of the crash stories; sourced after harness.sh. A scene is a directory $work/NAME: the prepared tree, in tree; the
 # configuration, where @TREE@ stands for the copy that a point works on; in pairs, the keys and certificates that belong
-# together, as a reader finds them; in env, what test/crash/try wants to know.
+# together, as a reader finds them; in env, what test/crash/try wants to know,
+# and functions that do what it does otherwise.
 
 crash=$srcdir/test/crash
 POINTS=$BUILD/points POWERLOSS=$BUILD/powerloss
@@ -33,10 +34,28 @@ url = https://localhost:$port/.well-known/est
 trust = $work/ca/root.pem
 CONF
     cat >"$scene/env" <<ENV
-NAME=dev ROOT=$work/ca/root.pem ESTD=$ESTD POINTS=$POINTS OPTIONAL=no
-PKEY="openssl pkey"
+ROOT=$work/ca/root.pem ESTD=$ESTD T2C=$T2C POINTS=$POINTS PROVIDERS=
 ENV
     : >"$scene/results"
+    : >"$scene/pairs"
+}
+
+# scene_tpm: the scene has a TPM, which the story may use until scene_tpm_done. Paths of the tree are those of the prepared one.
+scene_tpm() {
+    mkdir -p "$scene/tpm-state"
+    tpm_start "$scene/tpm-state"
+    printf 'keys_dir = %s\ncerts_dir = %s\n' "$scene/tree/keys" "$scene/tree/generations" >"$TPM2CLOUD_CONF"
+    printf 'keys_dir = @TREE@/keys\ncerts_dir = @TREE@/generations\n' >"$scene/tpm2cloud.conf"
+    cat >>"$scene/env" <<ENV
+tpm=yes PROVIDERS="-provider default -provider tpm2cloud"
+export OPENSSL_MODULES=$OPENSSL_MODULES
+ENV
+}
+scene_tpm_done() {
+    tpm_pid=$(cat "$work/swtpm.pid")
+    kill "$tpm_pid"
+    wait_for 5 sh -c "! kill -0 $tpm_pid"
+    rm -f "$work/swtpm.pid"
 }
 
 # due KEY CERTIFICATE: a key in a file, with a certificate at 95 % of its lifetime.
