@@ -71,7 +71,7 @@ undertake() {
     # shellcheck disable=SC2016
     disturbed sh -c '"$0" key create fleet && "$0" cert import idevid "$1"' "$T2C" "$scene/idevid.pem"
 }
-complete() {
+carry_on() {
     { "$T2C" key create fleet && "$T2C" cert import idevid "$scene/idevid.pem"; } >"$slot/daemon" 2>&1 ||
         end FAIL "it does not complete: $(cat "$slot/daemon")"
 }
