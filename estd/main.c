@@ -8,6 +8,7 @@
 #include "tpm2cloud/log.h"
 #include <curl/curl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,9 @@
 #endif
 
 enum { EXIT_USAGE = 2 };
+
+/* The buffers of a connection are longer: the system has them back as soon as it ends. */
+#define LARGE_LEN (16 * 1024)
 
 struct options {
     const char *conf;
@@ -224,6 +228,7 @@ int main(int argc, char **argv)
     hide();
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the secrets of TLS there */
     signal(SIGPIPE, SIG_IGN);  /* OpenSSL writes to sockets without MSG_NOSIGNAL */
+    mallopt(M_MMAP_THRESHOLD, LARGE_LEN);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
         t2c_log(T2C_LOG_ERROR, "libcurl cannot start");
         return EXIT_FAILURE;

@@ -21,7 +21,7 @@
 #define TURN_MS 2000
 
 /* No more than so many are younger than that, so that a burst does not take the memory of all those connections. */
-#define YOUNG_MAX 4
+#define YOUNG_MAX 3
 #define YOUNG_MS 500
 
 /* How long a task may stand in line, or take for its own work, beside what its transfers may take. */

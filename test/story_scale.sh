@@ -1,0 +1,142 @@
+#!/bin/sh
+# Many certificates in one estd: each is renewed in its own window, by little memory and processor time, and afterwards the
+# daemon does not wake up at all. 50 of them, or as many as $SCALE says; test/run --all takes 1,000.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need openssl /usr/bin/python3
+n=${SCALE:-50}
+if [ "$n" -gt 100 ]; then
+    lifetime_s=100 idle_s=60 memory_kib=$((40 * 1024))
+else
+    lifetime_s=30 idle_s=20 memory_kib=$((12 * 1024))
+fi
+plain=true
+if grep -q '^INSTRUMENT = .*-fsanitize' "$BUILD/Makefile"; then plain=false; fi
+
+mkdir "$work/certs.d" "$work/keys" "$work/certs"
+echo secret >"$work/password"
+estca_start operator --auth any --user dev:secret --lifetime $lifetime_s || skip_all "estca does not start"
+estca_pid=$!
+cat >"$work/estd.conf" <<END
+[estd]
+certs_d = $work/certs.d
+state_dir = $work/state
+[defaults]
+url = https://localhost:$port/.well-known/est
+trust = $work/operator/root.pem
+window = 60-80
+END
+i=0
+while [ $i -lt "$n" ]; do
+    i=$((i + 1))
+    name=unit-$i
+    openssl ecparam -name prime256v1 -genkey -noout -out "$work/keys/$name.pem"
+    cat >"$work/certs.d/$name.conf" <<END
+[certificate]
+key = $work/keys/$name.pem
+subject = /CN=$name
+san = DNS:$name.example
+[auth]
+user = dev
+password_file = $work/password
+[install]
+file = $work/certs/$name.pem
+END
+done
+
+# Of a process: "switches" that it made itself, of all its threads; its "cpu" time in milliseconds; a line of its status.
+switches() {
+    sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' /proc/"$estd"/task/*/status | awk '{sum += $1} END {print sum}'
+}
+cpu_ms() {
+    awk -v hz="$(getconf CLK_TCK)" '{print int(($14 + $15) * 1000 / hz)}' "/proc/$estd/stat"
+}
+kib() { # LINE
+    sed -n "s/^$1:[[:space:]]*\([0-9]*\) kB/\1/p" "/proc/$estd/status"
+}
+reported() { # WHAT
+    [ "$(grep -c ": $1, issuer" "$work/estd.log")" -ge "$n" ]
+}
+
+# ---- enrolment ----
+
+# As its unit starts it.
+GNUTLS_NO_IMPLICIT_INIT=1 "$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
+estd=$!
+pids="$pids $estd"
+began_s=$(date +%s)
+check "$n certificates are enrolled" wait_for 60 reported enrolled
+echo "# enrolled in $(($(date +%s) - began_s)) s, by $(cpu_ms) ms of processor time"
+
+# The renewals bring certificates that last, so that there is an end to it.
+kill $estca_pid
+wait $estca_pid
+"$ESTCA" serve "$work/operator" --port "$port" --log "$work/operator.log" --auth any --user dev:secret >/dev/null \
+    2>>"$work/operator.err" &
+pids="$pids $!"
+check "before the first renewal" test $(($(date +%s) - began_s)) -lt $((lifetime_s * 60 / 100))
+
+# ---- renewal ----
+
+before_ms=$(cpu_ms)
+check "$n certificates are renewed" wait_for $((lifetime_s + 30)) reported renewed
+spent_ms=$(($(cpu_ms) - before_ms))
+echo "# renewed by $spent_ms ms of processor time, $(awk "BEGIN {printf \"%.1f\", $spent_ms / $n}") ms each"
+
+# When was each, in percent of the lifetime? The server's log has the times; notBefore has no fraction of a second.
+cat >"$work/windows.py" <<'END'
+import datetime, re, sys
+lifetime_s, begun, shares = float(sys.argv[2]), {}, []
+for line in open(sys.argv[1]):
+    found = re.match(r'time=(\S+)Z op=(simple\w+) status=200 .* subject="CN=([^"]*)"', line)
+    if not found:
+        continue
+    at_s = datetime.datetime.fromisoformat(found[1]).timestamp()
+    if found[2] == 'simpleenroll':
+        begun[found[3]] = int(at_s)
+    elif found[3] in begun:
+        shares.append((at_s - begun.pop(found[3])) * 100 / lifetime_s)
+shares.sort()
+print(len(shares), len(begun), shares[0], shares[-1])
+print(*[sum(1 for share in shares if low <= share < low + 5) for low in (60, 65, 70, 75)])
+END
+/usr/bin/python3 "$work/windows.py" "$work/operator.log" $lifetime_s >"$work/windows"
+{
+    read -r renewed left first last
+    read -r quarters
+} <"$work/windows"
+check_equal "each once, and by itself" "$n 0" "$renewed $left"
+check_equal "no other request failed" "" "$(grep -v ' status=200 ' "$work/operator.log" | head -n 3)"
+echo "# at $first to $last % of the lifetime; by quarters of the window: $quarters"
+# A renewal takes a moment, and a queue of them may have formed on a machine that is busy: up to 5 s.
+check "none before its window" awk "BEGIN {exit !($first >= 60)}"
+check "none behind it" awk "BEGIN {exit !($last <= 80 + 500 / $lifetime_s)}"
+echo "$quarters" >"$work/quarters"
+check "spread over it" awk -v n="$n" '{if ($1 + $2 < n / 5 || $3 + $4 < n / 5) exit 1}' "$work/quarters"
+check_equal "all are installed" "$n" "$(find "$work/certs" -name '*.pem' | wc -l)"
+
+# ---- what it takes ----
+
+rss=$(kib VmRSS)
+echo "# memory: $rss KiB, of it $(kib RssAnon) KiB its own; at most $(kib VmHWM) KiB; $((rss * 1024 / n)) bytes per certificate"
+if [ $plain = true ]; then
+    check "$n certificates in $memory_kib KiB" test "$rss" -le "$memory_kib"
+else
+    skip "$n certificates in $memory_kib KiB" "a sanitizer's memory is not estd's"
+fi
+
+quiet() {
+    was=$(switches)
+    sleep 1
+    [ "$(switches)" = "$was" ]
+}
+check "it comes to rest" wait_for 10 quiet
+before=$(switches)
+before_ms=$(cpu_ms)
+sleep $idle_s
+check_equal "idle, it does not wake up in $idle_s s" "$before" "$(switches)"
+check_equal "nor use the processor" "$before_ms" "$(cpu_ms)"
+kill $estd
+wait $estd
+check_equal "estd stops when told to" 0 $?
+finish
