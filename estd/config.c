@@ -117,9 +117,12 @@ static void listing_fini(struct listing *listing)
     free(listing->entries);
 }
 
+/* Orders as strcmp orders the names without the suffix. */
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
+    size_t a_len = strlen((*a)->d_name) - strlen(SUFFIX), b_len = strlen((*b)->d_name) - strlen(SUFFIX);
+    int order = memcmp((*a)->d_name, (*b)->d_name, a_len < b_len ? a_len : b_len);
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
 
 /* Gives a path that both write, or NULL. */
@@ -269,4 +272,19 @@ size_t config_certs_n(const struct config *config)
 const struct config_cert *config_cert(const struct config *config, size_t index)
 {
     return &config->certs[index];
+}
+
+bool config_is_same(const struct config_cert *one, const struct config_cert *other)
+{
+    return memcmp(one->digest, other->digest, sizeof(one->digest)) == 0;
+}
+
+static int compare_name(const void *name, const void *cert)
+{
+    return strcmp(name, ((const struct config_cert *)cert)->name);
+}
+
+const struct config_cert *config_find(const struct config *config, const char *name)
+{
+    return bsearch(name, config->certs, config->certs_n, sizeof(*config->certs), compare_name);
 }

@@ -50,11 +50,12 @@ struct config_cert {
     bool fallback; /* down the ladder of identities */
     struct install_target targets[CONFIG_TARGETS_MAX];
     size_t targets_n;
-    char *cert_id; /* of IoT Edge's certd, NULL: not installed there */
-    bool current;  /* as a generation below certs_dir */
-    bool deploy;   /* targets, restart and command are root's work */
-    char *restart; /* names of units */
-    char *command; /* absolute path and arguments, no shell */
+    char *cert_id;      /* of IoT Edge's certd, NULL: not installed there */
+    bool current;       /* as a generation below certs_dir */
+    bool deploy;        /* targets, restart and command are root's work */
+    char *restart;      /* names of units */
+    char *command;      /* absolute path and arguments, no shell */
+    uint8_t digest[32]; /* of all that was read for it */
 };
 
 /* Of [estd]; NULL: none. */
@@ -84,5 +85,9 @@ const char *config_path_of(const char *uri);
 bool config_can_rotate(const char *uri);
 /* Gives the INDEXth certificate in the order of names. */
 const struct config_cert *config_cert(const struct config *config, size_t index);
+/* Says whether two of one name, of two configurations, are configured alike. */
+bool config_is_same(const struct config_cert *one, const struct config_cert *other);
+/* Gives the certificate NAME, or NULL. */
+const struct config_cert *config_find(const struct config *config, const char *name);
 
 #endif

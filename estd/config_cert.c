@@ -367,6 +367,33 @@ static bool read_install(const struct source *source, struct config_cert *cert, 
         "%s: [install] names no place; write file = PATH, or cert_id = ID for aziot-certd", source->own_path);
 }
 
+static bool append_section(struct t2c_bytes *out, const CONF *conf, const char *section, struct t2c_error *err)
+{
+    const STACK_OF(CONF_VALUE) *values = NCONF_get_section(conf, section);
+    for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+        const CONF_VALUE *value = sk_CONF_VALUE_value(values, i);
+        if (!t2c_bytes_printf(out, err, "[%s] %s=%s\n", section, value->name, value->value))
+            return false;
+    }
+    return true;
+}
+
+/* Whatever a key means, and whoever adds one: what is written alike is configured alike. */
+static bool make_digest(const struct source *source, struct config_cert *cert, struct t2c_error *err)
+{
+    static const char *const main_sections[] = {"estd", "defaults"};
+    static const char *const own_sections[] = {"certificate", "auth", "renew", "install"};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    for (size_t i = 0; i < COUNT(main_sections); i++)
+        if (!append_section(&text, source->main, main_sections[i], err))
+            return false;
+    for (size_t i = 0; i < COUNT(own_sections); i++)
+        if (!append_section(&text, source->own, own_sections[i], err))
+            return false;
+    return EVP_Digest(text.data, text.len, cert->digest, NULL, EVP_sha256(), NULL) == 1 ||
+        t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the configuration");
+}
+
 bool config_cert_load(const struct source *main, struct config_cert *cert, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *own = NULL;
@@ -374,7 +401,7 @@ bool config_cert_load(const struct source *main, struct config_cert *cert, struc
         return false;
     struct source source = {main->main, own, main->main_path, cert->path};
     return read_server(&source, cert, err) && read_names(&source, cert, err) && read_auth(&source, cert, err) &&
-        read_renew(&source, cert, err) && read_install(&source, cert, err);
+        read_renew(&source, cert, err) && read_install(&source, cert, err) && make_digest(&source, cert, err);
 }
 
 void config_cert_fini(struct config_cert *cert)

@@ -4,12 +4,10 @@
  */
 #include "entry.h"
 
-#include "accept.h"
+#include "report.h"
 #include "tpm2cloud/civil.h"
-#include "tpm2cloud/log.h"
-#include <inttypes.h>
 #include <openssl/rand.h>
-#include <stdio.h>
+#include <string.h>
 
 static void feed(struct entry *entry, const struct renew_event *event);
 static void act(struct entry *entry, const struct renew_action *action);
@@ -39,52 +37,11 @@ static bool describe(
     return true;
 }
 
-static void record(struct entry *entry, const struct t2c_error *failure)
-{
-    struct entry_common *common = entry->common;
-    struct t2c_error why = {0};
-    struct state_entry *state = state_entry(&common->state, entry->cert->name);
-    if (state == NULL)
-        t2c_fail_nomem(&why);
-    else if (failure != NULL)
-        state_failed(state, failure->text);
-    else
-        state_succeeded(state, loop_now_s());
-    if (state == NULL || !state_save(&common->state, config_state_dir(common->config), &why))
-        t2c_log(T2C_LOG_WARNING, "%s: statistics are not saved: %s", entry->cert->name, why.text);
-}
-
 static void end_once(struct entry_common *common, bool ok)
 {
     common->once_done = true;
     common->once_ok = ok;
     loop_stop(common->loop);
-}
-
-/* What the ladder of identities did; the order of reports is that of what happened. */
-static void report_news(const struct entry *entry, enum renew_news news)
-{
-    const struct config_cert *cert = entry->cert;
-    switch (news) {
-    case RENEW_NO_NEWS:
-        break;
-    case RENEW_STEPPED_DOWN:
-        t2c_log(T2C_LOG_WARNING,
-            "%s: the server refuses the installed certificate, so the next try is by the key and cert of [auth] in %s; "
-            "find out why it refuses, and write fallback = no there if this must not be",
-            cert->name, cert->path);
-        break;
-    case RENEW_EXPIRED:
-        t2c_log(
-            T2C_LOG_WARNING, "%s: the installed certificate has expired and cannot renew itself any more", cert->name);
-        break;
-    case RENEW_BARRED:
-        t2c_log(T2C_LOG_ERROR,
-            "%s: the server refuses every identity that may ask for this certificate; it is asked at the slowest pace "
-            "until its operator admits one of them",
-            cert->name);
-        break;
-    }
 }
 
 static const char *asks_for(enum job_kind kind)
@@ -93,12 +50,12 @@ static const char *asks_for(enum job_kind kind)
 }
 
 /* WHAT: as in "cannot WHAT". JOB: what failed, or NULL when it was no job. */
-static void report_failure(struct entry *entry, const char *what, const struct t2c_error *why, const struct job *job)
+static void fail(struct entry *entry, const char *what, const struct t2c_error *why, const struct job *job)
 {
     struct entry_common *common = entry->common;
-    record(entry, why);
+    entry->wanted = ENTRY_NOTHING;
     if (common->once != NULL) {
-        t2c_log(T2C_LOG_ERROR, "%s: cannot %s: %s", entry->cert->name, what, why->text);
+        event_tell(&common->events, EVENT_FAILED, entry->state, why, "cannot %s: %s", what, why->text);
         end_once(common, false);
         return;
     }
@@ -109,32 +66,52 @@ static void report_failure(struct entry *entry, const char *what, const struct t
         .jitter = dice()};
     struct renew_action action = renew_step(&entry->renew, &event, loop_now_s());
     act(entry, &action);
-    int64_t in_s = entry->wake_s - loop_now_s();
-    t2c_log(T2C_LOG_WARNING, "%s: cannot %s: %s; next try in %" PRId64 " s", entry->cert->name, what, why->text,
-        in_s > 0 ? in_s : 0);
+    report_failed(entry, what, why);
     report_news(entry, action.news);
 }
 
 /* The server took the request of JOB and wants it once more, later: RFC 7030 4.2.3. */
-static void report_pending(struct entry *entry, const struct job *job)
+static void wait_for_server(struct entry *entry, const struct job *job)
 {
     struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
     if (entry->common->once != NULL) {
-        report_failure(entry, asks_for(job->kind), &job->error, job);
+        fail(entry, asks_for(job->kind), &job->error, job);
         return;
     }
     feed(entry, &event);
-    t2c_log(T2C_LOG_NOTICE, "%s: %s; the same request goes out again in %" PRId64 " s", entry->cert->name,
-        job->error.text, entry->wake_s - loop_now_s());
+    report_pending(entry, &job->error);
+}
+
+/* Writes down what is installed: CHAIN, or NULL for nothing. */
+static void note_life(struct entry *entry, const struct schedule_life *life, const STACK_OF(X509) *chain)
+{
+    struct t2c_state_entry *state = entry->state;
+    state->not_before_s = life->not_before_s > 0 ? life->not_before_s : 0;
+    state->not_after_s = life->not_after_s > 0 ? life->not_after_s : 0;
+    state->issuer[0] = '\0';
+    if (chain != NULL)
+        report_issuer(chain, state->issuer, sizeof(state->issuer));
+    persist_changed(entry->common->events.persist);
+}
+
+static void note_step(struct entry *entry, const struct renew_action *action)
+{
+    struct t2c_state_entry *state = entry->state;
+    int64_t next_s = action->what == RENEW_DO_WAIT ? action->at_s : state->next_s;
+    if (state->next_s == next_s && state->rung == entry->renew.rung)
+        return;
+    state->next_s = next_s;
+    state->rung = entry->renew.rung;
+    persist_changed(entry->common->events.persist);
 }
 
 /* KNOWN: there is something, but it cannot be used. */
 static void send_missing(struct entry *entry, bool known)
 {
-    const struct state_entry *state = state_entry(&entry->common->state, entry->cert->name);
-    struct renew_event missing = {.type = RENEW_EV_MISSING, .retry_after_s = -1};
-    missing.known = known || (state != NULL && state->last_success_s > 0);
+    const struct renew_event missing = {
+        .type = RENEW_EV_MISSING, .known = known || entry->state->last_success_s > 0, .retry_after_s = -1};
     t2c_bytes_fini(&entry->installed);
+    note_life(entry, &(struct schedule_life){0}, NULL);
     feed(entry, &missing);
 }
 
@@ -148,7 +125,7 @@ static void submit(struct entry *entry, enum job_kind kind, bool secret)
     if (job == NULL) {
         struct t2c_error why = {0};
         t2c_fail_nomem(&why);
-        report_failure(entry, asks_for(kind), &why, NULL);
+        fail(entry, asks_for(kind), &why, NULL);
         return;
     }
     job->secret = secret;
@@ -162,14 +139,7 @@ static void repair_targets(struct entry *entry)
 {
     struct t2c_error why = {0};
     if (!install_write(entry->cert->targets + 1, entry->cert->targets_n - 1, &entry->installed, &why))
-        t2c_log(T2C_LOG_WARNING, "%s: a copy of the certificate is not up to date: %s", entry->cert->name, why.text);
-}
-
-void entry_tidy(const char *path)
-{
-    size_t removed = install_remove_temps(path);
-    if (removed > 0)
-        t2c_log(T2C_LOG_NOTICE, "removed %zu temporary file(s) left beside %s by a killed estd", removed, path);
+        report_warning(entry, "a copy of the certificate is not up to date: %s", why.text);
 }
 
 static void look(struct entry *entry)
@@ -180,7 +150,7 @@ static void look(struct entry *entry)
     bool same = true;
     t2c_bytes_fini(&entry->installed);
     for (size_t i = 0; i < cert->targets_n; i++)
-        entry_tidy(cert->targets[i].path);
+        install_tidy(cert->targets[i].path);
     if (install_read(cert->targets, cert->targets_n, &chain, &same, &why) &&
         t2c_cert_append_pem(chain, &entry->installed, &why)) {
         if (!same)
@@ -189,11 +159,11 @@ static void look(struct entry *entry)
         return;
     }
     if (why.code != T2C_NOT_FOUND && why.code != T2C_INVALID) {
-        report_failure(entry, "read the installed certificate", &why, NULL);
+        fail(entry, "read the installed certificate", &why, NULL);
         return;
     }
     if (why.code == T2C_INVALID)
-        t2c_log(T2C_LOG_WARNING, "%s: %s; it will be replaced", cert->name, why.text);
+        report_warning(entry, "%s; it will be replaced", why.text);
     send_missing(entry, why.code == T2C_INVALID);
 }
 
@@ -212,36 +182,7 @@ static void deny(struct entry *entry)
             "%s: there is no certificate in force to renew by, and no [auth] for a first enrolment; add key and cert, "
             "or user and password_file",
             cert->path);
-    report_failure(entry, "enrol", &why, NULL);
-}
-
-static void issuer_text(const STACK_OF(X509) *chain, char *out, size_t out_len)
-{
-    t2c_cert_name_text(X509_get_issuer_name(sk_X509_value(chain, 0)), out, out_len);
-}
-
-static void report_installed(const struct entry *entry)
-{
-    char issuer[160], ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    issuer_text(entry->received, issuer, sizeof(issuer));
-    t2c_log(T2C_LOG_NOTICE, "%s: %s, issuer \"%s\", notAfter %s, next renewal %s", entry->cert->name,
-        entry->renewal ? "renewed" : "enrolled", issuer, t2c_civil_text(entry->renew.life.not_after_s, ends),
-        t2c_civil_text(entry->renew.due_s, due));
-}
-
-/* The line of --once, on standard output. */
-static bool print_installed(const struct entry *entry, struct t2c_error *err)
-{
-    X509 *leaf = sk_X509_value(entry->received, 0);
-    char subject[160], issuer[160], serial[64] = "", ends[T2C_CIVIL_TEXT_MAX];
-    const ASN1_INTEGER *number = X509_get0_serialNumber(leaf);
-    t2c_cert_name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
-    issuer_text(entry->received, issuer, sizeof(issuer));
-    if (ASN1_STRING_length(number) * 2 < (int)sizeof(serial))
-        t2c_hex(ASN1_STRING_get0_data(number), (size_t)ASN1_STRING_length(number), serial);
-    printf("%s: subject \"%s\", issuer \"%s\", serial %s, notAfter %s\n", entry->cert->name, subject, issuer, serial,
-        t2c_civil_text(entry->renew.life.not_after_s, ends));
-    return fflush(stdout) == 0 || t2c_fail(err, T2C_IO, "the result cannot be printed");
+    fail(entry, "enrol", &why, NULL);
 }
 
 /* PEM: what is installed now. */
@@ -252,13 +193,13 @@ static void finish_install(struct entry *entry, struct t2c_bytes *pem)
     t2c_bytes_fini(&entry->installed);
     entry->installed = *pem;
     *pem = (struct t2c_bytes){0};
+    note_life(entry, &entry->renew.received, entry->received);
     feed(entry, &installed);
-    record(entry, NULL);
     report_installed(entry);
     if (entry->common->once != NULL) {
-        bool ok = print_installed(entry, &why);
+        bool ok = report_once(entry, &why);
         if (!ok)
-            t2c_log(T2C_LOG_ERROR, "%s: %s", entry->cert->name, why.text);
+            report_warning(entry, "%s", why.text);
         end_once(entry->common, ok);
     }
     t2c_x509s_freep(&entry->received);
@@ -272,24 +213,16 @@ static void install(struct entry *entry)
     if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
         finish_install(entry, &pem);
     else
-        report_failure(entry, "install the new certificate", &why, NULL);
-}
-
-/* Said once until the clock is set; --once does not wait for it. */
-static void report_clock(struct entry *entry)
-{
-    char now[T2C_CIVIL_TEXT_MAX];
-    bool tell = entry->renew.clock_unset && !entry->clock_told && entry->common->once == NULL;
-    entry->clock_told = entry->renew.clock_unset;
-    if (tell)
-        t2c_log(T2C_LOG_WARNING, "%s: the clock says %s, which cannot be; waiting until it is set", entry->cert->name,
-            t2c_civil_text(loop_now_s(), now));
+        fail(entry, "install the new certificate", &why, NULL);
 }
 
 static void act(struct entry *entry, const struct renew_action *action)
 {
     if (action->what != RENEW_DO_NOTHING)
         entry->wake_s = action->what == RENEW_DO_WAIT ? action->at_s : SCHEDULE_NEVER;
+    if (action->what == RENEW_DO_ENROL || action->what == RENEW_DO_REENROL)
+        entry->wanted = ENTRY_NOTHING;
+    note_step(entry, action);
     report_clock(entry);
     switch (action->what) {
     case RENEW_DO_NOTHING:
@@ -322,47 +255,20 @@ static void feed(struct entry *entry, const struct renew_event *event)
 
 /* ---- what the transfer thread brings ---- */
 
-/* KEPT: by a renewal, which asks for the same names again, so another subject in the configuration changes nothing. */
-static void warn_of_names(const struct entry *entry, const STACK_OF(X509) *chain, bool kept)
-{
-    const struct config_cert *cert = entry->cert;
-    struct t2c_error why = {0};
-    if (accept_names(sk_X509_value(chain, 0), cert->subject, cert->san, &why))
-        return;
-    t2c_log(T2C_LOG_WARNING, "%s: the certificate has other names than %s says: %s; %s%s%s", cert->name, cert->path,
-        why.text,
-        kept ? "renewals keep the names that it has: to enrol it anew with those configured, remove "
-             : "the CA chose them: ask its operator, or configure what it issues",
-        kept ? cert->targets[0].path : "", kept ? " and restart estd" : "");
-}
-
-/* CHAIN: what is installed. */
-static void report_found(const struct entry *entry, const STACK_OF(X509) *chain)
-{
-    char ends[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
-    const struct renew *renew = &entry->renew;
-    const char *when = renew->waiting ? t2c_civil_text(renew->due_s, due) : "now";
-    t2c_log(T2C_LOG_NOTICE, "%s: found a certificate, notAfter %s%s%s", entry->cert->name,
-        t2c_civil_text(renew->life.not_after_s, ends), renew->clock_unset ? "" : ", next renewal ",
-        renew->clock_unset ? "" : when);
-    if (loop_now_s() < renew->life.not_after_s) /* else it is enrolled anew as it is */
-        warn_of_names(entry, chain, true);
-}
-
 static void take_look(struct entry *entry, struct job *job)
 {
     struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1, .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
-        t2c_log(T2C_LOG_WARNING, "%s: the certificate %s is not that of the key %s; it will be replaced",
-            entry->cert->name, entry->cert->targets[0].path, entry->cert->key);
+        report_warning(entry, "the certificate %s is not that of the key %s; it will be replaced",
+            entry->cert->targets[0].path, entry->cert->key);
         send_missing(entry, true);
     } else if (job_open(job, &why) && describe(entry->common, job->old, &event, &why)) {
+        note_life(entry, &event.life, job->old);
         feed(entry, &event);
         report_found(entry, job->old);
     } else {
-        t2c_log(T2C_LOG_WARNING, "%s: %s: %s; it will be replaced", entry->cert->name, entry->cert->targets[0].path,
-            why.text);
+        report_warning(entry, "%s: %s; it will be replaced", entry->cert->targets[0].path, why.text);
         send_missing(entry, true);
     }
 }
@@ -372,10 +278,10 @@ static void take_chain(struct entry *entry, struct job *job)
     struct renew_event event = {.type = RENEW_EV_RECEIVED, .retry_after_s = -1};
     struct t2c_error why = {0};
     if (!describe(entry->common, job->chain, &event, &why)) {
-        report_failure(entry, asks_for(job->kind), &why, job);
+        fail(entry, asks_for(job->kind), &why, job);
         return;
     }
-    warn_of_names(entry, job->chain, job->kind == JOB_REENROL);
+    report_names(entry, job->chain, job->kind == JOB_REENROL);
     t2c_x509s_freep(&entry->received);
     entry->received = T2C_STEAL(job->chain);
     entry->renewal = job->kind == JOB_REENROL;
@@ -384,20 +290,32 @@ static void take_chain(struct entry *entry, struct job *job)
 
 /* ---- what the manager passes on ---- */
 
-/* Steps forward at once when --once asks for it and nothing else goes on. */
+/* Does what somebody wants, now or when it is known what is installed. */
 static void hurry(struct entry *entry)
 {
-    static const struct renew_event now = {.type = RENEW_EV_NOW, .retry_after_s = -1};
-    if (entry->common->once != NULL && !entry->common->once_done && entry->renew.state == RENEW_WAITING)
-        feed(entry, &now);
+    if (entry->wanted == ENTRY_NOTHING || !entry->renew.waiting)
+        return;
+    bool anew = entry->wanted == ENTRY_ENROLMENT && entry->renew.state == RENEW_WAITING;
+    const struct renew_event event = {.type = anew ? RENEW_EV_ENROL : RENEW_EV_NOW, .retry_after_s = -1};
+    if (entry->renew.state != RENEW_LOOKING)
+        entry->wanted = ENTRY_NOTHING;
+    feed(entry, &event);
+}
+
+static void want(struct entry *entry, enum entry_wish wish)
+{
+    entry->wanted = wish;
+    hurry(entry);
 }
 
 struct entry *entry_new(struct entry_common *common, const struct config_cert *cert)
 {
-    struct entry *entry = malloc(sizeof(*entry));
-    if (entry != NULL)
-        *entry = (struct entry){.common = common, .cert = cert, .wake_s = SCHEDULE_NEVER};
-    return entry;
+    T2C_CLEANUP(entry_freep) struct entry *entry = malloc(sizeof(*entry));
+    if (entry == NULL)
+        return NULL;
+    *entry = (struct entry){.common = common, .cert = cert, .wake_s = SCHEDULE_NEVER};
+    entry->state = persist_entry(common->events.persist, cert->name);
+    return entry->state != NULL ? T2C_STEAL(entry) : NULL;
 }
 
 void entry_free(struct entry *entry)
@@ -423,6 +341,7 @@ void entry_begin(struct entry *entry, enum renew_begin begin)
 {
     struct renew_rules rules = rules_of(entry->cert);
     struct renew_action action = renew_start(&entry->renew, &rules, begin);
+    entry->wanted = begin == RENEW_ATTENDED ? ENTRY_RENEWAL : ENTRY_NOTHING;
     act(entry, &action);
     hurry(entry);
 }
@@ -437,14 +356,79 @@ void entry_take_job(struct entry *entry, struct job *job)
 {
     entry->job_id = 0;
     if (job->warnings.len > 0)
-        t2c_log(T2C_LOG_WARNING, "%s: %s", entry->cert->name, (const char *)job->warnings.data);
+        report_warning(entry, "%s", (const char *)job->warnings.data);
     if (!job->ok && job->pending)
-        report_pending(entry, job);
+        wait_for_server(entry, job);
     else if (!job->ok)
-        report_failure(entry, asks_for(job->kind), &job->error, job);
+        fail(entry, asks_for(job->kind), &job->error, job);
     else if (job->kind == JOB_LOOK)
         take_look(entry, job);
     else
         take_chain(entry, job);
     hurry(entry);
+}
+
+/* Says whether the files are still as estd knows them. */
+static bool is_untouched(const struct entry *entry)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    bool same = false;
+    return install_read(entry->cert->targets, entry->cert->targets_n, &found, &same, NULL) && same &&
+        t2c_cert_append_pem(found, &pem, NULL) && pem.len == entry->installed.len &&
+        memcmp(pem.data, entry->installed.data, pem.len) == 0;
+}
+
+void entry_refresh(struct entry *entry, const struct config_cert *cert)
+{
+    const struct renew *renew = &entry->renew;
+    entry->cert = cert;
+    if (!renew->waiting)
+        return;
+    if (renew->state == RENEW_PLACING)
+        want(entry, ENTRY_RENEWAL);
+    else if (renew->failures > 0 || renew->clock_unset || !is_untouched(entry))
+        entry_begin(entry, RENEW_RELOADED);
+}
+
+void entry_cancel(struct entry *entry)
+{
+    if (entry->job_id != 0)
+        transfer_cancel(entry->common->transfer, entry->job_id);
+    entry->job_id = 0;
+}
+
+/* ---- what a human asks for ---- */
+
+bool entry_renew(struct entry *entry, bool now, struct t2c_error *err)
+{
+    char at[T2C_CIVIL_TEXT_MAX];
+    const struct renew *renew = &entry->renew;
+    if (renew->state == RENEW_ASKING)
+        return true;
+    if (!now && renew->clock_unset)
+        return t2c_fail(err, T2C_RETRY, "%s waits until the clock is set; --now does not wait", entry->cert->name);
+    if (!now && renew->waiting && renew->failures > 0)
+        return t2c_fail(err, T2C_RETRY, "%s waits after a failure, until %s; --now does not wait: %s",
+            entry->cert->name, t2c_civil_text(entry->wake_s, at), entry->state->last_error);
+    want(entry, ENTRY_RENEWAL);
+    return true;
+}
+
+bool entry_enroll(struct entry *entry, struct t2c_error *err)
+{
+    if (entry->renew.state == RENEW_ASKING || (entry->renew.state == RENEW_PLACING && !entry->renew.waiting))
+        return t2c_fail(
+            err, T2C_RETRY, "the server is being asked for %s already; wait for the outcome", entry->cert->name);
+    want(entry, ENTRY_ENROLMENT);
+    return true;
+}
+
+const char *entry_doing(const struct entry *entry)
+{
+    static const char *const words[] = {[RENEW_LOOKING] = "looking",
+        [RENEW_WAITING] = "waiting",
+        [RENEW_ASKING] = "asking",
+        [RENEW_PLACING] = "placing"};
+    return words[entry->renew.state];
 }

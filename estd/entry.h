@@ -5,10 +5,8 @@
 #ifndef ESTD_ENTRY_H
 #define ESTD_ENTRY_H
 
-#include "config.h"
-#include "loop.h"
+#include "event.h"
 #include "renew.h"
-#include "state.h"
 #include "transfer.h"
 
 /* What all entries share; the manager owns it. */
@@ -16,39 +14,63 @@ struct entry_common {
     struct loop *loop;
     struct transfer *transfer;
     struct config *config;
-    struct state state;
+    struct events events;
     struct t2c_bytes seed; /* tells machines apart */
     uint64_t last_job_id;
     const char *once; /* NULL: a daemon */
     bool once_done, once_ok;
 };
 
+/* What somebody wants to be done without waiting. */
+enum entry_wish { ENTRY_NOTHING, ENTRY_RENEWAL, ENTRY_ENROLMENT };
+
 struct entry {
     struct entry_common *common;
     const struct config_cert *cert; /* of common->config */
+    struct t2c_state_entry *state;
     struct renew renew;
     uint64_t job_id;            /* of the job that runs, 0: none */
     int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
     struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
     STACK_OF(X509) *received;   /* to be installed */
-    bool renewal;               /* received renews the installed one */
-    bool clock_told;            /* that it waits for a clock that is set */
+    enum entry_wish wanted;
+    bool renewal;    /* received renews the installed one */
+    bool clock_told; /* that it waits for a clock that is set */
 };
 
 /* Gives an entry that has not begun, or NULL without memory. */
 struct entry *entry_new(struct entry_common *common, const struct config_cert *cert);
 void entry_free(struct entry *entry);
+T2C_DEFINE_FREEP(entry_freep, struct entry, entry_free)
 
 /* Takes the first step. */
 void entry_begin(struct entry *entry, enum renew_begin begin);
+
+/*
+ * Goes on with CERT of a configuration that was read again; CERT is configured as before. What runs goes on, what waits
+ * after a failure is tried at once, and what somebody has changed on disk is noticed.
+ */
+void entry_refresh(struct entry *entry, const struct config_cert *cert);
+
+/* Drops what runs. */
+void entry_cancel(struct entry *entry);
+
+/*
+ * A human wants a new certificate at once. NOW: even while it waits after a failure or for the clock. What is under way
+ * already is success. Errors: RETRY when it waits.
+ */
+bool entry_renew(struct entry *entry, bool now, struct t2c_error *err);
+
+/* The same, but by a first enrolment, as if there were no certificate. Errors: RETRY when the server is being asked. */
+bool entry_enroll(struct entry *entry, struct t2c_error *err);
+
+/* Gives the word for what goes on. */
+const char *entry_doing(const struct entry *entry);
 
 /* The time of wake_s came, or the clock was set; too early does no harm. */
 void entry_wake(struct entry *entry);
 
 /* The job of job_id ended, well or not; what JOB brought is taken out of it. */
 void entry_take_job(struct entry *entry, struct job *job);
-
-/* Removes the leftovers of a process that was killed while it replaced PATH. */
-void entry_tidy(const char *path);
 
 #endif

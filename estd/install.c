@@ -4,6 +4,7 @@
  */
 #include "install.h"
 
+#include "tpm2cloud/log.h"
 #include "tpm2cloud/wrapper.h"
 #include <dirent.h>
 #include <errno.h>
@@ -213,6 +214,13 @@ size_t install_remove_temps(const char *path)
     }
     closedir(listing);
     return removed;
+}
+
+void install_tidy(const char *path)
+{
+    size_t removed = install_remove_temps(path);
+    if (removed > 0)
+        t2c_log(T2C_LOG_NOTICE, "removed %zu temporary file(s) left beside %s by a killed estd", removed, path);
 }
 
 /* ---- reading ---- */

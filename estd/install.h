@@ -35,6 +35,8 @@ bool install_is_same(const char *one, const char *other);
  * under the lock: another process may be writing its own.
  */
 size_t install_remove_temps(const char *path);
+/* The same, and the log says so. */
+void install_tidy(const char *path);
 
 /*
  * Writes PEM to each target, in order, replacing files atomically. Errors: the first target that failed; it and those

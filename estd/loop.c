@@ -102,6 +102,13 @@ int64_t loop_now_s(void)
     return now.tv_sec;
 }
 
+int64_t loop_now_ms(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Takes FD when OWNS_FD, also on failure. */
 static bool add(
     struct loop *loop, const struct loop_source *like, uint32_t events, struct loop_source **out, struct t2c_error *err)

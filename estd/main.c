@@ -3,8 +3,7 @@
  */
 #include "config.h"
 #include "daemon.h"
-#include "loop.h"
-#include "manager.h"
+#include "serve.h"
 #include "tpm2cloud/log.h"
 #include <curl/curl.h>
 #include <getopt.h>
@@ -27,13 +26,6 @@ struct options {
     const char *conf;
     const char *once;
     bool check_config, verbose;
-};
-
-struct program {
-    const struct options *options;
-    struct loop *loop;
-    struct config *config;
-    struct manager *manager;
 };
 
 static const char usage[] =
@@ -122,92 +114,23 @@ static void print_config(const struct config *config)
         config_state_dir(config));
 }
 
-/* ---- running ---- */
-
-/* A configuration that is wrong changes nothing. */
-static void reload(struct program *program)
-{
-    struct t2c_error why = {0};
-    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
-    bool ok = config_load(program->options->conf, true, &config, &why);
-    if (ok && strcmp(config_state_dir(config), config_state_dir(program->config)) != 0)
-        ok = t2c_fail(&why, T2C_INVALID, "%s: [estd] state_dir cannot change while estd runs; restart it",
-            program->options->conf);
-    if (!ok) {
-        t2c_log(T2C_LOG_ERROR, "the old configuration stays: %s", why.text);
-        return;
-    }
-    config_unref(program->config);
-    program->config = config_ref(config);
-    if (manager_reload(program->manager, config, &why))
-        t2c_log(T2C_LOG_NOTICE, "configuration read again: %zu certificate(s)", config_certs_n(config));
-    else
-        t2c_log(T2C_LOG_ERROR, "%s", why.text);
-}
-
-static void on_signal(void *data, uint32_t number)
-{
-    struct program *program = data;
-    if (number == SIGHUP && program->options->once == NULL)
-        reload(program);
-    else if (number != SIGHUP) {
-        if (program->options->once != NULL)
-            t2c_log(T2C_LOG_ERROR, "interrupted before the end");
-        loop_stop(program->loop);
-    }
-}
-
-static void notify(const char *message)
-{
-    struct t2c_error why = {0};
-    if (!daemon_notify(message, &why))
-        t2c_log(T2C_LOG_WARNING, "%s", why.text);
-}
-
-/* Runs until a signal, or until the step of --once is done. Gives: *status for exit. */
-static bool serve(struct program *program, int *status, struct t2c_error *err)
-{
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
-    const char *once = program->options->once;
-    T2C_CLEANUP(loop_freep) struct loop *loop = NULL;
-    T2C_CLEANUP(loop_source_freep) struct loop_source *source = NULL;
-    T2C_CLEANUP(manager_freep) struct manager *manager = NULL;
-    if (!loop_new(&loop, err) || !loop_signals(loop, signals, on_signal, program, &source, err) ||
-        !manager_new(loop, program->config, once, &manager, err))
-        return false;
-    program->loop = loop;
-    program->manager = manager;
-    if (once == NULL) {
-        t2c_log(T2C_LOG_NOTICE, "started with %zu certificate(s)", config_certs_n(program->config));
-        notify("READY=1");
-    }
-    if (!loop_run(loop, err))
-        return false;
-    *status = once == NULL || manager_once_ok(manager) ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (once == NULL) {
-        notify("STOPPING=1");
-        t2c_log(T2C_LOG_NOTICE, "stopping");
-    }
-    return true;
-}
-
 static int run(const struct options *options)
 {
     struct t2c_error why = {0};
-    struct program program = {.options = options};
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
     T2C_CLEANUP(t2c_closep) int lock = -1;
-    int status = EXIT_FAILURE;
+    bool ok = false;
     /* One mistake must not let all certificates of a device expire; a human who looks on is told at once. */
     bool daemon = options->once == NULL && !options->check_config;
-    if (!config_load(options->conf, !daemon, &program.config, &why))
+    if (!config_load(options->conf, !daemon, &config, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
     else if (options->check_config) {
-        print_config(program.config);
-        status = EXIT_SUCCESS;
-    } else if (!daemon_lock(config_state_dir(program.config), &lock, &why) || !serve(&program, &status, &why))
+        print_config(config);
+        ok = true;
+    } else if (!daemon_lock(config_state_dir(config), &lock, &why) ||
+        !serve(options->conf, config, options->once, &ok, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
-    config_unref(program.config);
-    return status;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static void hide(void)

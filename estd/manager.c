@@ -1,6 +1,6 @@
 /*
  * The entries stand in the order of their names, so that one is found by its name; each is on its own, so that it stays
- * where it is while others come and go.
+ * where it is while others come and go. With a new configuration those that it does not change go on as they are.
  */
 #include "manager.h"
 
@@ -30,23 +30,22 @@ static void set_alarm(struct manager *manager)
 
 /* ---- finding entries ---- */
 
-static int by_name(const void *one, const void *other)
-{
-    const struct entry *const *a = one, *const *b = other;
-    return strcmp((*a)->cert->name, (*b)->cert->name);
-}
-
 static int compare_name(const void *name, const void *element)
 {
     const struct entry *const *entry = element;
     return strcmp(name, (*entry)->cert->name);
 }
 
-/* Gives NULL when there is no entry of that NAME. */
-static struct entry *find(struct manager *manager, const char *name)
+/* Gives where the entry NAME stands, or NULL. */
+static struct entry **find_place(const struct manager *manager, const char *name)
 {
-    struct entry **found = bsearch(name, manager->entries, manager->entries_n, sizeof(struct entry *), compare_name);
-    return found != NULL ? *found : NULL;
+    return bsearch(name, manager->entries, manager->entries_n, sizeof(struct entry *), compare_name);
+}
+
+static struct entry *find(const struct manager *manager, const char *name)
+{
+    struct entry **place = find_place(manager, name);
+    return place != NULL ? *place : NULL;
 }
 
 /* ---- what the loop reports ---- */
@@ -71,8 +70,58 @@ static void on_alarm(void *data, uint32_t what)
     set_alarm(manager);
 }
 
+/* ---- what a human asks for ---- */
+
+static struct entry *find_for(struct manager *manager, const char *name, struct t2c_error *err)
+{
+    struct entry *entry = find(manager, name);
+    if (entry == NULL)
+        t2c_fail(err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; tpm2cloud status lists what there is", name);
+    return entry;
+}
+
+bool manager_renew(struct manager *manager, const char *name, bool now, struct t2c_error *err)
+{
+    struct entry *entry = find_for(manager, name, err);
+    bool ok = entry != NULL && entry_renew(entry, now, err);
+    set_alarm(manager);
+    return ok;
+}
+
+bool manager_enroll(struct manager *manager, const char *name, struct t2c_error *err)
+{
+    struct entry *entry = find_for(manager, name, err);
+    bool ok = entry != NULL && entry_enroll(entry, err);
+    set_alarm(manager);
+    return ok;
+}
+
+bool manager_next(const struct manager *manager, const char *after, struct t2c_certificate *out)
+{
+    size_t low = 0, high = manager->entries_n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(manager->entries[middle]->cert->name, after) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == manager->entries_n)
+        return false;
+    const struct entry *entry = manager->entries[low];
+    *out = (struct t2c_certificate){.state = *entry->state};
+    strcpy(out->doing, entry_doing(entry));
+    return true;
+}
+
+struct events *manager_events(struct manager *manager)
+{
+    return &manager->common.events;
+}
+
 /* ---- beginning and end ---- */
 
+/* The entries of a configuration, in its order, which is that of names. */
 struct entries {
     struct entry **all;
     size_t n;
@@ -85,37 +134,43 @@ static void entries_fini(struct entries *entries)
     free(entries->all);
 }
 
-/* Makes the entries for CONFIG. */
 static bool make_entries(struct manager *manager, const struct config *config, struct entries *out)
 {
+    const char *once = manager->common.once;
     out->all = calloc(config_certs_n(config) + 1, sizeof(struct entry *));
     if (out->all == NULL)
         return false;
     for (size_t i = 0; i < config_certs_n(config); i++) {
         const struct config_cert *cert = config_cert(config, i);
-        if (manager->common.once != NULL && strcmp(manager->common.once, cert->name) != 0)
+        if (once != NULL && strcmp(once, cert->name) != 0)
             continue;
         out->all[out->n] = entry_new(&manager->common, cert);
         if (out->all[out->n] == NULL)
             return false;
         out->n++;
     }
-    qsort(out->all, out->n, sizeof(struct entry *), by_name);
     return true;
 }
 
-/* Replaces the entries by those of CONFIG, of which it takes a reference. */
-static bool use_config(struct manager *manager, struct config *config, struct t2c_error *err)
+static bool use_first(struct manager *manager, struct config *config, struct t2c_error *err)
 {
     T2C_CLEANUP(entries_fini) struct entries made = {0};
     if (!make_entries(manager, config, &made))
         return t2c_fail_nomem(err);
-    struct entries old = {manager->entries, manager->entries_n};
-    manager->entries = made.all;
+    manager->entries = T2C_STEAL(made.all);
     manager->entries_n = made.n;
-    made = old;
-    config_unref(manager->common.config);
+    made.n = 0;
     manager->common.config = config_ref(config);
+    return true;
+}
+
+static bool open_common(struct entry_common *common, struct config *config, struct t2c_error *err)
+{
+    if (!persist_open(common->loop, config, &common->events.persist, err))
+        return false;
+    /* Without the file the renewal points still differ by certificate; it tells apart machines that share one. */
+    if (!t2c_file_read(MACHINE_ID, 256, &common->seed, NULL))
+        t2c_bytes_clear(&common->seed);
     return true;
 }
 
@@ -126,24 +181,6 @@ static void begin(struct manager *manager, enum renew_begin begin)
     set_alarm(manager);
 }
 
-static bool open_state(struct entry_common *common, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
-    struct t2c_error note = {0};
-    const char *dir = config_state_dir(common->config);
-    if (!t2c_bytes_printf(&path, err, "%s/" STATE_FILE, dir))
-        return false;
-    entry_tidy((const char *)path.data);
-    if (!state_load(dir, &common->state, &note, err))
-        return false;
-    if (note.code != T2C_OK)
-        t2c_log(T2C_LOG_WARNING, "%s", note.text);
-    /* Without the file the renewal points still differ by certificate; it tells apart machines that share one. */
-    if (!t2c_file_read(MACHINE_ID, 256, &common->seed, NULL))
-        t2c_bytes_clear(&common->seed);
-    return true;
-}
-
 bool manager_new(
     struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err)
 {
@@ -152,12 +189,11 @@ bool manager_new(
         return t2c_fail_nomem(err);
     manager->common.loop = loop;
     manager->common.once = once;
-    if (!use_config(manager, config, err))
-        return false;
-    if (once != NULL && manager->entries_n == 0)
+    if (once != NULL && config_find(config, once) == NULL)
         return t2c_fail(
             err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; --check-config lists what there is", once);
-    if (!open_state(&manager->common, err) || !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
+    if (!open_common(&manager->common, config, err) || !use_first(manager, config, err) ||
+        !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
         !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
     begin(manager, once == NULL ? RENEW_BOOTED : RENEW_ATTENDED);
@@ -173,22 +209,61 @@ void manager_free(struct manager *manager)
     struct entries all = {manager->entries, manager->entries_n};
     entries_fini(&all);
     loop_source_free(manager->alarm);
-    state_fini(&manager->common.state);
+    persist_close(manager->common.events.persist);
     t2c_bytes_fini(&manager->common.seed);
     config_unref(manager->common.config);
     free(manager);
 }
 
-bool manager_reload(struct manager *manager, struct config *config, struct t2c_error *err)
-{
-    if (!use_config(manager, config, err))
-        return false;
-    transfer_cancel(manager->common.transfer);
-    begin(manager, RENEW_RELOADED);
-    return true;
-}
-
 bool manager_once_ok(const struct manager *manager)
 {
     return manager->common.once_ok;
+}
+
+/* ---- another configuration ---- */
+
+/* Puts the entry that is there already in the place of the new one, if both are configured alike. */
+static void keep(const struct manager *manager, struct entry **place)
+{
+    struct entry **old = find_place(manager, (*place)->cert->name);
+    if (old == NULL || !config_is_same((*old)->cert, (*place)->cert))
+        return;
+    struct entry *made = *place;
+    *place = *old;
+    *old = made;
+}
+
+/* The kept ones are those that do not know CONFIG yet. */
+static void go_on(struct manager *manager, const struct config *config)
+{
+    for (size_t i = 0; i < manager->entries_n; i++) {
+        struct entry *entry = manager->entries[i];
+        const struct config_cert *cert = config_find(config, entry->cert->name);
+        if (entry->cert == cert)
+            entry_begin(entry, RENEW_RELOADED);
+        else
+            entry_refresh(entry, cert);
+    }
+    set_alarm(manager);
+}
+
+bool manager_reload(struct manager *manager, struct config *config, struct t2c_error *err)
+{
+    T2C_CLEANUP(entries_fini) struct entries made = {0};
+    T2C_CLEANUP(config_unrefp) struct config *before = NULL;
+    if (!make_entries(manager, config, &made))
+        return t2c_fail_nomem(err);
+    for (size_t i = 0; i < made.n; i++)
+        keep(manager, &made.all[i]);
+    struct entries gone = {manager->entries, manager->entries_n};
+    for (size_t i = 0; i < gone.n; i++)
+        entry_cancel(gone.all[i]);
+    manager->entries = made.all;
+    manager->entries_n = made.n;
+    made = gone;
+    before = manager->common.config;
+    manager->common.config = config_ref(config);
+    persist_use(manager->common.events.persist, config);
+    go_on(manager, config);
+    return true;
 }

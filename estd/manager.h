@@ -6,7 +6,7 @@
 #define ESTD_MANAGER_H
 
 #include "config.h"
-#include "loop.h"
+#include "event.h"
 
 struct manager;
 
@@ -22,8 +22,21 @@ bool manager_new(
 void manager_free(struct manager *manager);
 T2C_DEFINE_FREEP(manager_freep, struct manager, manager_free)
 
-/* Begins anew with CONFIG, of which it takes a reference. Errors: NOMEM; then everything is as before. */
+/*
+ * Goes on with CONFIG, of which it takes a reference: certificates whose configuration did not change are left in peace,
+ * the others begin anew. Errors: NOMEM; then everything is as before.
+ */
 bool manager_reload(struct manager *manager, struct config *config, struct t2c_error *err);
+
+/* See entry_renew and entry_enroll. Errors: NOT_FOUND when there is no certificate NAME; RETRY. */
+bool manager_renew(struct manager *manager, const char *name, bool now, struct t2c_error *err);
+bool manager_enroll(struct manager *manager, const char *name, struct t2c_error *err);
+
+/* Gives *out, the certificate whose name follows AFTER, "" for the first. Returns false behind the last. */
+bool manager_next(const struct manager *manager, const char *after, struct t2c_certificate *out);
+
+/* Gives whom to tell what happens; the caller may watch. */
+struct events *manager_events(struct manager *manager);
 
 /* Says whether the step of ONCE succeeded. */
 bool manager_once_ok(const struct manager *manager);

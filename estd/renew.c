@@ -255,6 +255,18 @@ static struct renew_action pend(struct renew *renew, const struct renew_event *e
     return wait_until(renew, renew->soonest_s, now_s);
 }
 
+/* What a human does not want to wait for. */
+static struct renew_action hurry(struct renew *renew, int64_t now_s)
+{
+    if (renew->state == RENEW_ASKING || (renew->state != RENEW_WAITING && !renew->waiting))
+        return nothing;
+    if (renew->state == RENEW_LOOKING)
+        return (struct renew_action){.what = RENEW_DO_LOOK};
+    if (renew->state == RENEW_PLACING && now_s < renew->received.not_after_s)
+        return (struct renew_action){.what = RENEW_DO_INSTALL};
+    return ask(renew, now_s);
+}
+
 static struct renew_action enrol(struct renew *renew, int64_t now_s)
 {
     renew->attended = renew->anew = true;
@@ -277,7 +289,7 @@ static struct renew_action step(struct renew *renew, const struct renew_event *e
     case RENEW_EV_WAKE:
         return wake(renew, now_s);
     case RENEW_EV_NOW:
-        return renew->state == RENEW_WAITING ? ask(renew, now_s) : nothing;
+        return hurry(renew, now_s);
     case RENEW_EV_ENROL:
         return renew->state == RENEW_WAITING ? enrol(renew, now_s) : nothing;
     case RENEW_EV_RECEIVED:

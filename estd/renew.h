@@ -46,7 +46,7 @@ enum renew_event_type {
     RENEW_EV_LOADED,    /* life, fraction, retry_after_s, jitter: a certificate that fits the key is installed */
     RENEW_EV_MISSING,   /* known, retry_after_s: there is none */
     RENEW_EV_WAKE,      /* the time of the last RENEW_DO_WAIT came, or the clock was set; too early does no harm */
-    RENEW_EV_NOW,       /* a human asks for the next step at once */
+    RENEW_EV_NOW,       /* a human asks for the next step at once, whatever was waited for */
     RENEW_EV_ENROL,     /* a human asks for an enrolment by all that [auth] has, whatever is installed */
     RENEW_EV_RECEIVED,  /* life, fraction: the transfer brought a certificate that passed every check */
     RENEW_EV_INSTALLED, /* it is in place */

@@ -9,7 +9,6 @@
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
 #include <pthread.h>
-#include <time.h>
 
 /*
  * Tasks at a time: many, because each may hang on a server that does not answer. Only one of them has keys of the TPM
@@ -31,9 +30,15 @@ struct list {
     struct job *first, **end;
 };
 
+struct ids {
+    uint64_t *all;
+    size_t n;
+};
+
 struct slot {
     struct transfer *transfer;
     struct task *task;   /* NULL: free */
+    uint64_t id;         /* of its job */
     struct multi *multi; /* of the identity that its transfer has, or NULL before the first */
     uint64_t ticket;     /* its place in the line for the TPM, 0: not in it */
     int64_t began_ms;    /* of the monotonic clock, as all of these */
@@ -45,7 +50,8 @@ struct transfer {
     pthread_t thread;
     pthread_mutex_t lock;
     struct list asked, ended;        /* under lock */
-    bool cancel, quit;               /* under lock */
+    struct ids cancelled;            /* under lock */
+    bool quit;                       /* under lock */
     struct loop_source *asked_event; /* of the thread's loop */
     struct loop_source *ended_event; /* of the main loop */
     transfer_fn *fn;
@@ -100,16 +106,9 @@ static void deliver(struct transfer *transfer, struct job *job)
     loop_event_post(transfer->ended_event);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void set_deadline(struct slot *slot)
 {
-    slot->overdue_ms = now_ms() + slot->allowed_s * 1000;
+    slot->overdue_ms = loop_now_ms() + slot->allowed_s * 1000;
 }
 
 /* Forgets the task of SLOT, whose transfer does not run. */
@@ -151,7 +150,7 @@ static void advance(struct transfer *transfer, struct slot *slot)
     struct http *http = task_next(slot->task);
     bool started = http != NULL && start_http(slot, http, &why);
     if (tpm)
-        transfer->turn_ends_ms = now_ms() + TURN_MS; /* of the network's time, not the TPM's */
+        transfer->turn_ends_ms = loop_now_ms() + TURN_MS; /* of the network's time, not the TPM's */
     if (started)
         return;
     if (http != NULL)
@@ -184,17 +183,28 @@ static struct slot *first_in_line(struct transfer *transfer)
 static void pass_tpm(struct transfer *transfer)
 {
     for (struct slot *slot; (slot = first_in_line(transfer)) != NULL;) {
-        if (transfer->tpm_user != NULL && now_ms() < transfer->turn_ends_ms)
+        if (transfer->tpm_user != NULL && loop_now_ms() < transfer->turn_ends_ms)
             return;
         transfer->tpm_user = NULL;
         advance(transfer, slot);
     }
 }
 
-static void drop_running(struct transfer *transfer)
+static bool is_among(const struct ids *ids, uint64_t id)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->all[i] == id)
+            return true;
+    return false;
+}
+
+/* Drops the tasks of CANCELLED, or all. */
+static void drop_tasks(struct transfer *transfer, const struct ids *cancelled, bool all)
 {
     for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
-        if (slot->task != NULL && task_http(slot->task) != NULL)
+        if (slot->task == NULL || (!all && !is_among(cancelled, slot->id)))
+            continue;
+        if (task_http(slot->task) != NULL)
             multi_cancel(slot->multi, task_http(slot->task));
         clear(slot);
     }
@@ -225,7 +235,7 @@ static void watch_deadlines(struct transfer *transfer)
     for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
         if (slot->task != NULL && slot->overdue_ms < first_ms)
             first_ms = slot->overdue_ms;
-    int64_t at_ms = now_ms(), start_ms = next_start_ms(transfer, at_ms);
+    int64_t at_ms = loop_now_ms(), start_ms = next_start_ms(transfer, at_ms);
     if (start_ms > at_ms && start_ms < first_ms)
         first_ms = start_ms;
     int64_t after_ms = first_ms == INT64_MAX ? -1 : first_ms - at_ms;
@@ -235,16 +245,14 @@ static void watch_deadlines(struct transfer *transfer)
 
 static bool may_start(const struct transfer *transfer)
 {
-    int64_t at_ms = now_ms();
+    int64_t at_ms = loop_now_ms();
     return next_start_ms(transfer, at_ms) <= at_ms;
 }
 
-/* Nothing is started while a cancellation is on its way: it would fall to it. */
 static struct job *next_asked(struct transfer *transfer)
 {
     pthread_mutex_lock(&transfer->lock);
-    bool open = !transfer->cancel && !transfer->quit;
-    struct job *job = open ? list_pop(&transfer->asked) : NULL;
+    struct job *job = transfer->quit ? NULL : list_pop(&transfer->asked);
     pthread_mutex_unlock(&transfer->lock);
     return job;
 }
@@ -259,7 +267,8 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
         return;
     }
     slot->task = task;
-    slot->began_ms = now_ms();
+    slot->id = job->id;
+    slot->began_ms = loop_now_ms();
     slot->allowed_s = WAIT_MAX_S + TASK_TRANSFERS_MAX * job->timeout_s;
     set_deadline(slot);
     advance(transfer, slot);
@@ -278,7 +287,7 @@ static void go_on(struct transfer *transfer)
 static void on_overdue(void *data, uint32_t what)
 {
     struct transfer *transfer = data;
-    int64_t at_ms = now_ms();
+    int64_t at_ms = loop_now_ms();
     (void)what;
     for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
         struct t2c_error why = {0};
@@ -296,11 +305,12 @@ static void on_asked(void *data, uint32_t what)
     struct transfer *transfer = data;
     (void)what;
     pthread_mutex_lock(&transfer->lock);
-    bool cancel = transfer->cancel, quit = transfer->quit;
-    transfer->cancel = false;
+    struct ids cancelled = transfer->cancelled;
+    transfer->cancelled = (struct ids){0};
+    bool quit = transfer->quit;
     pthread_mutex_unlock(&transfer->lock);
-    if (cancel || quit)
-        drop_running(transfer);
+    drop_tasks(transfer, &cancelled, quit);
+    free(cancelled.all);
     if (quit)
         loop_stop(transfer->loop);
     else
@@ -339,24 +349,26 @@ static void *run(void *data)
 
 /* ---- the main thread ---- */
 
+/* One at a time, so that whatever else the main loop has to do comes in between. */
 static void on_ended(void *data, uint32_t what)
 {
     struct transfer *transfer = data;
     (void)what;
-    for (;;) {
-        pthread_mutex_lock(&transfer->lock);
-        struct job *job = list_pop(&transfer->ended);
-        pthread_mutex_unlock(&transfer->lock);
-        if (job == NULL)
-            return;
+    pthread_mutex_lock(&transfer->lock);
+    struct job *job = list_pop(&transfer->ended);
+    bool more = transfer->ended.first != NULL;
+    pthread_mutex_unlock(&transfer->lock);
+    if (more)
+        loop_event_post(transfer->ended_event);
+    if (job != NULL)
         transfer->fn(transfer->data, job);
-    }
 }
 
 static void release(struct transfer *transfer)
 {
     list_clear(&transfer->asked);
     list_clear(&transfer->ended);
+    free(transfer->cancelled.all);
     loop_source_free(transfer->overdue);
     loop_source_free(transfer->asked_event);
     loop_source_free(transfer->ended_event);
@@ -415,11 +427,38 @@ void transfer_submit(struct transfer *transfer, struct job *job)
     loop_event_post(transfer->asked_event);
 }
 
-void transfer_cancel(struct transfer *transfer)
+/* Takes the job ID out of LIST, or gives NULL. */
+static struct job *list_take(struct list *list, uint64_t id)
+{
+    for (struct job **at = &list->first; *at != NULL; at = &(*at)->next) {
+        struct job *job = *at;
+        if (job->id != id)
+            continue;
+        *at = job->next;
+        if (list->end == &job->next)
+            list->end = at;
+        return job;
+    }
+    return NULL;
+}
+
+/* Without memory the job goes on, and nobody waits for it. */
+static void add_cancelled(struct ids *ids, uint64_t id)
+{
+    uint64_t *all = realloc(ids->all, (ids->n + 1) * sizeof(*all));
+    if (all == NULL)
+        return;
+    ids->all = all;
+    ids->all[ids->n++] = id;
+}
+
+void transfer_cancel(struct transfer *transfer, uint64_t id)
 {
     pthread_mutex_lock(&transfer->lock);
-    list_clear(&transfer->asked);
-    transfer->cancel = true;
+    struct job *job = list_take(&transfer->asked, id);
+    if (job == NULL)
+        add_cancelled(&transfer->cancelled, id);
     pthread_mutex_unlock(&transfer->lock);
+    job_free(job);
     loop_event_post(transfer->asked_event);
 }

@@ -22,7 +22,7 @@ void transfer_stop(struct transfer *transfer);
 /* Takes JOB. */
 void transfer_submit(struct transfer *transfer, struct job *job);
 
-/* Drops all jobs submitted so far; some that have just ended may still come back. */
-void transfer_cancel(struct transfer *transfer);
+/* Drops the job ID, wherever it is; if it has just ended, it may still come back. */
+void transfer_cancel(struct transfer *transfer, uint64_t id);
 
 #endif

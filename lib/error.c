@@ -9,6 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *t2c_code_name(enum t2c_code code)
+{
+    static const char *const names[] = {
+        "ok", "invalid", "not-found", "exists", "auth", "lockout", "retry", "io", "proto", "tpm", "nomem"};
+    return (size_t)code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";
+}
+
 static void append(struct t2c_error *err, const char *text)
 {
     size_t len = strlen(err->text);

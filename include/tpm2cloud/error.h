@@ -23,6 +23,9 @@ enum t2c_code {
     T2C_NOMEM = 10
 };
 
+/* Gives the word for CODE in protocols and journals: "auth", "not-found". */
+const char *t2c_code_name(enum t2c_code code);
+
 struct t2c_error {
     enum t2c_code code;
     uint32_t detail; /* TSS2_RC, errno or HTTP status, by code's origin; 0 when there is none */

@@ -1,0 +1,121 @@
+/*
+ * A configuration that is wrong changes nothing, whoever asks for it to be read.
+ */
+#include "serve.h"
+
+#include "daemon.h"
+#include "manager.h"
+#include "tpm2cloud/log.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+struct server {
+    const char *path;
+    const char *once;
+    struct config *config;
+    struct loop *loop;
+    struct manager *manager;
+};
+
+static void server_fini(struct server *server)
+{
+    manager_free(server->manager);
+    loop_free(server->loop);
+    config_unref(server->config);
+}
+
+static void notify(const char *message)
+{
+    struct t2c_error why = {0};
+    if (!daemon_notify(message, &why))
+        t2c_log(T2C_LOG_WARNING, "%s", why.text);
+}
+
+/* ---- reading the configuration again ---- */
+
+/* What is opened once, at the start, cannot change. */
+static bool check_fixed(const struct server *server, const struct config *config, struct t2c_error *err)
+{
+    const struct config_daemon *old = config_daemon(server->config), *new = config_daemon(config);
+    const struct {
+        const char *key, *old, *new;
+    } fixed[] = {{"state_dir", old->state_dir, new->state_dir}, {"socket", old->socket, new->socket}};
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        bool both = fixed[i].old != NULL && fixed[i].new != NULL;
+        if (both ? strcmp(fixed[i].old, fixed[i].new) != 0 : fixed[i].old != fixed[i].new)
+            return t2c_fail(err, T2C_INVALID, "%s: [estd] %s cannot change while estd runs; restart it", server->path,
+                fixed[i].key);
+    }
+    return true;
+}
+
+static bool load_again(struct server *server, struct t2c_error *err)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    if (!config_load(server->path, true, &config, err) || !check_fixed(server, config, err) ||
+        !manager_reload(server->manager, config, err))
+        return false;
+    config_unref(server->config);
+    server->config = config_ref(config);
+    return true;
+}
+
+static bool reload(struct server *server, struct t2c_error *err)
+{
+    struct events *events = manager_events(server->manager);
+    char message[64];
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, loop_now_ms() * 1000);
+    notify(message);
+    bool ok = load_again(server, err);
+    if (ok)
+        event_tell(events, EVENT_RELOADED, NULL, NULL, "configuration read again: %zu certificate(s)",
+            config_certs_n(server->config));
+    else
+        event_tell(events, EVENT_CONFIG_REFUSED, NULL, err, "the old configuration stays: %s", err->text);
+    notify("READY=1");
+    return ok;
+}
+
+/* ---- signals ---- */
+
+static void on_signal(void *data, uint32_t number)
+{
+    struct server *server = data;
+    struct t2c_error why = {0};
+    if (number == SIGHUP && server->once == NULL)
+        reload(server, &why);
+    else if (number != SIGHUP) {
+        if (server->once != NULL)
+            t2c_log(T2C_LOG_ERROR, "interrupted before the end");
+        loop_stop(server->loop);
+    }
+}
+
+/* ---- the life of the daemon ---- */
+
+static bool run(struct server *server, struct t2c_error *err)
+{
+    struct events *events = manager_events(server->manager);
+    event_tell(events, EVENT_STARTED, NULL, NULL, "started with %zu certificate(s)", config_certs_n(server->config));
+    notify("READY=1");
+    bool ok = loop_run(server->loop, err);
+    notify("STOPPING=1");
+    event_tell(events, EVENT_STOPPING, NULL, NULL, "stopping");
+    return ok;
+}
+
+bool serve(const char *path, struct config *config, const char *once, bool *ok, struct t2c_error *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+    T2C_CLEANUP(server_fini) struct server server = {.path = path, .once = once, .config = config_ref(config)};
+    T2C_CLEANUP(loop_source_freep) struct loop_source *source = NULL;
+    if (!loop_new(&server.loop, err) || !loop_signals(server.loop, signals, on_signal, &server, &source, err) ||
+        !manager_new(server.loop, config, once, &server.manager, err))
+        return false;
+    if (once == NULL ? !run(&server, err) : !loop_run(server.loop, err))
+        return false;
+    *ok = once == NULL || manager_once_ok(server.manager);
+    return true;
+}
