@@ -126,6 +126,9 @@ static bool is_uri(const char *text)
 
 bool value_check_uri_or_path(const char *text, struct t2c_error *err)
 {
+    if (is_uri(text) && strstr(text, "pin-value=") != NULL)
+        return t2c_fail(
+            err, T2C_INVALID, "the URI holds a PIN, which messages would show; write pin-source=/PATH instead of it");
     if (is_uri(text) || text[0] == '/')
         return true;
     return t2c_fail(err, T2C_INVALID, "\"%s\" is neither a URI, as tpm2cloud:device, nor an absolute path", text);

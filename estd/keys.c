@@ -1,12 +1,14 @@
 /*
- * The context is private so that neither the system's openssl.cnf nor libcurl's own context can change where a key's
- * operations run (and so that our provider never becomes the one that makes everybody's random numbers).
+ * Keys in files and in the TPM have a context of their own, so that neither the system's openssl.cnf nor libcurl's context
+ * can change where their operations run (and so that our provider never becomes the one that makes everybody's random
+ * numbers). What another provider must open has a second context, which is made by openssl.cnf: only the system knows which
+ * module a PKCS#11 token has.
  */
 #include "keys.h"
 
 #include "config.h"
 #include "tpm2cloud/file.h"
-#include <errno.h>
+#include <openssl/conf.h>
 #include <openssl/err.h>
 #include <openssl/provider.h>
 #include <openssl/store.h>
@@ -16,17 +18,21 @@
 
 #define PROVIDER "tpm2cloud"
 #define SCHEME "tpm2cloud:"
+#define PKCS11 "pkcs11"
+#define PKCS11_SCHEME PKCS11 ":"
 #define PEM_MAX 65536
 
 struct keys {
-    OSSL_LIB_CTX *ctx;
-    OSSL_PROVIDER *base, *tpm2cloud;
+    OSSL_LIB_CTX *ctx, *system_ctx; /* system_ctx: NULL before its first use */
+    OSSL_PROVIDER *base, *tpm2cloud, *system_base, *pkcs11;
 };
 
 static void store_closep(OSSL_STORE_CTX **store)
 {
     OSSL_STORE_close(*store);
 }
+
+T2C_DEFINE_FREEP(lib_ctx_freep, OSSL_LIB_CTX, OSSL_LIB_CTX_free)
 
 bool keys_open(struct keys **out, struct t2c_error *err)
 {
@@ -51,6 +57,9 @@ void keys_close(struct keys *keys)
     OSSL_PROVIDER_unload(keys->tpm2cloud);
     OSSL_PROVIDER_unload(keys->base);
     OSSL_LIB_CTX_free(keys->ctx);
+    OSSL_PROVIDER_unload(keys->pkcs11);
+    OSSL_PROVIDER_unload(keys->system_base);
+    OSSL_LIB_CTX_free(keys->system_ctx);
     free(keys);
 }
 
@@ -59,25 +68,37 @@ static bool holds_label(const struct t2c_bytes *text, const char *label)
     return memmem(text->data, text->len, label, strlen(label)) != NULL;
 }
 
-/* Says whether our provider must open URI: by its scheme, or by the label of the PEM file. */
-static bool needs_provider(const char *uri, bool *out, struct t2c_error *err)
+/* Who opens a URI. */
+enum opener { OPENER_DEFAULT, OPENER_TPM2CLOUD, OPENER_PKCS11, OPENER_SYSTEM };
+
+static bool begins(const char *uri, const char *scheme)
+{
+    return strncmp(uri, scheme, strlen(scheme)) == 0;
+}
+
+/* By its scheme, or by the label of the PEM file. */
+static bool find_opener(const char *uri, enum opener *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     const char *path = config_path_of(uri);
-    *out = strncmp(uri, SCHEME, strlen(SCHEME)) == 0;
-    if (path == NULL)
+    if (path == NULL) {
+        *out = begins(uri, SCHEME) ? OPENER_TPM2CLOUD : begins(uri, PKCS11_SCHEME) ? OPENER_PKCS11 : OPENER_SYSTEM;
         return true;
+    }
     if (!t2c_file_read(path, PEM_MAX, &text, err))
         return false;
-    *out = holds_label(&text, "-----BEGIN TPM2CLOUD KEY URI-----") ||
+    bool ours = holds_label(&text, "-----BEGIN TPM2CLOUD KEY URI-----") ||
         holds_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----");
+    bool token = holds_label(&text, "-----BEGIN PKCS#11 PROVIDER URI-----");
+    *out = ours ? OPENER_TPM2CLOUD : token ? OPENER_PKCS11 : OPENER_DEFAULT;
     return true;
 }
 
 bool keys_in_tpm(const char *uri)
 {
-    bool ours = false;
-    return needs_provider(uri, &ours, NULL) && ours; /* a file that cannot be read costs no TPM command either */
+    enum opener opener = OPENER_DEFAULT;
+    /* A file that cannot be read costs no TPM command either. */
+    return find_opener(uri, &opener, NULL) && opener == OPENER_TPM2CLOUD;
 }
 
 static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *err)
@@ -95,11 +116,58 @@ static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *
         uri, dir != NULL ? dir : "OpenSSL's module directory");
 }
 
+/* Gives *out, a context as the system's openssl.cnf wants it, with the default provider all the same. */
+static bool open_system(struct keys *keys, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_openssl_freep) char *conf = CONF_get1_default_config_file();
+    if (keys->system_ctx != NULL)
+        return true;
+    T2C_CLEANUP(lib_ctx_freep) OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
+    if (conf == NULL || ctx == NULL)
+        return t2c_fail_nomem(err);
+    ERR_clear_error();
+    if (access(conf, F_OK) == 0 && OSSL_LIB_CTX_load_config(ctx, conf) != 1)
+        return t2c_fail_openssl(err, T2C_INVALID, "OpenSSL does not take its configuration %s", conf);
+    keys->system_base = OSSL_PROVIDER_load(ctx, "default");
+    if (keys->system_base == NULL)
+        return t2c_fail_openssl(err, T2C_IO, "cannot load OpenSSL's default provider");
+    keys->system_ctx = T2C_STEAL(ctx);
+    return true;
+}
+
+/* A token's provider may also be found by its name, when the environment says where its module is. */
+static bool load_pkcs11(struct keys *keys, const char *uri, struct t2c_error *err)
+{
+    if (keys->pkcs11 != NULL || OSSL_PROVIDER_available(keys->system_ctx, PKCS11) == 1)
+        return true;
+    ERR_clear_error();
+    keys->pkcs11 = OSSL_PROVIDER_load(keys->system_ctx, PKCS11);
+    return keys->pkcs11 != NULL ||
+        t2c_fail_openssl(err, T2C_IO,
+            "%s needs the OpenSSL provider " PKCS11 ", which cannot be loaded; install it (Debian's package "
+            "pkcs11-provider), and name the token's module in openssl.cnf",
+            uri);
+}
+
+/* Gives *out, the context in which URI is opened, with what it needs. */
+static bool choose_ctx(struct keys *keys, const char *uri, OSSL_LIB_CTX **out, struct t2c_error *err)
+{
+    enum opener opener = OPENER_DEFAULT;
+    if (!find_opener(uri, &opener, err))
+        return false;
+    bool system = opener == OPENER_PKCS11 || opener == OPENER_SYSTEM;
+    if ((opener == OPENER_TPM2CLOUD && !load_provider(keys, uri, err)) || (system && !open_system(keys, err)) ||
+        (opener == OPENER_PKCS11 && !load_pkcs11(keys, uri, err)))
+        return false;
+    *out = system ? keys->system_ctx : keys->ctx;
+    return true;
+}
+
 /* Fails with WHAT and URI; our provider says itself what can be done, as when an authorization is wrong. */
 static bool fail_store(const struct keys *keys, const char *what, const char *uri, struct t2c_error *err)
 {
     enum t2c_code code = config_path_of(uri) != NULL ? T2C_INVALID : T2C_IO;
-    if (strncmp(uri, SCHEME, strlen(SCHEME)) == 0 || (config_path_of(uri) != NULL && keys->tpm2cloud != NULL))
+    if (begins(uri, SCHEME) || (config_path_of(uri) != NULL && keys->tpm2cloud != NULL))
         return t2c_fail_provider(err, code, "%s %s", what, uri);
     return t2c_fail_openssl(err, code, "%s %s", what, uri);
 }
@@ -108,7 +176,7 @@ static bool fail_store(const struct keys *keys, const char *what, const char *ur
 static char *without_file(const char *uri)
 {
     const size_t scheme_len = strlen(SCHEME);
-    bool bare = strncmp(uri, SCHEME, scheme_len) == 0 && strncmp(uri + scheme_len, "//", 2) != 0;
+    bool bare = begins(uri, SCHEME) && strncmp(uri + scheme_len, "//", 2) != 0;
     char *out = NULL;
     return asprintf(&out, "%s%s", bare ? SCHEME "//" : "", bare ? uri + scheme_len : uri) >= 0 ? out : NULL;
 }
@@ -116,17 +184,18 @@ static char *without_file(const char *uri)
 /* Opens URI for objects of one KIND, OSSL_STORE_INFO_*. A passphrase is never asked for. */
 static bool open_store(struct keys *keys, const char *uri, int kind, OSSL_STORE_CTX **out, struct t2c_error *err)
 {
-    bool ours = false;
-    if (!needs_provider(uri, &ours, err) || (ours && !load_provider(keys, uri, err)))
+    OSSL_LIB_CTX *ctx = NULL;
+    if (!choose_ctx(keys, uri, &ctx, err))
         return false;
     T2C_CLEANUP(t2c_freep) char *exact = without_file(uri);
     if (exact == NULL)
         return t2c_fail_nomem(err);
     ERR_clear_error();
     T2C_CLEANUP(store_closep)
-    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(exact, keys->ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(exact, ctx, NULL, UI_null(), NULL, NULL, NULL, NULL);
     if (store == NULL)
-        return fail_store(keys, "cannot open", uri, err);
+        return fail_store(
+            keys, ctx == keys->system_ctx ? "none of the providers in openssl.cnf opens" : "cannot open", uri, err);
     if (OSSL_STORE_expect(store, kind) != 1)
         return t2c_fail_openssl(err, T2C_IO, "cannot search %s", uri);
     *out = T2C_STEAL(store);

@@ -1,5 +1,6 @@
 /*
- * Private keys and identities by name, from OSSL_STORE in a library context of their own. Used by the transfer thread
+ * Private keys and identities by name, from OSSL_STORE in library contexts of their own: files, tpm2cloud: by our provider,
+ * pkcs11: and whatever else the providers of the system's openssl.cnf know. Used by the transfer thread
  * only: with a TPM behind it, every call here may take seconds.
  */
 #ifndef ESTD_KEYS_H
@@ -9,7 +10,7 @@
 
 struct keys;
 
-/* Opens the library context with the default provider; tpm2cloud is loaded when the first key needs it. */
+/* Opens the library context with the default provider; others are loaded when the first key needs them. */
 bool keys_open(struct keys **out, struct t2c_error *err);
 void keys_close(struct keys *keys);
 T2C_DEFINE_FREEP(keys_closep, struct keys, keys_close)

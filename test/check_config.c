@@ -341,6 +341,11 @@ static const struct {
         "DIR/certs.d/dev.conf: [certificate] url: \"http://a\" is not an https:// URL; EST runs over TLS only"},
     {MAIN, "[certificate]\nurl = https://a\ntrust = ca.pem\nkey = /k\nsubject = /CN=a\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] trust: \"ca.pem\" is neither system nor the absolute path of a PEM file"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = pkcs11:object=a?pin-value=1234\nsubject = "
+        "/CN=a\n" INSTALL,
+        "DIR/certs.d/dev.conf: [certificate] key: the URI holds a PIN, which messages would show; write "
+        "pin-source=/PATH instead of it"},
     {MAIN, "[certificate]\nurl = https://a\ntrust = system\nkey = key.pem\nsubject = /CN=a\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] key: \"key.pem\" is neither a URI, as tpm2cloud:device, nor an absolute "
         "path"},
