@@ -14,16 +14,34 @@ static int64_t judged_at_s(int64_t not_before_s, int64_t now_s)
     return not_before_s > now_s && not_before_s - now_s <= SCHEDULE_SKEW_S ? not_before_s : now_s;
 }
 
-static bool check_leaf(X509 *leaf, bool client_auth, struct t2c_error *err)
+/* A CA that may not sign certificates is of no use to anybody; without a key usage it may (RFC 5280 4.2.1.3). */
+static bool check_kind(X509 *leaf, bool ca, struct t2c_error *err)
+{
+    bool is_ca = (X509_get_extension_flags(leaf) & EXFLAG_CA) != 0;
+    if (is_ca && !ca)
+        return t2c_fail(err, T2C_PROTO, "the issued certificate is that of a CA (CA:TRUE), which was not asked for");
+    if (!is_ca && ca)
+        return t2c_fail(err, T2C_PROTO,
+            "the issued certificate is not that of a CA (no CA:TRUE), which the profile asks for; ask the CA's "
+            "operator to "
+            "allow it");
+    if (ca && (X509_get_key_usage(leaf) & KU_KEY_CERT_SIGN) == 0)
+        return t2c_fail(err, T2C_PROTO,
+            "the issued certificate is that of a CA which may not sign certificates (no keyCertSign in its key usage); "
+            "ask the CA's operator");
+    return true;
+}
+
+static bool check_leaf(X509 *leaf, const struct accept_rules *rules, struct t2c_error *err)
 {
     int64_t from = 0, to = 0;
     if (!t2c_cert_validity(leaf, &from, &to, err))
         return false;
     if (from >= to)
         return t2c_fail(err, T2C_PROTO, "the issued certificate ends before it begins");
-    if (X509_check_ca(leaf) == 1)
-        return t2c_fail(err, T2C_PROTO, "the issued certificate is that of a CA (CA:TRUE), which was not asked for");
-    if (client_auth && (X509_get_extended_key_usage(leaf) & XKU_SSL_CLIENT) == 0)
+    if (!check_kind(leaf, rules->ca, err))
+        return false;
+    if (rules->client_auth && (X509_get_extended_key_usage(leaf) & XKU_SSL_CLIENT) == 0)
         return t2c_fail(err, T2C_PROTO,
             "the issued certificate is not for TLS clients (no clientAuth in its extended "
             "key usage); ask the CA's operator, or change eku");
@@ -35,7 +53,7 @@ bool accept_chain(
 {
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;
-    if (!est_pick_cert(issued, rules->key, &leaf, err) || !check_leaf(leaf, rules->client_auth, err) ||
+    if (!est_pick_cert(issued, rules->key, &leaf, err) || !check_leaf(leaf, rules, err) ||
         !t2c_cert_validity(leaf, &from, &to, err))
         return false;
     return t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), chain, err);

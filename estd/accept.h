@@ -10,11 +10,13 @@ struct accept_rules {
     EVP_PKEY *key;                 /* the public half is what the certificate must certify */
     const STACK_OF(X509) *anchors; /* the self-signed ones are trusted, the others help to build the chain */
     bool client_auth;              /* the certificate must be good for TLS clients */
+    bool ca;                       /* it must be that of a CA; else it must not */
     int64_t now_s;
 };
 
 /*
- * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, an end entity. Gives:
+ * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, of the kind that was
+ * asked for. Gives:
  * *chain, leaf first, without the root. Errors: PROTO with what is wrong. Spec: RFC 7030 4.2.3.
  */
 bool accept_chain(

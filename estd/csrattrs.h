@@ -73,9 +73,10 @@ void csrattrs_request_fini(struct csrattrs_request *made);
  * Changes SPEC so that a request by KEY is what ATTRS asks for: what the server gives a value is taken from it, what it
  * leaves open from SPEC. Sets SPEC's name, extensions and digest, which point into MADE. Of a renewal (SPEC's like) names
  * stay as they are. What cannot be done, or what changes a name of the configuration, is a warning in MADE: a key of
- * another kind, a digest that the key's signatures do not go with, an extension or RDN for which SPEC has no value. What
+ * another kind, a digest that the key's signatures do not go with, a SAN that is damaged, an extension or RDN for which SPEC
+ * has no value. What
  * kind of certificate it is (CA or not) is never the server's to say. The channel binding is the caller's.
- * Errors: NOMEM; PROTO for a value of the server's that is damaged; INVALID for a SPEC that is wrong in itself.
+ * Errors: NOMEM; INVALID for a SPEC that is wrong in itself.
  */
 bool csrattrs_apply(const struct csrattrs *attrs, EVP_PKEY *key, struct t2c_csr_spec *spec,
     struct csrattrs_request *made, struct t2c_error *err);

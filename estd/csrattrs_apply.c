@@ -189,7 +189,7 @@ static bool find_entry(const struct merge *merge, const struct csrattrs_name *wi
     text_of(wish->type, type, sizeof(type));
     *out = wish->value != NULL ? make_entry(wish) : configured != NULL ? X509_NAME_ENTRY_dup(configured) : NULL;
     if (*out == NULL && (wish->value != NULL || configured != NULL))
-        return t2c_fail_openssl(err, T2C_PROTO, "the %s that the server wants in the subject cannot be used", type);
+        return t2c_fail_openssl(err, T2C_NOMEM, "the %s that the server wants in the subject cannot be used", type);
     if (*out == NULL)
         warn(merge, "the server wants %s in the subject, which the configured one lacks", type);
     else if (wish->value != NULL && configured != NULL &&
@@ -287,7 +287,10 @@ static bool fill_names(
     return true;
 }
 
-/* Gives *out, WISH with its empty names filled from OWN (NULL: no SAN is configured); as it is without empty ones. */
+/*
+ * Gives *out, WISH with its empty names filled from OWN (NULL: no SAN is configured), as it is without empty ones; nothing
+ * when nothing is left to ask for.
+ */
 static bool fill_san(
     const struct merge *merge, X509_EXTENSION *wish, X509_EXTENSION *own, X509_EXTENSION **out, struct t2c_error *err)
 {
@@ -295,8 +298,11 @@ static bool fill_san(
     T2C_CLEANUP(general_names_freep) GENERAL_NAMES *configured = own != NULL ? X509V3_EXT_d2i(own) : NULL;
     T2C_CLEANUP(general_names_freep) GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
     bool filled = false;
-    if (wished == NULL)
-        return t2c_fail_openssl(err, T2C_PROTO, "the subjectAltName that the server wants is damaged");
+    if (wished == NULL) {
+        ERR_clear_error();
+        warn(merge, "the subjectAltName that the server wants is damaged");
+        return true;
+    }
     for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(wished); i++) {
         GENERAL_NAME *name = sk_GENERAL_NAME_value(wished, i);
         bool empty = is_placeholder(name);

@@ -326,6 +326,7 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
         .key = task->request.key,
         .anchors = task->anchors,
         .client_auth = job->cert->eku != NULL && strstr(job->cert->eku, "clientAuth") != NULL,
+        .ca = job->cert->profile == CONFIG_EDGE_CA,
         .now_s = loop_now_s(),
     };
     if (!accept_chain(issued, &rules, &task->job->chain, err))
