@@ -3,8 +3,8 @@
  */
 #include "serve.h"
 
+#include "control.h"
 #include "daemon.h"
-#include "manager.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -17,10 +17,12 @@ struct server {
     struct config *config;
     struct loop *loop;
     struct manager *manager;
+    struct control *control; /* NULL: none */
 };
 
 static void server_fini(struct server *server)
 {
+    control_close(server->control);
     manager_free(server->manager);
     loop_free(server->loop);
     config_unref(server->config);
@@ -62,8 +64,9 @@ static bool load_again(struct server *server, struct t2c_error *err)
     return true;
 }
 
-static bool reload(struct server *server, struct t2c_error *err)
+static bool reload(void *data, struct t2c_error *err)
 {
+    struct server *server = data;
     struct events *events = manager_events(server->manager);
     char message[64];
     snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, loop_now_ms() * 1000);
@@ -95,9 +98,20 @@ static void on_signal(void *data, uint32_t number)
 
 /* ---- the life of the daemon ---- */
 
+/* Without its socket estd does what it is for all the same. */
+static void open_control(struct server *server)
+{
+    const char *path = config_daemon(server->config)->socket;
+    struct t2c_error why = {0};
+    if (path != NULL && !control_open(server->loop, path, server->manager, reload, server, &server->control, &why))
+        t2c_log(
+            T2C_LOG_ERROR, "there is no control socket, so tpm2cloud cannot ask this estd for anything: %s", why.text);
+}
+
 static bool run(struct server *server, struct t2c_error *err)
 {
     struct events *events = manager_events(server->manager);
+    open_control(server);
     event_tell(events, EVENT_STARTED, NULL, NULL, "started with %zu certificate(s)", config_certs_n(server->config));
     notify("READY=1");
     bool ok = loop_run(server->loop, err);

@@ -1,0 +1,23 @@
+/*
+ * The control socket: what the command line asks of a running estd. Spec: docs/control.cddl.
+ */
+#ifndef ESTD_CONTROL_H
+#define ESTD_CONTROL_H
+
+#include "manager.h"
+
+struct control;
+
+/* Reads the configuration again. */
+typedef bool control_reload(void *data, struct t2c_error *err);
+
+/*
+ * Listens at PATH and answers for MANAGER, whose events it tells. Errors: EXISTS when another process listens there;
+ * INVALID, NOT_FOUND, AUTH, IO.
+ */
+bool control_open(struct loop *loop, const char *path, struct manager *manager, control_reload *reload, void *data,
+    struct control **out, struct t2c_error *err);
+void control_close(struct control *control);
+T2C_DEFINE_FREEP(control_closep, struct control, control_close)
+
+#endif
