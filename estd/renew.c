@@ -212,6 +212,9 @@ static struct renew_action wake(struct renew *renew, int64_t now_s)
         return look_for_hint(renew, wait_until(renew, renew->due_s, renew->asked_at_s), now_s);
     if (now_s < renew->asked_at_s) {
         renew->soonest_s = 0;
+        renew->over_told = false;
+        if (now_s < renewal_s(renew, now_s))
+            renew->failures = 0; /* of a time that was not */
         renew->hint_at_s = renew->hint_at_s == SCHEDULE_NEVER ? SCHEDULE_NEVER : now_s;
     }
     if (renew->state == RENEW_LOOKING)
