@@ -10,9 +10,6 @@
 /* So many refusals of a certificate are no slip of the server's. */
 #define REFUSALS_MAX 3
 
-/* How long a request that the server took is left alone, if it does not say. */
-#define PENDING_S 3600
-
 /* The longest wish of a server that a restart keeps. */
 #define WISH_MAX_S (7 * 86400)
 
@@ -254,7 +251,7 @@ static struct renew_action pend(struct renew *renew, const struct renew_event *e
 {
     renew->state = RENEW_WAITING;
     renew->failures = 0;
-    renew->soonest_s = schedule_add_s(now_s, event->retry_after_s > 0 ? event->retry_after_s : PENDING_S);
+    renew->soonest_s = schedule_add_s(now_s, schedule_pending_s(&renew->life, event->retry_after_s, now_s));
     return wait_until(renew, renew->soonest_s, now_s);
 }
 

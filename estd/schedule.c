@@ -16,6 +16,7 @@
 #define FLOOR_FIRST_S 10 /* no certificate yet, so no lifetime to scale with */
 #define CAP_MAX_S (6 * 3600)
 #define CAP_EXPIRED_S 3600
+#define PENDING_S 3600 /* what a 202 means that does not say how long */
 #define DAY_S 86400
 #define BOOT_MAX_S 900
 #define TIMEOUT_MAX_S 60
@@ -174,6 +175,14 @@ int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule
         delay = failure->retry_after_s < most ? failure->retry_after_s : most > delay ? most : delay;
     }
     return delay < 1 ? 1 : delay;
+}
+
+int64_t schedule_pending_s(const struct schedule_life *life, int64_t retry_after_s, int64_t now_s)
+{
+    int64_t left = has_cert(life) ? between_s(now_s, life->not_after_s) : 0, floor = floor_s(life);
+    if (retry_after_s > 0)
+        return retry_after_s > floor ? retry_after_s : floor;
+    return left > 0 ? clamp(left / 8, floor, PENDING_S) : PENDING_S;
 }
 
 int64_t schedule_timeout_s(const struct schedule_life *life)

@@ -86,6 +86,12 @@ int64_t schedule_retry_s(const struct schedule_life *life, const struct schedule
 /* Gives the seconds until the server is asked for its hint again. RETRY_AFTER_S: what it asked for, -1 for nothing. */
 int64_t schedule_hint_pause_s(int64_t retry_after_s);
 
+/*
+ * Gives how long a request that the server took waits until it goes out again. RETRY_AFTER_S: what the server asked for, -1
+ * for nothing; a server that wants to be asked without a pause is not.
+ */
+int64_t schedule_pending_s(const struct schedule_life *life, int64_t retry_after_s, int64_t now_s);
+
 /* Gives how long one transfer may take, in seconds, so that several fit into what a short certificate has left. */
 int64_t schedule_timeout_s(const struct schedule_life *life);
 
