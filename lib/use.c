@@ -2,9 +2,12 @@
  * A TPM does not notice when another key sits at a handle than the one that is meant, because a password authorizes whatever
  * is there. So the first answer over a connection is checked with the public half that we know; answers of loaded key
  * files always, since their handles are given to others after a reset.
+ *
+ * A value that the TPM refused is not sent again: refused.h.
  */
 #include "use.h"
 
+#include "refused.h"
 #include "session.h"
 #include <openssl/crypto.h>
 #include <string.h>
@@ -52,8 +55,10 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
             "%s is used by its policy alone (it was made without userwithauth); this version uses keys by their "
             "authorization value",
             key->label);
-    bool refused = t2c_tss_is(err->detail, TPM2_RC_AUTH_FAIL) || t2c_tss_is(err->detail, TPM2_RC_BAD_AUTH);
-    if (refused && !session)
+    bool counted = t2c_tss_is(err->detail, TPM2_RC_AUTH_FAIL);
+    if (counted && t2c_object_confirm(use, key->object, key->label, NULL))
+        t2c_refused_note(key);
+    if ((counted || t2c_tss_is(err->detail, TPM2_RC_BAD_AUTH)) && !session)
         t2c_key_fail_wants_auth(key, err);
     return false;
 }
@@ -62,6 +67,11 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     const char *doing, struct t2c_error *err)
 {
     ESYS_TR session = ESYS_TR_PASSWORD;
+    if (t2c_refused_is_known(key))
+        return t2c_fail(err, T2C_AUTH,
+            "%s: the TPM refused its authorization value and is not asked again, because that would lock it; give the "
+            "right one, or restart this program if the key's own value was changed",
+            key->label);
     struct t2c_object *parent =
         key->salt != NULL && key->salt->handle == key->object->parent && key->object->handle == 0 ? key->salt : NULL;
     if (!t2c_object_ensure(use, key->object, parent, err))

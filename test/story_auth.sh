@@ -125,6 +125,27 @@ check_fails "a key that no value opens" "bypolicy is used by its policy alone" \
 check_fails "whatever the value" "bypolicy is used by its policy alone" sign_by "file:$work/secret" bypolicy
 tpm_clean "keys of the neighbours"
 
+# A wrong value of a protected key counts towards the lockout of the TPM: a program that repeats itself does not repeat that.
+tpm2_create -Q -C 0x81000001 -G ecc:ecdsa-sha256 -p $secret -u "$work/p.pub" -r "$work/p.priv" \
+    -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign'
+tpm2_encodeobject -C 0x81000001 -u "$work/p.pub" -r "$work/p.priv" -o "$work/keys/protected.pem" >/dev/null
+tpm2_flushcontext -l
+"$ESTCA" init "$work/protection" >/dev/null
+"$T2C" csr protected --subject /CN=x --auth "file:$work/secret" --out "$work/csr"
+"$ESTCA" sign "$work/protection" --csr "$work/csr" --out "$work/crt"
+tpm2_dictionarylockout -s -n 3 -t 3600 -l 10
+check_fails "a wrong value, 20 times in one process" "20" \
+    recorded with_conf "$BUILD/life" many "tpm2cloud://protected?auth-source=file:$work/wrong" "$work/crt" 20
+check_equal "is sent once" 1 "$(grep -c 0000015d "$work/commands")"
+check_equal "and counted once" "0x1" "$(tpm2_getcap properties-variable | sed -n 's/^TPM2_PT_LOCKOUT_COUNTER: //p')"
+tpm2_encodeobject -C 0x81000001 -u "$work/p.pub" -r "$work/p.priv" -p -o "$work/keys/openly.pem" >/dev/null
+tpm2_flushcontext -l
+check_fails "none for one whose file says that it wants none" "20" \
+    recorded with_conf "$BUILD/life" many tpm2cloud://openly "$work/crt" 20
+check_equal "is sent once, too" 1 "$(grep -c 0000015d "$work/commands")"
+check "the right one signs" sign_by "file:$work/secret" protected
+tpm2_dictionarylockout -c
+
 # A session that cannot be started leaves the value behind for nobody, least of all for a password session.
 "$T2C" key pin ldevid >/dev/null # a record that knows of no value
 rm -f "$work/wire"
