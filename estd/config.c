@@ -4,6 +4,7 @@
  */
 #include "config_cert.h"
 
+#include "tpm2cloud/generation.h"
 #include "tpm2cloud/log.h"
 #include <dirent.h>
 #include <errno.h>
@@ -125,6 +126,29 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
 
+/*
+ * Finds the place from which estd itself reads the certificate. One whose chain has no place of its own gets one beside the state.
+ * What once was a generation stays one: whoever reads tpm2cloud:NAME is led there.
+ */
+static bool set_place(const struct config_daemon *daemon, struct config_cert *cert, struct t2c_error *err)
+{
+    uint64_t n = 0;
+    cert->current = cert->current || t2c_generation_current(daemon->certs_dir, cert->name, &n, NULL);
+    bool chain = cert->targets_n > 0 && cert->targets[0].part == INSTALL_CHAIN;
+    int len = cert->current
+        ? asprintf(&cert->place, "%s/%s/" T2C_GENERATION_LINK "/" T2C_GENERATION_CERT, daemon->certs_dir, cert->name)
+        : chain ? asprintf(&cert->place, "%s", cert->targets[0].path)
+                : asprintf(&cert->place, "%s/own/%s.pem", daemon->state_dir, cert->name);
+    if (len < 0)
+        return t2c_fail_nomem(err);
+    if (cert->current || chain)
+        return true;
+    char *path = strdup(cert->place);
+    cert->targets[cert->targets_n++] =
+        (struct install_target){.path = path, .part = INSTALL_CHAIN, .make_dir = true, .owner = INSTALL_PLAIN};
+    return path != NULL || t2c_fail_nomem(err);
+}
+
 /* Gives a path that both write, or NULL. */
 static const char *shared_target(const struct config_cert *one, const struct config_cert *other)
 {
@@ -148,13 +172,13 @@ static bool check_targets(const struct config *config, const struct config_cert 
     return true;
 }
 
-static bool read_cert(
-    const struct source *main, const char *dir, const char *file, struct config_cert *cert, struct t2c_error *err)
+static bool read_cert(const struct source *main, const struct config_daemon *daemon, const char *dir, const char *file,
+    struct config_cert *cert, struct t2c_error *err)
 {
     cert->name = strndup(file, strlen(file) - strlen(SUFFIX));
     if (cert->name == NULL || asprintf(&cert->path, "%s/%s", dir, file) < 0)
         return t2c_fail_nomem(err);
-    return config_cert_load(main, cert, err);
+    return config_cert_load(main, cert, err) && set_place(daemon, cert, err);
 }
 
 static bool read_certs(
@@ -173,7 +197,8 @@ static bool read_certs(
     for (int i = 0; i < n; i++) {
         struct config_cert *cert = &config->certs[config->certs_n];
         struct t2c_error why = {0};
-        if (read_cert(source, dir, listing.entries[i]->d_name, cert, &why) && check_targets(config, cert, &why)) {
+        if (read_cert(source, &config->daemon, dir, listing.entries[i]->d_name, cert, &why) &&
+            check_targets(config, cert, &why)) {
             config->certs_n++;
             continue;
         }

@@ -50,12 +50,14 @@ struct config_cert {
     bool fallback; /* down the ladder of identities */
     struct install_target targets[CONFIG_TARGETS_MAX];
     size_t targets_n;
-    char *cert_id;      /* of IoT Edge's certd, NULL: not installed there */
-    bool current;       /* as a generation below certs_dir */
-    bool deploy;        /* targets, restart and command are root's work */
-    char *restart;      /* names of units */
-    char *command;      /* absolute path and arguments, no shell */
-    uint8_t digest[32]; /* of all that was read for it */
+    struct t2c_file_owner owner; /* of what is installed */
+    char *cert_id;               /* of IoT Edge's certd, NULL: not installed there */
+    bool current;                /* as a generation below certs_dir */
+    char *place;                 /* where estd itself reads the installed chain */
+    bool deploy;                 /* targets, restart and command are root's work */
+    char *restart;               /* names of units */
+    char *command;               /* absolute path and arguments, no shell */
+    uint8_t digest[32];          /* of all that was read for it */
 };
 
 /* Of [estd]; NULL: none. */

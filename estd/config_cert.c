@@ -239,6 +239,21 @@ static bool read_window(const struct source *source, struct config_cert *cert, s
     return true;
 }
 
+/* Who asks for tpm2cloud:NAME is to find the new key and its certificate, which are at the certificate's name. */
+static bool check_rotated_name(const struct value *rotate, const struct config_cert *cert, struct t2c_error *err)
+{
+    const char *name = strchr(cert->key, ':') + 1;
+    if (config_path_of(cert->key) != NULL)
+        return true;
+    name += strncmp(name, "//", 2) == 0 ? 2 : 0;
+    if (strcmp(name, cert->name) == 0)
+        return true;
+    t2c_fail(err, T2C_INVALID,
+        "a rotated TPM key has the name of its certificate and no authorization value; write key = tpm2cloud:%s, or no",
+        cert->name);
+    return value_at(rotate, err);
+}
+
 static bool read_renew(const struct source *source, struct config_cert *cert, struct t2c_error *err)
 {
     struct value threshold = value_find(source, "renew", "threshold", "threshold");
@@ -256,8 +271,10 @@ static bool read_renew(const struct source *source, struct config_cert *cert, st
         t2c_fail(err, T2C_INVALID, "stands beside window, which says the same in another way; remove one of the two");
         return value_at(&threshold, err);
     }
-    if (!cert->rotate || config_can_rotate(cert->key))
+    if (!cert->rotate)
         return true;
+    if (config_can_rotate(cert->key))
+        return check_rotated_name(&rotate, cert, err);
     t2c_fail(err, T2C_INVALID,
         "the key %s cannot be replaced by a new one: only file: keys and tpm2cloud: keys without a fixed handle can; "
         "write no",
@@ -343,7 +360,7 @@ static bool read_deploy(const struct source *source, struct config_cert *cert, s
 
 static bool read_install(const struct source *source, struct config_cert *cert, struct t2c_error *err)
 {
-    struct t2c_file_owner owner = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct t2c_file_owner owner = INSTALL_PLAIN;
     struct value mode = value_find(source, "install", "mode", "mode");
     struct value who = value_find(source, "install", "owner", "owner");
     struct value current = value_own(source, "install", "current");
@@ -351,6 +368,7 @@ static bool read_install(const struct source *source, struct config_cert *cert, 
         return value_at(&mode, err);
     if (who.text != NULL && !install_parse_owner(who.text, &owner, err))
         return value_at(&who, err);
+    cert->owner = owner;
     cert->current = cert->rotate;
     if (!add_file(source, cert, "file", INSTALL_CHAIN, &owner, err) || !add_certd(source, cert, &owner, err) ||
         !add_file(source, cert, "leaf", INSTALL_LEAF, &owner, err) ||
@@ -408,7 +426,7 @@ void config_cert_fini(struct config_cert *cert)
 {
     char *const strings[] = {cert->name, cert->path, cert->url, cert->trust, cert->trust_fingerprint, cert->proxy,
         cert->key, cert->subject, cert->san, cert->eku, cert->auth_key, cert->auth_cert, cert->auth_user,
-        cert->auth_password_file, cert->auth_header, cert->auth_header_file, cert->cert_id, cert->restart,
+        cert->auth_password_file, cert->auth_header, cert->auth_header_file, cert->cert_id, cert->place, cert->restart,
         cert->command};
     for (size_t i = 0; i < COUNT(strings); i++)
         free(strings[i]);

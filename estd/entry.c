@@ -4,6 +4,7 @@
  */
 #include "entry.h"
 
+#include "place.h"
 #include "report.h"
 #include "tpm2cloud/civil.h"
 #include <openssl/rand.h>
@@ -121,10 +122,9 @@ static void send_missing(struct entry *entry, bool known)
 static void submit(struct entry *entry, enum job_kind kind, bool secret)
 {
     struct entry_common *common = entry->common;
-    struct job *job = job_new(kind, common->config, entry->cert, &entry->installed);
-    if (job == NULL) {
-        struct t2c_error why = {0};
-        t2c_fail_nomem(&why);
+    struct t2c_error why = {0};
+    struct job *job = NULL;
+    if (!job_new(kind, common->config, entry->cert, &entry->installed, &job, &why)) {
         fail(entry, asks_for(kind), &why, NULL);
         return;
     }
@@ -134,14 +134,6 @@ static void submit(struct entry *entry, enum job_kind kind, bool secret)
     transfer_submit(common->transfer, job);
 }
 
-/* Targets that were left behind, by a power loss say, follow the first one. */
-static void repair_targets(struct entry *entry)
-{
-    struct t2c_error why = {0};
-    if (!install_write(entry->cert->targets + 1, entry->cert->targets_n - 1, &entry->installed, &why))
-        report_warning(entry, "a copy of the certificate is not up to date: %s", why.text);
-}
-
 static void look(struct entry *entry)
 {
     const struct config_cert *cert = entry->cert;
@@ -149,12 +141,10 @@ static void look(struct entry *entry)
     struct t2c_error why = {0};
     bool same = true;
     t2c_bytes_fini(&entry->installed);
-    for (size_t i = 0; i < cert->targets_n; i++)
-        install_tidy(cert->targets[i].path);
-    if (install_read(cert->targets, cert->targets_n, &chain, &same, &why) &&
+    if (place_read(entry->common->config, cert, &chain, &same, &why) &&
         t2c_cert_append_pem(chain, &entry->installed, &why)) {
-        if (!same)
-            repair_targets(entry);
+        if (!same && !place_write(entry->common->config, cert, 0, chain, &why))
+            report_warning(entry, "a copy of the certificate is not up to date: %s", why.text);
         submit(entry, JOB_LOOK, false);
         return;
     }
@@ -207,10 +197,10 @@ static void finish_install(struct entry *entry, struct t2c_bytes *pem)
 
 static void install(struct entry *entry)
 {
-    const struct config_cert *cert = entry->cert;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     struct t2c_error why = {0};
-    if (t2c_cert_append_pem(entry->received, &pem, &why) && install_write(cert->targets, cert->targets_n, &pem, &why))
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    if (t2c_cert_append_pem(entry->received, &pem, &why) &&
+        place_write(entry->common->config, entry->cert, entry->generation, entry->received, &why))
         finish_install(entry, &pem);
     else
         fail(entry, "install the new certificate", &why, NULL);
@@ -260,15 +250,15 @@ static void take_look(struct entry *entry, struct job *job)
     struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1, .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
-        report_warning(entry, "the certificate %s is not that of the key %s; it will be replaced",
-            entry->cert->targets[0].path, entry->cert->key);
+        report_warning(entry, "the certificate %s is not that of the key %s; it will be replaced", entry->cert->place,
+            entry->cert->key);
         send_missing(entry, true);
     } else if (job_open(job, &why) && describe(entry->common, job->old, &event, &why)) {
         note_life(entry, &event.life, job->old);
         feed(entry, &event);
         report_found(entry, job->old);
     } else {
-        report_warning(entry, "%s: %s; it will be replaced", entry->cert->targets[0].path, why.text);
+        report_warning(entry, "%s: %s; it will be replaced", entry->cert->place, why.text);
         send_missing(entry, true);
     }
 }
@@ -284,6 +274,7 @@ static void take_chain(struct entry *entry, struct job *job)
     report_names(entry, job->chain, job->kind == JOB_REENROL);
     t2c_x509s_freep(&entry->received);
     entry->received = T2C_STEAL(job->chain);
+    entry->generation = job->generation;
     entry->renewal = job->kind == JOB_REENROL;
     feed(entry, &event);
 }
@@ -374,7 +365,7 @@ static bool is_untouched(const struct entry *entry)
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     bool same = false;
-    return install_read(entry->cert->targets, entry->cert->targets_n, &found, &same, NULL) && same &&
+    return place_read(entry->common->config, entry->cert, &found, &same, NULL) && same &&
         t2c_cert_append_pem(found, &pem, NULL) && pem.len == entry->installed.len &&
         memcmp(pem.data, entry->installed.data, pem.len) == 0;
 }

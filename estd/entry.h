@@ -33,6 +33,7 @@ struct entry {
     int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
     struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
     STACK_OF(X509) *received;   /* to be installed */
+    uint64_t generation;        /* that waits for it, 0: none */
     enum entry_wish wanted;
     bool renewal;    /* received renews the installed one */
     bool clock_told; /* that it waits for a clock that is set */

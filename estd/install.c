@@ -1,9 +1,10 @@
 /*
- * Installing is t2c_file_replace per target. The first target is the one that is read back at the next start; when the
- * others differ from it (power went in between), they are written again.
+ * Each target is written in a directory that was opened and looked at, so that it is the directory that was meant whatever
+ * becomes of its path. place.c says which file is to hold what.
  */
 #include "install.h"
 
+#include "tpm2cloud/dir.h"
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/wrapper.h"
 #include <dirent.h>
@@ -111,59 +112,67 @@ bool install_is_same(const char *one, const char *other)
 
 /* ---- writing ---- */
 
-/* Gives the directory NAME in PARENT, which we have just made, to OWNER. */
-static bool give_dir(int parent, const char *name, const struct t2c_file_owner *owner)
+/* The directory that a target is in. */
+struct dir {
+    char path[PATH_MAX];
+    int fd;
+};
+
+static void dir_fini(struct dir *dir)
 {
-    T2C_CLEANUP(t2c_closep) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat found;
-    if (fd < 0 || fstat(fd, &found) != 0)
-        return false;
-    if (found.st_uid != geteuid()) {
-        errno = EEXIST; /* not ours: somebody was quicker */
-        return false;
-    }
-    return fchown(fd, owner->uid, owner->gid) == 0;
+    t2c_closep(&dir->fd);
 }
 
-/* Opens the directory PATH, if it must be without a right to read it; then it cannot be synced. */
-static int open_parent(const char *path)
+/* Opens NAME in PARENT, which may belong to somebody who would like us to write elsewhere: no link is followed. */
+static bool enter(int parent, const char *name, struct dir *out, struct t2c_error *err)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 || errno != EACCES ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/*
- * Makes the directory that holds TARGET, owned like the file, if it is missing. Its parent may belong to somebody who
- * would like us to give them another directory, so no link is followed.
- */
-static bool make_dir(const struct install_target *target, struct t2c_error *err)
-{
-    size_t dir_len = (size_t)(base_of(target->path) - target->path);
-    T2C_CLEANUP(t2c_freep) char *dir = strndup(target->path, dir_len > 0 ? dir_len - 1 : 0);
-    if (dir == NULL)
-        return t2c_fail_nomem(err);
-    const char *name = base_of(dir);
-    T2C_CLEANUP(t2c_freep) char *above = strndup(dir, (size_t)(name - dir));
-    if (above == NULL)
-        return t2c_fail_nomem(err);
-    if (name[0] == '\0')
+    out->fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->fd < 0 && errno == EACCES)
+        out->fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->fd >= 0)
         return true;
-    T2C_CLEANUP(t2c_closep) int parent = open_parent(above[0] != '\0' ? above : ".");
     struct stat found;
-    bool made = parent >= 0 && mkdirat(parent, name, 0755) == 0;
-    if (parent < 0 || (!made && errno != EEXIST))
-        return t2c_fail_errno(err, errno, "cannot create the directory %s", dir);
-    if (fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) != 0)
-        return t2c_fail_errno(err, errno, "cannot look at the directory %s", dir);
-    if (S_ISLNK(found.st_mode))
+    int errnum = errno;
+    if (fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(found.st_mode))
         return t2c_fail(
-            err, T2C_EXISTS, "%s is a symbolic link, which is not followed there; make it a directory", dir);
-    bool keep = target->owner.uid == (uid_t)-1 && target->owner.gid == (gid_t)-1;
-    if (!made || ((keep || give_dir(parent, name, &target->owner)) && (fsync(parent) == 0 || errno == EBADF)))
-        return true;
-    t2c_fail_errno(err, errno, "cannot give the directory %s to its owner, or keep its name", dir);
+            err, T2C_EXISTS, "%s is a symbolic link, which is not followed there; make it a directory", out->path);
+    return t2c_fail_errno(err, errnum, "cannot open the directory %s", out->path);
+}
+
+/* Gives the directory that we have just made as NAME in PARENT to OWNER, unless somebody was quicker. */
+static bool give(
+    int parent, const char *name, const struct dir *dir, const struct t2c_file_owner *owner, struct t2c_error *err)
+{
+    struct stat found;
+    bool keep = owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1;
+    if (fstat(dir->fd, &found) == 0 && found.st_uid != geteuid())
+        errno = EEXIST;
+    else if (keep || fchown(dir->fd, owner->uid, owner->gid) == 0)
+        return fsync(parent) == 0 || errno == EBADF ||
+            t2c_fail_errno(err, errno, "cannot sync the directory above %s", dir->path);
+    t2c_fail_errno(err, errno, "cannot give the directory %s to its owner", dir->path);
     unlinkat(parent, name, AT_REMOVEDIR);
     return false;
+}
+
+/* Opens the directory of TARGET, and makes it, owned like the file, if it is missing and ours to make. */
+static bool open_dir(const struct install_target *target, struct dir *out, struct t2c_error *err)
+{
+    size_t dir_len = (size_t)(base_of(target->path) - target->path);
+    snprintf(out->path, sizeof(out->path), "%.*s", (int)(dir_len > 1 ? dir_len - 1 : dir_len), target->path);
+    if (!target->make_dir)
+        return t2c_dir_open(out->path, &out->fd, NULL, err);
+    const char *name = base_of(out->path);
+    T2C_CLEANUP(t2c_freep) char *above = strndup(out->path, (size_t)(name - out->path));
+    T2C_CLEANUP(t2c_closep) int parent = -1;
+    if (above == NULL)
+        return t2c_fail_nomem(err);
+    if (!t2c_dir_open(above, &parent, NULL, err))
+        return t2c_fail_context(err, "cannot create the directory %s", out->path);
+    bool made = mkdirat(parent, name, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return t2c_fail_errno(err, errno, "cannot create the directory %s", out->path);
+    return enter(parent, name, out, err) && (!made || give(parent, name, out, &target->owner, err));
 }
 
 static bool refuse_key(const char *path, const struct t2c_bytes *text, struct t2c_error *err)
@@ -178,23 +187,31 @@ static bool refuse_key(const char *path, const struct t2c_bytes *text, struct t2
     return true;
 }
 
-/* A mistake in the configuration must not cost a key. */
-static bool check_replaced(const char *path, struct t2c_error *err)
+/* Replaces the file of TARGET, but for a key: a mistake in the configuration must not cost one. */
+static bool write_target(const struct install_target *target, const struct t2c_bytes *pem, struct t2c_error *err)
 {
+    T2C_CLEANUP(dir_fini) struct dir dir = {.fd = -1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes old = {0};
-    return !t2c_file_read(path, CHAIN_MAX, &old, NULL) || refuse_key(path, &old, err);
+    const char *name = base_of(target->path);
+    if (!open_dir(target, &dir, err))
+        return false;
+    if (t2c_file_read_at(dir.fd, dir.path, name, CHAIN_MAX, &old, NULL) && !refuse_key(target->path, &old, err))
+        return false;
+    return t2c_file_replace_at(dir.fd, dir.path, name, pem->data, pem->len, &target->owner, err);
 }
 
-bool install_write(
-    const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem, struct t2c_error *err)
+void install_content_fini(struct install_content *content)
 {
-    for (size_t i = 0; i < targets_n; i++) {
-        if (targets[i].make_dir && !make_dir(&targets[i], err))
+    for (int part = 0; part <= INSTALL_CA; part++)
+        t2c_bytes_fini(&content->parts[part]);
+}
+
+bool install_write(const struct install_target *targets, size_t targets_n, const struct install_content *content,
+    struct t2c_error *err)
+{
+    for (size_t i = 0; i < targets_n; i++)
+        if (!write_target(&targets[i], &content->parts[targets[i].part], err))
             return false;
-        if (!check_replaced(targets[i].path, err) ||
-            !t2c_file_replace(targets[i].path, pem->data, pem->len, &targets[i].owner, err))
-            return false;
-    }
     return true;
 }
 
@@ -225,23 +242,22 @@ void install_tidy(const char *path)
 
 /* ---- reading ---- */
 
-static bool holds(const char *path, const struct t2c_bytes *pem)
+bool install_is_written(const struct install_target *targets, size_t targets_n, const struct install_content *content)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes other = {0};
-    return t2c_file_read(path, CHAIN_MAX, &other, NULL) && other.len == pem->len &&
-        memcmp(other.data, pem->data, pem->len) == 0;
+    for (size_t i = 0; i < targets_n; i++) {
+        T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes found = {0};
+        const struct t2c_bytes *pem = &content->parts[targets[i].part];
+        if (!t2c_file_read(targets[i].path, CHAIN_MAX, &found, NULL) || found.len != pem->len ||
+            memcmp(found.data, pem->data, pem->len) != 0)
+            return false;
+    }
+    return true;
 }
 
-bool install_read(
-    const struct install_target *targets, size_t targets_n, STACK_OF(X509) **out, bool *same, struct t2c_error *err)
+bool install_read(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    if (!t2c_file_read(targets[0].path, CHAIN_MAX, &pem, err) || !refuse_key(targets[0].path, &pem, err))
+    if (!t2c_file_read(path, CHAIN_MAX, &pem, err) || !refuse_key(path, &pem, err))
         return false;
-    if (!t2c_cert_parse_pem(pem.data, pem.len, out, err))
-        return t2c_fail_context(err, "%s", targets[0].path);
-    *same = true;
-    for (size_t i = 1; i < targets_n; i++)
-        *same = *same && holds(targets[i].path, &pem);
-    return true;
+    return t2c_cert_parse_pem(pem.data, pem.len, out, err) || t2c_fail_context(err, "%s", path);
 }

@@ -16,6 +16,9 @@ struct install_target {
     struct t2c_file_owner owner;
 };
 
+/* Readable by all, and whose it is left to the process. */
+#define INSTALL_PLAIN ((struct t2c_file_owner){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1})
+
 /* Appends DIR/certs/<ASCII letters and digits of ID>-<SHA-256 of ID in hex>.cer, the name that aziot-certd uses. */
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err);
 
@@ -38,19 +41,27 @@ size_t install_remove_temps(const char *path);
 /* The same, and the log says so. */
 void install_tidy(const char *path);
 
-/*
- * Writes PEM to each target, in order, replacing files atomically. Errors: the first target that failed; it and those
- * behind it are as they were. EXISTS: a private key stands there, or a link where the directory should be.
- */
-bool install_write(
-    const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem, struct t2c_error *err);
+/* What is installed, as PEM, by enum install_part. A part that no target wants may be empty. */
+struct install_content {
+    struct t2c_bytes parts[INSTALL_CA + 1];
+};
+void install_content_fini(struct install_content *content);
 
 /*
- * Gives: *out, the chain installed at the first target, leaf first; *same, whether the other targets hold the same
- * bytes. Errors: NOT_FOUND when nothing is installed there, INVALID when the file is not a PEM chain, EXISTS when it
- * holds a private key.
+ * Writes to each target its part of CONTENT, in order, replacing files atomically. Who swaps a directory meanwhile gets nothing
+ * written elsewhere. Errors: the first target that failed; it and those behind it are as they were. EXISTS: a private key stands
+ * there, or a link where the directory should be.
  */
-bool install_read(
-    const struct install_target *targets, size_t targets_n, STACK_OF(X509) **out, bool *same, struct t2c_error *err);
+bool install_write(const struct install_target *targets, size_t targets_n, const struct install_content *content,
+    struct t2c_error *err);
+
+/* Says whether all targets hold their part of CONTENT. */
+bool install_is_written(const struct install_target *targets, size_t targets_n, const struct install_content *content);
+
+/*
+ * Gives: *out, the chain in the file PATH, leaf first. Errors: NOT_FOUND when nothing is there, INVALID when the file is not a
+ * PEM chain, EXISTS when it holds a private key.
+ */
+bool install_read(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
 
 #endif

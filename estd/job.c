@@ -3,16 +3,19 @@
  */
 #include "job.h"
 
-struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem)
+#include "place.h"
+
+bool job_new(enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem,
+    struct job **out, struct t2c_error *err)
 {
     T2C_CLEANUP(job_freep) struct job *job = calloc(1, sizeof(*job));
     if (job == NULL)
-        return NULL;
+        return t2c_fail_nomem(err);
     *job = (struct job){.kind = kind, .config = config_ref(config), .cert = cert, .retry_after_s = -1};
-    if (!t2c_bytes_append(&job->old_pem, old_pem->data, old_pem->len, NULL))
-        return NULL;
-    return T2C_STEAL(job);
+    if (!t2c_bytes_append(&job->old_pem, old_pem->data, old_pem->len, err) || !place_key(config, cert, &job->key, err))
+        return false;
+    *out = T2C_STEAL(job);
+    return true;
 }
 
 bool job_open(struct job *job, struct t2c_error *err)
@@ -30,6 +33,7 @@ void job_free(struct job *job)
     if (job == NULL)
         return;
     config_unref(job->config);
+    free(job->key);
     t2c_bytes_fini(&job->old_pem);
     job_close(job);
     t2c_x509_stack_free(job->chain);

@@ -17,6 +17,7 @@ struct job {
     uint64_t id;           /* for whom it is, chosen by the one who asks */
     struct config *config; /* a reference, which keeps cert alive */
     const struct config_cert *cert;
+    char *key;                /* a URI or path: of the certificate's key as it is now, or as it is configured */
     struct t2c_bytes old_pem; /* installed, leaf first; empty for JOB_ENROL without one */
     STACK_OF(X509) *old;      /* the same between job_open and job_close; NULL for none */
     bool secret;              /* JOB_ENROL: password and header of [auth] may go along */
@@ -30,13 +31,14 @@ struct job {
     bool fits;                 /* JOB_LOOK */
     struct t2c_bytes warnings; /* text, "; " between; len 0: none */
     STACK_OF(X509) *chain;     /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
+    uint64_t generation;       /* that holds the key of chain and waits for it, 0: none */
 
     struct job *next; /* the list of transfer.c */
 };
 
-/* Gives: a job that holds a reference to CONFIG and a copy of OLD_PEM, or NULL without memory. */
-struct job *job_new(
-    enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem);
+/* Gives: *out, a job that holds a reference to CONFIG and a copy of OLD_PEM. Errors: as place_key. */
+bool job_new(enum job_kind kind, struct config *config, const struct config_cert *cert, const struct t2c_bytes *old_pem,
+    struct job **out, struct t2c_error *err);
 /* Parses old_pem, and forgets what it was: a thousand jobs may stand in a queue. */
 bool job_open(struct job *job, struct t2c_error *err);
 void job_close(struct job *job);

@@ -8,8 +8,12 @@
 
 #include "config.h"
 #include "tpm2cloud/file.h"
+#include <errno.h>
 #include <openssl/conf.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/store.h>
 #include <openssl/ui.h>
@@ -21,6 +25,10 @@
 #define PKCS11 "pkcs11"
 #define PKCS11_SCHEME PKCS11 ":"
 #define PEM_MAX 65536
+
+/* Of the provider, see provider-tpm2cloud(7). */
+#define PARAM_FILE "tpm2cloud-file"
+#define PARAM_DECRYPT "tpm2cloud-decrypt"
 
 struct keys {
     OSSL_LIB_CTX *ctx, *system_ctx; /* system_ctx: NULL before its first use */
@@ -220,6 +228,101 @@ bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_er
     *out = T2C_STEAL(key);
     return true;
 }
+
+/* ---- making ---- */
+
+/* What a new key is to have of an old one; the strings are the owner's of struct like. */
+struct like {
+    const char *type;
+    char group[64], digest[32];
+    size_t bits;
+    int decrypt;
+};
+
+static bool describe(EVP_PKEY *key, struct like *out, struct t2c_error *err)
+{
+    *out = (struct like){.type = "EC", .group = "P-256"};
+    if (key == NULL)
+        return true;
+    out->type = EVP_PKEY_get0_type_name(key);
+    if (out->type == NULL)
+        return t2c_fail(err, T2C_INVALID, "the old key has no type by which a new one could be made");
+    out->group[0] = '\0';
+    if (EVP_PKEY_is_a(key, "EC") &&
+        EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, out->group, sizeof(out->group), NULL) != 1)
+        return t2c_fail_openssl(err, T2C_INVALID, "the old key tells no curve");
+    if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
+        out->bits = (size_t)EVP_PKEY_get_bits(key);
+    /* A PSS key may leave the digest open. */
+    if (EVP_PKEY_is_a(key, "RSA-PSS"))
+        EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_RSA_DIGEST, out->digest, sizeof(out->digest), NULL);
+    if (EVP_PKEY_get_int_param(key, PARAM_DECRYPT, &out->decrypt) != 1)
+        out->decrypt = 0;
+    ERR_clear_error();
+    return true;
+}
+
+static void ctx_freep(EVP_PKEY_CTX **ctx)
+{
+    EVP_PKEY_CTX_free(*ctx);
+}
+
+/* PATH: of the key's file in the TPM's form, or NULL for a software key. */
+static bool generate(
+    struct keys *keys, const struct like *like, const char *path, EVP_PKEY **out, struct t2c_error *err)
+{
+    OSSL_PARAM params[5], *next = params;
+    struct like copy = *like; /* OpenSSL's parameters are not const */
+    if (path != NULL)
+        *next++ = OSSL_PARAM_construct_utf8_string(PARAM_FILE, (char *)path, 0);
+    if (path != NULL && copy.decrypt != 0)
+        *next++ = OSSL_PARAM_construct_int(PARAM_DECRYPT, &copy.decrypt);
+    if (copy.group[0] != '\0')
+        *next++ = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, copy.group, 0);
+    if (copy.bits != 0)
+        *next++ = OSSL_PARAM_construct_size_t(OSSL_PKEY_PARAM_RSA_BITS, &copy.bits);
+    if (copy.digest[0] != '\0')
+        *next++ = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_RSA_DIGEST, copy.digest, 0);
+    *next = OSSL_PARAM_construct_end();
+    ERR_clear_error();
+    T2C_CLEANUP(ctx_freep)
+    EVP_PKEY_CTX *ctx =
+        EVP_PKEY_CTX_new_from_name(keys->ctx, like->type, path != NULL ? "provider=" PROVIDER : "provider=default");
+    if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_params(ctx, params) == 1 &&
+        EVP_PKEY_generate(ctx, out) == 1)
+        return true;
+    return path != NULL ? t2c_fail_provider(err, T2C_IO, "cannot make a key of type %s in the TPM", like->type)
+                        : t2c_fail_openssl(err, T2C_INVALID, "cannot make a key of type %s", like->type);
+}
+
+bool keys_encode(EVP_PKEY *key, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    ERR_clear_error();
+    if (bio == NULL || PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
+        return t2c_fail_openssl(err, T2C_IO, "cannot write the key as PEM");
+    return t2c_bytes_append_bio(out, bio, err);
+}
+
+bool keys_make(
+    struct keys *keys, EVP_PKEY *old, bool tpm, const char *path, mode_t mode, EVP_PKEY **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const struct t2c_file_owner owner = {.mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct like like;
+    if (!describe(old, &like, err))
+        return false;
+    if (tpm)
+        return load_provider(keys, path, err) && generate(keys, &like, path, out, err);
+    if (!generate(keys, &like, NULL, &key, err) || !keys_encode(key, &pem, err) ||
+        !t2c_file_create(path, pem.data, pem.len, &owner, err))
+        return false;
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+/* ---- certificates ---- */
 
 bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err)
 {

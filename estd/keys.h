@@ -7,6 +7,7 @@
 #define ESTD_KEYS_H
 
 #include "tpm2cloud/cert.h"
+#include <sys/types.h>
 
 struct keys;
 
@@ -23,6 +24,17 @@ bool keys_load(struct keys *keys, const char *uri, EVP_PKEY **out, struct t2c_er
 
 /* Says whether the key that URI names lives in the TPM. Reads a file, if it is one, and asks no TPM. */
 bool keys_in_tpm(const char *uri);
+
+/*
+ * Makes a key as LIKE, of its algorithm and size, or a P-256 key when that is NULL, and writes it to PATH, which must not exist:
+ * a TPM key below the storage root key, which wants no authorization value; else a software key, which only those of MODE may
+ * read. Blocks: minutes for RSA in a slow TPM. Errors: as keys_load, and INVALID for an algorithm that cannot be made.
+ */
+bool keys_make(
+    struct keys *keys, EVP_PKEY *like, bool tpm, const char *path, mode_t mode, EVP_PKEY **out, struct t2c_error *err);
+
+/* Appends KEY as PEM: a software key as PKCS#8, a TPM key as what stands for it. Errors: IO when its provider cannot. */
+bool keys_encode(EVP_PKEY *key, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Gives: *out, the certificates that URI names, leaf first. Errors: as keys_load. */
 bool keys_load_chain(struct keys *keys, const char *uri, STACK_OF(X509) **out, struct t2c_error *err);

@@ -108,7 +108,7 @@ void report_names(struct entry *entry, const STACK_OF(X509) *chain, bool kept)
     report_warning(entry, "the certificate has other names than %s says: %s; %s%s%s", cert->path, why.text,
         kept ? "renewals keep the names that it has: to enrol it anew with those configured, remove "
              : "the CA chose them: ask its operator, or configure what it issues",
-        kept ? cert->targets[0].path : "", kept ? " and restart estd" : "");
+        kept ? cert->place : "", kept ? " and restart estd" : "");
 }
 
 void report_found(struct entry *entry, const STACK_OF(X509) *chain)

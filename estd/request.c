@@ -5,6 +5,7 @@
 
 #include "binding.h"
 #include "est.h"
+#include "rotate.h"
 #include <string.h>
 
 void request_fini(struct request *request)
@@ -46,8 +47,10 @@ bool request_encode(const struct request *request, const char *binding, struct t
 {
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     struct t2c_csr_spec spec = bound_spec(request, binding);
-    if (!t2c_cert_make_csr(request->key, &spec, &req, err))
+    if (!t2c_cert_make_csr(request->key, &spec, &req, err)) {
+        rotate_failed(request->job, err);
         return t2c_fail_context(err, "request by key %s", request->job->cert->key);
+    }
     return est_encode_request(req, out, err);
 }
 

@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "origin.h"
 #include "request.h"
+#include "rotate.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -29,7 +30,7 @@ struct task {
     unsigned redirects;      /* followed in this step */
     bool new_connection;     /* the next transfer needs one */
     STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
-    struct request request;  /* with the certificate's key */
+    struct request request;  /* with the key to be certified */
     struct identity identity;
     bool bind; /* the request is tied to its connection */
     bool tpm;  /* a key that it uses lives in the TPM */
@@ -38,7 +39,7 @@ struct task {
 static bool uses_tpm(const struct job *job)
 {
     const struct config_cert *cert = job->cert;
-    return keys_in_tpm(cert->key) || (job->kind == JOB_ENROL && cert->auth_key != NULL && keys_in_tpm(cert->auth_key));
+    return keys_in_tpm(job->key) || (job->kind == JOB_ENROL && cert->auth_key != NULL && keys_in_tpm(cert->auth_key));
 }
 
 struct task *task_new(struct keys *keys, struct job *job)
@@ -115,9 +116,10 @@ static bool enter(struct task *task, enum step step, bool new_connection, struct
 
 static bool look(struct task *task, struct t2c_error *err)
 {
-    if (!keys_load(task->keys, task->job->cert->key, &task->request.key, err))
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
+    if (!rotate_load(task->keys, task->job, &key, err))
         return false;
-    task->job->fits = t2c_cert_fits_key(sk_X509_value(task->job->old, 0), task->request.key);
+    task->job->fits = key != NULL && t2c_cert_fits_key(sk_X509_value(task->job->old, 0), key);
     return true;
 }
 
@@ -130,8 +132,7 @@ static bool check_in_force(const struct job *job, struct t2c_error *err)
     if (!t2c_cert_validity(sk_X509_value(job->old, 0), &from_s, &to_s, err))
         return false;
     return loop_now_s() < to_s ||
-        t2c_fail(
-            err, T2C_RETRY, "the certificate %s expired before its renewal could begin", job->cert->targets[0].path);
+        t2c_fail(err, T2C_RETRY, "the certificate %s expired before its renewal could begin", job->cert->place);
 }
 
 static bool begin(struct task *task, struct t2c_error *err)
@@ -156,15 +157,13 @@ static bool make_bound(void *data, const char *binding, struct t2c_bytes *out, s
 /* Loads the keys and settles the request, unless that was done for a transfer before. */
 static bool prepare_enrol(struct task *task, struct t2c_error *err)
 {
-    const struct config_cert *cert = task->job->cert;
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *own = NULL;
     EVP_PKEY **key = &task->request.key;
     if (*key != NULL)
         return true;
-    if (!check_in_force(task->job, err))
-        return false;
-    if (!keys_load(task->keys, cert->key, key, err))
-        return t2c_fail_context(err, "%s: [certificate] key", cert->path);
-    return identity_load(task->keys, task->job, *key, &task->identity, err) &&
+    return check_in_force(task->job, err) && rotate_load(task->keys, task->job, &own, err) &&
+        identity_load(task->keys, task->job, own, &task->identity, err) &&
+        rotate_take(task->keys, task->job, own, key, err) &&
         request_settle(&task->request, &task->job->warnings, err);
 }
 

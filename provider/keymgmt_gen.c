@@ -17,7 +17,6 @@
 
 #define PARAM_NAME "tpm2cloud-name"
 #define PARAM_FILE "tpm2cloud-file"
-#define PARAM_DECRYPT "tpm2cloud-decrypt"
 
 enum type { RSA_KEY, RSA_PSS_KEY, EC_KEY_TYPE };
 
@@ -181,7 +180,7 @@ static int check_pss_salt(void *to, const OSSL_PARAM *param)
 static const struct provider_setter setters[] = {
     {PARAM_NAME, set_name},
     {PARAM_FILE, set_file},
-    {PARAM_DECRYPT, set_decrypt},
+    {PROVIDER_PARAM_DECRYPT, set_decrypt},
     {OSSL_PKEY_PARAM_GROUP_NAME, set_group},
     {OSSL_PKEY_PARAM_RSA_BITS, set_bits},
     {OSSL_PKEY_PARAM_RSA_E, set_exponent},
@@ -198,7 +197,7 @@ int keymgmt_gen_set_params(void *gen, const OSSL_PARAM params[])
 
 #define COMMON_SETTABLE                                                                       \
     OSSL_PARAM_utf8_string(PARAM_NAME, NULL, 0), OSSL_PARAM_utf8_string(PARAM_FILE, NULL, 0), \
-        OSSL_PARAM_int(PARAM_DECRYPT, NULL)
+        OSSL_PARAM_int(PROVIDER_PARAM_DECRYPT, NULL)
 #define RSA_SETTABLE OSSL_PARAM_size_t(OSSL_PKEY_PARAM_RSA_BITS, NULL), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0)
 
 const OSSL_PARAM *keymgmt_rsa_gen_settable_params(void *context, void *provider)

@@ -44,6 +44,12 @@ static int get_mandatory_digest(const void *key, OSSL_PARAM *param)
     return fixed == NULL || OSSL_PARAM_set_utf8_string(param, provider_hash_name(fixed));
 }
 
+/* What keymgmt_gen.c takes, so that a key can be made like another. */
+static int get_decrypt(const void *key, OSSL_PARAM *param)
+{
+    return OSSL_PARAM_set_int(param, t2c_key_can_decrypt(key));
+}
+
 static int set_number(OSSL_PARAM *param, const uint8_t *number, size_t number_len)
 {
     T2C_CLEANUP(t2c_bn_freep) BIGNUM *value = BN_bin2bn(number, (int)number_len, NULL);
@@ -119,8 +125,9 @@ static int get_cofactor_mode(const void *key, OSSL_PARAM *param)
 #define COMMON_GETTERS                                                                                  \
     {OSSL_PKEY_PARAM_BITS, get_bits}, {OSSL_PKEY_PARAM_SECURITY_BITS, get_security_bits},               \
         {OSSL_PKEY_PARAM_MAX_SIZE, get_max_size}, {OSSL_PKEY_PARAM_DEFAULT_DIGEST, get_default_digest}, \
+        {OSSL_PKEY_PARAM_MANDATORY_DIGEST, get_mandatory_digest},                                       \
     {                                                                                                   \
-        OSSL_PKEY_PARAM_MANDATORY_DIGEST, get_mandatory_digest                                          \
+        PROVIDER_PARAM_DECRYPT, get_decrypt                                                             \
     }
 
 static const struct provider_getter rsa_getters[] = {
@@ -177,7 +184,8 @@ int keymgmt_get_params(void *context, OSSL_PARAM params[])
     OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL), OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL), \
         OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),                                              \
         OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),                             \
-        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0)
+        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),                           \
+        OSSL_PARAM_int(PROVIDER_PARAM_DECRYPT, NULL)
 #define RSA_PUBLIC OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0)
 #define PSS_PUBLIC                                                        \
     OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_RSA_DIGEST, NULL, 0),          \

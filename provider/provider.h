@@ -88,6 +88,9 @@ void provider_expect_no_peer(const void *exchange);
 
 /* ---- parameters ---- */
 
+/* Of keys and of making them: 1 when the key decrypts or agrees on secrets. */
+#define PROVIDER_PARAM_DECRYPT "tpm2cloud-decrypt"
+
 /* Rows of tables that end in a row of NULL: what to do with a parameter of that name. */
 struct provider_getter {
     const char *name;

@@ -104,7 +104,7 @@ START_TEST(what_is_asked_for_can_be_much)
     struct t2c_error err = {0};
     write_file("estd.conf", MAIN "socket = none\nmetrics = /m\ncerts_dir = /certs\n");
     write_file("certs.d/dev.conf",
-        "[certificate]\nurl = https://a\nkey = tpm2cloud:device\nsubject = /CN=a\nprofile = server\ncsrattrs = "
+        "[certificate]\nurl = https://a\nkey = tpm2cloud:dev\nsubject = /CN=a\nprofile = server\ncsrattrs = "
         "require\n"
         "channel_binding = never\nproxy = http://proxy:3128\n"
         "trust_fingerprint = sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,sha256:"
@@ -134,6 +134,7 @@ START_TEST(what_is_asked_for_can_be_much)
     ck_assert_int_eq(cert->targets[0].part, INSTALL_LEAF);
     ck_assert_int_eq(cert->targets[1].part, INSTALL_CA);
     ck_assert_str_eq(cert->command, "/bin/true x");
+    ck_assert_str_eq(cert->place, "/certs/dev/current/cert.pem");
 }
 END_TEST
 
@@ -317,7 +318,16 @@ static const struct {
         "[certificate]\nurl = https://a\ntrust = system\nkey = pkcs11:token=x\nsubject = /CN=a\n" INSTALL
         "[renew]\nrotate = yes\n",
         "DIR/certs.d/dev.conf: [renew] rotate: the key pkcs11:token=x cannot be replaced by a new one: "},
-    {MAIN, CERT INSTALL "current = no\n[renew]\nrotate = yes\n",
+    {MAIN, CERT INSTALL "[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [renew] rotate: a rotated TPM key has the name of its certificate and no authorization "
+        "value; write key = tpm2cloud:dev, or no"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = tpm2cloud:dev?auth-source=cred:a\nsubject = "
+        "/CN=a\n" INSTALL "[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [renew] rotate: a rotated TPM key has the name"},
+    {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = file:/k\nsubject = /CN=a\n" INSTALL
+        "current = no\n[renew]\nrotate = yes\n",
         "DIR/certs.d/dev.conf: [install] current: a rotated key and its certificate are switched together; write yes"},
     {MAIN, CERT INSTALL "restart = a.service\n",
         "DIR/certs.d/dev.conf: [install] restart: is the work of root, which estd is not; write deploy = yes beside "

@@ -65,6 +65,25 @@ START_TEST(certd_name_is)
 }
 END_TEST
 
+/* PEM as every part of the content, its owner. */
+static struct install_content all_of(const struct t2c_bytes *pem)
+{
+    return (struct install_content){{*pem, *pem, *pem}};
+}
+
+static bool write_targets(
+    const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem, struct t2c_error *err)
+{
+    const struct install_content content = all_of(pem);
+    return install_write(targets, targets_n, &content, err);
+}
+
+static bool is_written(const struct install_target *targets, size_t targets_n, const struct t2c_bytes *pem)
+{
+    const struct install_content content = all_of(pem);
+    return install_is_written(targets, targets_n, &content);
+}
+
 static void put(struct t2c_bytes *bytes, const char *text)
 {
     t2c_bytes_clear(bytes);
@@ -98,9 +117,9 @@ START_TEST(every_target_is_written)
     struct t2c_error err = {0};
     struct stat info;
     put(&pem, "one");
-    ck_assert_msg(install_write(targets, 2, &pem, &err), "%s", err.text);
+    ck_assert_msg(write_targets(targets, 2, &pem, &err), "%s", err.text);
     put(&pem, "two");
-    ck_assert_msg(install_write(targets, 2, &pem, &err), "%s", err.text);
+    ck_assert_msg(write_targets(targets, 2, &pem, &err), "%s", err.text);
     assert_holds(file, "two");
     assert_holds(other, "two");
     ck_assert_int_eq(stat(other, &info), 0);
@@ -117,9 +136,11 @@ START_TEST(parents_are_not_made)
     struct t2c_error err = {0};
     char want[256];
     put(&pem, "one");
-    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert(!write_targets(&target, 1, &pem, &err));
     ck_assert_int_eq(err.code, T2C_NOT_FOUND);
-    snprintf(want, sizeof(want), "cannot create the directory %s/home/certs: No such file or directory", dir);
+    snprintf(want, sizeof(want),
+        "cannot create the directory %s/home/certs: cannot open the directory %s/home/: No such file or directory", dir,
+        dir);
     ck_assert_str_eq(err.text, want);
 }
 END_TEST
@@ -137,7 +158,7 @@ START_TEST(link_is_not_followed)
     ck_assert_int_eq(mkdir(victim, 0700), 0);
     ck_assert_int_eq(symlink(victim, link), 0);
     put(&pem, "one");
-    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert(!write_targets(&target, 1, &pem, &err));
     ck_assert_int_eq(err.code, T2C_EXISTS);
     snprintf(want, sizeof(want), "%s is a symbolic link, which is not followed there; make it a directory", link);
     ck_assert_str_eq(err.text, want);
@@ -157,11 +178,11 @@ START_TEST(only_a_directory_that_we_made_is_given_away)
         return;
     target.owner.uid = 12345;
     put(&pem, "one");
-    ck_assert_msg(install_write(&target, 1, &pem, &err), "%s", err.text);
+    ck_assert_msg(write_targets(&target, 1, &pem, &err), "%s", err.text);
     ck_assert_int_eq(stat(made, &info), 0);
     ck_assert_uint_eq(info.st_uid, 12345);
     ck_assert_int_eq(chown(made, 54321, (gid_t)-1), 0);
-    ck_assert_msg(install_write(&target, 1, &pem, &err), "%s", err.text);
+    ck_assert_msg(write_targets(&target, 1, &pem, &err), "%s", err.text);
     ck_assert_int_eq(stat(made, &info), 0);
     ck_assert_uint_eq(info.st_uid, 54321);
 }
@@ -180,14 +201,13 @@ START_TEST(key_is_never_replaced)
     struct install_target target = target_of(path, false);
     struct t2c_error err = {0};
     char want[256];
-    bool same = true;
     ck_assert(t2c_file_replace(path, keys[_i], strlen(keys[_i]), &owner, NULL));
     put(&pem, "one");
     snprintf(want, sizeof(want), "%s holds a private key, which a certificate must not replace; ", path);
-    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert(!write_targets(&target, 1, &pem, &err));
     ck_assert_int_eq(err.code, T2C_EXISTS);
     ck_assert_msg(strncmp(err.text, want, strlen(want)) == 0, "%s", err.text);
-    ck_assert(!install_read(&target, 1, &chain, &same, &err)); /* known before a CA is asked */
+    ck_assert(!install_read(path, &chain, &err)); /* known before a CA is asked */
     ck_assert_int_eq(err.code, T2C_EXISTS);
     assert_holds(path, keys[_i]);
 }
@@ -222,8 +242,8 @@ START_TEST(second_failure_leaves_the_first)
     struct t2c_error err = {0};
     char want[256];
     put(&pem, "one");
-    ck_assert(!install_write(targets, 2, &pem, &err));
-    snprintf(want, sizeof(want), "cannot create a file in %s/missing: No such file or directory", dir);
+    ck_assert(!write_targets(targets, 2, &pem, &err));
+    snprintf(want, sizeof(want), "cannot open the directory %s/missing: No such file or directory", dir);
     ck_assert_str_eq(err.text, want);
     assert_holds(file, "one");
 }
@@ -240,7 +260,7 @@ START_TEST(failure_leaves_nothing_behind)
     ck_assert_int_eq(mkdir(path, 0755), 0);
     ck_assert_int_eq(mkdir(inside, 0755), 0);
     put(&pem, "one");
-    ck_assert(!install_write(&target, 1, &pem, &err));
+    ck_assert(!write_targets(&target, 1, &pem, &err));
     ck_assert_msg(strstr(err.text, "a.pem (what was there is unchanged): ") != NULL, "%s", err.text);
     ck_assert_int_eq(count_entries(dir), 1);
 }
@@ -256,27 +276,47 @@ START_TEST(read_back_tells_what_is_there)
     struct t2c_error err = {0};
     const char *srcdir = getenv("srcdir");
     char source[4096];
-    bool same = true;
 
-    ck_assert(!install_read(targets, 2, &chain, &same, &err));
+    ck_assert(!install_read(file, &chain, &err));
     ck_assert_int_eq(err.code, T2C_NOT_FOUND);
     put(&pem, "no certificate");
-    ck_assert(install_write(targets, 2, &pem, &err));
-    ck_assert(!install_read(targets, 2, &chain, &same, &err));
+    ck_assert(write_targets(targets, 2, &pem, &err));
+    ck_assert(!install_read(file, &chain, &err));
     ck_assert_int_eq(err.code, T2C_INVALID);
     ck_assert_msg(strstr(err.text, "a.pem: no PEM certificate in it") != NULL, "%s", err.text);
 
     snprintf(source, sizeof(source), "%s/test/data/est/libest/estca.pem", srcdir != NULL ? srcdir : ".");
     t2c_bytes_clear(&pem);
     ck_assert_msg(t2c_file_read(source, 65536, &pem, &err), "%s", err.text);
-    ck_assert(install_write(targets, 1, &pem, &err));
-    ck_assert_msg(install_read(targets, 2, &chain, &same, &err), "%s", err.text);
+    ck_assert(write_targets(targets, 1, &pem, &err));
+    ck_assert_msg(install_read(file, &chain, &err), "%s", err.text);
     ck_assert_int_eq(sk_X509_num(chain), 1);
-    ck_assert(!same);
-    ck_assert(install_write(targets, 2, &pem, &err));
-    t2c_x509s_freep(&chain);
-    ck_assert(install_read(targets, 2, &chain, &same, &err));
-    ck_assert(same);
+    ck_assert(!is_written(targets, 2, &pem));
+    ck_assert(write_targets(targets, 2, &pem, &err));
+    ck_assert(is_written(targets, 2, &pem));
+}
+END_TEST
+
+START_TEST(each_target_gets_its_part)
+{
+    T2C_CLEANUP(t2c_freep) char *leaf = path_in_dir("leaf.pem");
+    T2C_CLEANUP(t2c_freep) char *chain = path_in_dir("chain.pem");
+    T2C_CLEANUP(t2c_freep) char *ca = path_in_dir("ca.pem");
+    T2C_CLEANUP(install_content_fini) struct install_content content = {0};
+    struct install_target targets[] = {target_of(leaf, false), target_of(chain, false), target_of(ca, false)};
+    struct t2c_error err = {0};
+    targets[0].part = INSTALL_LEAF;
+    targets[2].part = INSTALL_CA;
+    put(&content.parts[INSTALL_CHAIN], "leaf+intermediate");
+    put(&content.parts[INSTALL_LEAF], "leaf");
+    put(&content.parts[INSTALL_CA], "root");
+    ck_assert_msg(install_write(targets, 3, &content, &err), "%s", err.text);
+    assert_holds(leaf, "leaf");
+    assert_holds(chain, "leaf+intermediate");
+    assert_holds(ca, "root");
+    ck_assert(install_is_written(targets, 3, &content));
+    put(&content.parts[INSTALL_CA], "other root");
+    ck_assert(!install_is_written(targets, 3, &content));
 }
 END_TEST
 
@@ -295,6 +335,7 @@ static Suite *suite(void)
     tcase_add_test(t, second_failure_leaves_the_first);
     tcase_add_test(t, failure_leaves_nothing_behind);
     tcase_add_test(t, read_back_tells_what_is_there);
+    tcase_add_test(t, each_target_gets_its_part);
     suite_add_tcase(s, t);
     return s;
 }
