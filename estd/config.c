@@ -4,6 +4,7 @@
  */
 #include "config_cert.h"
 
+#include "aziot.h"
 #include "tpm2cloud/generation.h"
 #include "tpm2cloud/log.h"
 #include <dirent.h>
@@ -172,6 +173,21 @@ static bool check_targets(const struct config *config, const struct config_cert 
     return true;
 }
 
+/* No service of IoT Edge renews what estd does. AZIOT: read when the first certificate is one of theirs. */
+static bool check_aziot(
+    const struct config *config, const struct config_cert *cert, struct aziot **aziot, struct t2c_error *err)
+{
+    const struct install_target *certd = NULL;
+    for (size_t i = 0; cert->cert_id != NULL && i < cert->targets_n; i++)
+        if (cert->targets[i].make_dir && cert->targets[i].part == INSTALL_CHAIN)
+            certd = &cert->targets[i];
+    if (certd == NULL)
+        return true;
+    if (*aziot == NULL && !aziot_load(config->daemon.aziot_config_dir, aziot, err))
+        return false;
+    return aziot_check(*aziot, &(struct aziot_cert){cert->cert_id, certd->path, cert->path}, err);
+}
+
 static bool read_cert(const struct source *main, const struct config_daemon *daemon, const char *dir, const char *file,
     struct config_cert *cert, struct t2c_error *err)
 {
@@ -185,6 +201,7 @@ static bool read_certs(
     const struct source *source, const char *dir, bool all, struct config *config, struct t2c_error *err)
 {
     T2C_CLEANUP(listing_fini) struct listing listing = {0};
+    T2C_CLEANUP(aziot_freep) struct aziot *aziot = NULL;
     int n = scandir(dir, &listing.entries, is_cert_file, by_name);
     if (n < 0)
         return t2c_fail_errno(err, errno, "%s: [estd] certs_d: cannot list %s", source->main_path, dir);
@@ -198,7 +215,7 @@ static bool read_certs(
         struct config_cert *cert = &config->certs[config->certs_n];
         struct t2c_error why = {0};
         if (read_cert(source, &config->daemon, dir, listing.entries[i]->d_name, cert, &why) &&
-            check_targets(config, cert, &why)) {
+            check_targets(config, cert, &why) && check_aziot(config, cert, &aziot, &why)) {
             config->certs_n++;
             continue;
         }
