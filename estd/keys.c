@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROVIDER "tpm2cloud"
 #define SCHEME "tpm2cloud:"
 #define PKCS11 "pkcs11"
 #define PKCS11_SCHEME PKCS11 ":"
@@ -114,12 +113,12 @@ static bool load_provider(struct keys *keys, const char *uri, struct t2c_error *
     if (keys->tpm2cloud != NULL)
         return true;
     ERR_clear_error();
-    keys->tpm2cloud = OSSL_PROVIDER_load(keys->ctx, PROVIDER);
+    keys->tpm2cloud = OSSL_PROVIDER_load(keys->ctx, KEYS_PROVIDER);
     if (keys->tpm2cloud != NULL)
         return true;
     const char *dir = getenv("OPENSSL_MODULES");
     return t2c_fail_openssl(err, T2C_IO,
-        "%s needs the OpenSSL provider " PROVIDER ", which cannot be loaded from %s; "
+        "%s needs the OpenSSL provider " KEYS_PROVIDER ", which cannot be loaded from %s; "
         "install it, or point OPENSSL_MODULES at its directory",
         uri, dir != NULL ? dir : "OpenSSL's module directory");
 }

@@ -11,6 +11,9 @@
 
 struct keys;
 
+/* The OpenSSL provider of keys in the TPM. */
+#define KEYS_PROVIDER "tpm2cloud"
+
 /* Opens the library context with the default provider; others are loaded when the first key needs them. */
 bool keys_open(struct keys **out, struct t2c_error *err);
 void keys_close(struct keys *keys);

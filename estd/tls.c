@@ -4,6 +4,7 @@
  */
 #include "tls.h"
 
+#include "keys.h"
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
@@ -125,14 +126,29 @@ static int note_asked(SSL *ssl, void *data)
 static int kept_at = -1;
 
 /*
+ * When the TPM does not sign, libcurl says no more than that TLS failed. What our provider says is in the queue, where
+ * something must stay to tell that it did.
+ */
+static void note_key(struct tls *tls)
+{
+    const char *library = ERR_lib_error_string(ERR_peek_error());
+    if (library == NULL || strcmp(library, KEYS_PROVIDER) != 0)
+        return;
+    t2c_fail_provider(&tls->error, T2C_IO, "the client's key");
+    ERR_raise(ERR_LIB_SSL, ERR_R_EVP_LIB);
+}
+
+/*
  * OpenSSL's info_callback. The alert that a server of TLS 1.3 sends about the client's certificate may be read only when
  * libcurl closes a connection that broke while it still sent the request; what libcurl says then is the breaking alone.
  */
-static void note_alert(const SSL *ssl, int where, int ret)
+static void note_end(const SSL *ssl, int where, int ret)
 {
     struct tls *tls = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), kept_at);
     if (where == SSL_CB_READ_ALERT && ret >> 8 == SSL3_AL_FATAL)
         tls->alert = ret;
+    if (where == SSL_CB_CONNECT_EXIT && ret <= 0)
+        note_key(tls);
 }
 
 /* ---- the life of a struct tls ---- */
@@ -203,7 +219,7 @@ bool tls_prepare(struct tls *tls, SSL_CTX *ctx)
         return false;
     SSL_CTX_set_cert_verify_callback(ctx, judge, tls);
     SSL_CTX_set_cert_cb(ctx, note_asked, tls);
-    SSL_CTX_set_info_callback(ctx, note_alert);
+    SSL_CTX_set_info_callback(ctx, note_end);
     return true;
 }
 
