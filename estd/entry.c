@@ -98,11 +98,14 @@ static void note_life(struct entry *entry, const struct schedule_life *life, con
 static void note_step(struct entry *entry, const struct renew_action *action)
 {
     struct t2c_state_entry *state = entry->state;
-    int64_t next_s = action->what == RENEW_DO_WAIT ? action->at_s : state->next_s;
-    if (state->next_s == next_s && state->rung == entry->renew.rung)
+    int64_t next_s = action->what == RENEW_DO_WAIT ? entry->renew.due_s : state->next_s;
+    uint64_t rung = renew_is_fallen(&entry->renew) ? 1 : 0;
+    if (entry->renew.state == RENEW_LOOKING) /* knows nothing yet */
+        rung = state->rung;
+    if (state->next_s == next_s && state->rung == rung)
         return;
     state->next_s = next_s;
-    state->rung = entry->renew.rung;
+    state->rung = rung;
     persist_changed(entry->common->events.persist);
 }
 
@@ -247,7 +250,8 @@ static void feed(struct entry *entry, const struct renew_event *event)
 
 static void take_look(struct entry *entry, struct job *job)
 {
-    struct renew_event event = {.type = RENEW_EV_LOADED, .retry_after_s = -1, .jitter = dice()};
+    struct renew_event event = {
+        .type = RENEW_EV_LOADED, .fallen = entry->state->rung > 0, .retry_after_s = -1, .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
         report_warning(entry, "the certificate %s is not that of the key %s; it will be replaced", entry->cert->place,

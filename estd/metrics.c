@@ -38,8 +38,9 @@ static const struct metric {
         offsetof(struct t2c_state_entry, failures_in_all)},
     {"tpm2cloud_certificate_failures", "gauge", "Steps that failed since the last success.", SHAPE_COUNT,
         offsetof(struct t2c_state_entry, failures)},
-    {"tpm2cloud_certificate_rung", "gauge", "Which identity asks: 0 the certificate itself, 1 that of [auth].",
-        SHAPE_COUNT, offsetof(struct t2c_state_entry, rung)},
+    {"tpm2cloud_certificate_rung", "gauge",
+        "0: the certificate renews itself, 1: it was refused, and that of [auth] asks or asked.", SHAPE_COUNT,
+        offsetof(struct t2c_state_entry, rung)},
     {"tpm2cloud_certificate_deploy_pending", "gauge", "1 while root's part of the installation is not done.",
         SHAPE_FLAG, offsetof(struct t2c_state_entry, deploy_pending)},
 };

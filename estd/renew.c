@@ -49,6 +49,7 @@ static struct renew_action ask(struct renew *renew, int64_t now_s)
         renew->failures = 0; /* those of another way */
     renew->by = by;
     renew->state = RENEW_ASKING;
+    renew->pending = false;
     renew->clock_unset = false;
     struct renew_action action = {.what = RENEW_DO_ENROL, .secret = secret, .news = tell_over(renew, now_s)};
     if (by == RENEW_SELF)
@@ -63,7 +64,8 @@ static struct renew_action ask(struct renew *renew, int64_t now_s)
 /* WAIT, cut short where the server's hint is to be asked for on the way. */
 static struct renew_action look_for_hint(struct renew *renew, struct renew_action wait, int64_t now_s)
 {
-    if (!renew->rules.hint || renew->hint_asked || renew->failures > 0 || !is_in_force(renew, now_s))
+    bool busy = renew->hint_asked || renew->failures > 0 || renew->pending;
+    if (!renew->rules.hint || busy || !is_in_force(renew, now_s))
         return wait;
     wait.ask_hint = renew->hint_asked = renew->hint_at_s <= now_s;
     if (!wait.ask_hint && renew->hint_at_s < wait.at_s)
@@ -117,6 +119,7 @@ static struct renew_action looked(struct renew *renew, const struct renew_event 
     bool loaded = event->type == RENEW_EV_LOADED;
     adopt(renew, loaded ? &event->life : &(struct schedule_life){0}, event->fraction, now_s);
     renew->known = loaded || event->known;
+    renew->fallen = loaded && event->fallen;
     renew->boot_jitter = event->jitter;
     if (event->retry_after_s > 0)
         renew->soonest_s = schedule_add_s(now_s, event->retry_after_s < WISH_MAX_S ? event->retry_after_s : WISH_MAX_S);
@@ -133,7 +136,7 @@ static struct renew_action hinted(struct renew *renew, const struct renew_event 
         renew->hint = (struct schedule_hint){0};
         renew->hint_at_s = SCHEDULE_NEVER;
     }
-    bool free = renew->state == RENEW_WAITING && renew->failures == 0 && !renew->clock_unset;
+    bool free = renew->state == RENEW_WAITING && renew->failures == 0 && !renew->pending && !renew->clock_unset;
     return free ? settle(renew, now_s) : nothing;
 }
 
@@ -218,7 +221,7 @@ static struct renew_action wake(struct renew *renew, int64_t now_s)
         return (struct renew_action){.what = RENEW_DO_LOOK};
     if (renew->state == RENEW_PLACING && now_s < renew->received.not_after_s)
         return (struct renew_action){.what = RENEW_DO_INSTALL};
-    if (renew->failures > 0 && schedule_clock_is_set(&renew->life, now_s))
+    if ((renew->failures > 0 || renew->pending) && schedule_clock_is_set(&renew->life, now_s))
         return ask(renew, now_s);
     return settle(renew, now_s);
 }
@@ -235,6 +238,7 @@ static struct renew_action installed(struct renew *renew, int64_t now_s)
 {
     adopt(renew, &renew->received, renew->received_fraction, now_s);
     renew->state = RENEW_WAITING;
+    renew->fallen = renew->by != RENEW_SELF && (renew->rung != RENEW_SELF || renew->fallen);
     renew->rung = RENEW_SELF;
     renew->refusals = 0;
     renew->known = true;
@@ -251,6 +255,7 @@ static struct renew_action pend(struct renew *renew, const struct renew_event *e
 {
     renew->state = RENEW_WAITING;
     renew->failures = 0;
+    renew->pending = true;
     renew->soonest_s = schedule_add_s(now_s, schedule_pending_s(&renew->life, event->retry_after_s, now_s));
     return wait_until(renew, renew->soonest_s, now_s);
 }
@@ -312,4 +317,9 @@ struct renew_action renew_step(struct renew *renew, const struct renew_event *ev
     if (action.what != RENEW_DO_NOTHING)
         renew->waiting = action.what == RENEW_DO_WAIT;
     return action;
+}
+
+bool renew_is_fallen(const struct renew *renew)
+{
+    return renew->fallen || renew->rung != RENEW_SELF;
 }

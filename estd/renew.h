@@ -43,12 +43,12 @@ enum renew_rung {
 };
 
 enum renew_event_type {
-    RENEW_EV_LOADED,    /* life, fraction, retry_after_s, jitter: a certificate that fits the key is installed */
-    RENEW_EV_MISSING,   /* known, retry_after_s: there is none */
-    RENEW_EV_WAKE,      /* the time of the last RENEW_DO_WAIT came, or the clock was set; too early does no harm */
-    RENEW_EV_NOW,       /* a human asks for the next step at once, whatever was waited for */
-    RENEW_EV_ENROL,     /* a human asks for an enrolment by all that [auth] has, whatever is installed */
-    RENEW_EV_RECEIVED,  /* life, fraction: the transfer brought a certificate that passed every check */
+    RENEW_EV_LOADED,   /* life, fraction, fallen, retry_after_s, jitter: a certificate that fits the key is installed */
+    RENEW_EV_MISSING,  /* known, retry_after_s: there is none */
+    RENEW_EV_WAKE,     /* the time of the last RENEW_DO_WAIT came, or the clock was set; too early does no harm */
+    RENEW_EV_NOW,      /* a human asks for the next step at once, whatever was waited for */
+    RENEW_EV_ENROL,    /* a human asks for an enrolment by all that [auth] has, whatever is installed */
+    RENEW_EV_RECEIVED, /* life, fraction: the transfer brought a certificate that passed every check */
     RENEW_EV_INSTALLED, /* it is in place */
     RENEW_EV_HINT,      /* hint, code, retry_after_s: what came of an action's ask_hint; NOT_FOUND: nothing, for good */
     RENEW_EV_PENDING,   /* retry_after_s: the server took the request and wants it once more, later; no failure */
@@ -63,6 +63,7 @@ struct renew_event {
     enum t2c_code code;
     bool refused;          /* the server refused the identity that asked, as opposed to everything else */
     bool known;            /* a certificate had been there before */
+    bool fallen;           /* as renew_is_fallen said before a restart */
     int64_t retry_after_s; /* the server's wish, or what is left of one from before a restart; -1: none */
     double jitter;
 };
@@ -110,6 +111,8 @@ struct renew {
     enum renew_rung by;        /* who asked last, and who got the one that is installed once it is */
     unsigned refusals;         /* of SELF, without a success since */
     bool barred;               /* the last rung was refused */
+    bool fallen;               /* the pair got the installed certificate, because the one before was refused */
+    bool pending;              /* the server took the request and wants it once more */
     bool known;                /* there is or was a certificate, so no secret by itself */
     bool over_told;            /* that it expired */
     bool attended;             /* a human asked for this: a secret may go along */
@@ -124,5 +127,8 @@ struct renew {
 struct renew_action renew_start(struct renew *renew, const struct renew_rules *rules, enum renew_begin begin);
 
 struct renew_action renew_step(struct renew *renew, const struct renew_event *event, int64_t now_s);
+
+/* Says whether a certificate was refused and none has renewed itself since. */
+bool renew_is_fallen(const struct renew *renew);
 
 #endif

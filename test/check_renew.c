@@ -279,6 +279,9 @@ static const struct story stories[] = {
     {"and is refused: then all is as before", RENEW_BOOTED, SECRET,
         {LOADED(100, 0, 1000, WAIT, 700), SECRETLY(110, ENROL), REFUSED(110, ANY, NO_NEWS), WAKE(300, WAIT, 700),
             WAKE(700, REENROL, ANY), END}},
+    {"and is taken, and is to wait", RENEW_BOOTED, SECRET,
+        {LOADED(100, 0, 1000, WAIT, 700), SECRETLY(110, ENROL), PENDING(111, 100, 211), WAKE(150, WAIT, 211),
+            SECRETLY(211, WAKE), RECEIVED(212, 212, 1212), INSTALLED(212, WAIT, 912), END}},
     {"a human waits for a renewal", RENEW_ATTENDED, SECRET,
         {LOADED(100, 0, 1000, WAIT, 700), HURRY(100, REENROL), END}},
     {"a human waits for what was lost", RENEW_ATTENDED, SECRET,
@@ -362,6 +365,42 @@ START_TEST(story_is_as_written)
         ck_assert_msg(action.ask_hint == step->want_hint, "%s, step %d: asks for a hint or not", story->name, i);
         ck_assert_msg(action.news == step->want_news, "%s, step %d: news %d instead of %d", story->name, i, action.news,
             step->want_news);
+    }
+}
+END_TEST
+
+/* Runs the life of a certificate to where it is installed; REFUSALS: how often it is refused before. */
+static void renew_once(struct renew *renew, int refusals)
+{
+    const struct renew_event wake = {.type = RENEW_EV_WAKE, .retry_after_s = -1},
+                             received = {.type = RENEW_EV_RECEIVED, .life = {T0, T0 + 100000}, .retry_after_s = -1},
+                             installed = {.type = RENEW_EV_INSTALLED, .retry_after_s = -1},
+                             refused = {
+                                 .type = RENEW_EV_FAILED, .code = T2C_AUTH, .refused = true, .retry_after_s = -1};
+    renew_step(renew, &wake, renew->due_s);
+    for (int i = 0; i < refusals; i++) {
+        renew_step(renew, &refused, renew->due_s);
+        renew_step(renew, &wake, renew->due_s);
+    }
+    renew_step(renew, &received, renew->due_s);
+    renew_step(renew, &installed, T0);
+}
+
+START_TEST(a_step_down_is_seen_until_it_is_mended)
+{
+    struct renew_rules rules = rules_of(PAIR);
+    struct renew_event loaded = {.type = RENEW_EV_LOADED, .life = {T0, T0 + 100000}, .retry_after_s = -1};
+    struct renew renew;
+    for (int restart = 0; restart < 2; restart++) {
+        renew_start(&renew, &rules, RENEW_BOOTED);
+        loaded.fallen = restart == 1;
+        renew_step(&renew, &loaded, T0);
+        ck_assert(renew_is_fallen(&renew) == loaded.fallen);
+        if (restart == 0)
+            renew_once(&renew, 3);
+        ck_assert(renew_is_fallen(&renew));
+        renew_once(&renew, 2);
+        ck_assert(!renew_is_fallen(&renew));
     }
 }
 END_TEST
@@ -477,6 +516,7 @@ static Suite *suite(void)
     Suite *s = suite_create("renew");
     TCase *t = tcase_create("renew");
     tcase_add_loop_test(t, story_is_as_written, 0, COUNT(stories));
+    tcase_add_test(t, a_step_down_is_seen_until_it_is_mended);
     tcase_add_loop_test(t, random_events_keep_the_rules, 0, 16);
     tcase_add_loop_test(t, refused_for_ever_asks_seldom, 0, COUNT(refused_lifetimes));
     suite_add_tcase(s, t);

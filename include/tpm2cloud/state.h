@@ -23,7 +23,8 @@ struct t2c_state_entry {
     int64_t not_before_s, not_after_s; /* of the installed certificate */
     char issuer[160];
     int64_t next_s;             /* when the next step is due; INT64_MAX: never */
-    uint64_t rung;              /* of the ladder of identities, 0: the certificate itself */
+    uint64_t rung;              /* of the ladder of identities: 1 from when the certificate was refused to when one has
+                                   renewed itself again */
     int64_t pending_until_s;    /* the server has accepted a request (202): when to ask again */
     uint8_t pending_digest[32]; /* SHA-256 of that request's public key and names */
     bool deploy_pending;        /* installed, and root's part is not done yet */
