@@ -6,6 +6,7 @@
 
 #include "place.h"
 #include "report.h"
+#include "trust.h"
 #include "tpm2cloud/civil.h"
 #include <openssl/rand.h>
 #include <string.h>
@@ -283,6 +284,16 @@ static void take_chain(struct entry *entry, struct job *job)
     feed(entry, &event);
 }
 
+/* What the server says of its CA holds, whatever became of the request. */
+static void keep_trust(struct entry *entry, const struct job *job)
+{
+    struct t2c_error why = {0};
+    if (trust_save(config_state_dir(entry->common->config), entry->cert->name, &job->fetched, &why))
+        report_trust(entry, &job->fetched);
+    else
+        report_warning(entry, "the CA certificates that the server sent cannot be kept: %s", why.text);
+}
+
 /* ---- what the manager passes on ---- */
 
 /* Does what somebody wants, now or when it is known what is installed. */
@@ -350,6 +361,8 @@ void entry_wake(struct entry *entry)
 void entry_take_job(struct entry *entry, struct job *job)
 {
     entry->job_id = 0;
+    if (job->trust_changed)
+        keep_trust(entry, job);
     if (job->warnings.len > 0)
         report_warning(entry, "%s", (const char *)job->warnings.data);
     if (!job->ok && job->pending)

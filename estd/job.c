@@ -37,6 +37,7 @@ void job_free(struct job *job)
     t2c_bytes_fini(&job->old_pem);
     job_close(job);
     t2c_x509_stack_free(job->chain);
+    anchors_fini(&job->fetched);
     t2c_bytes_fini(&job->warnings);
     free(job);
 }

@@ -4,6 +4,7 @@
 #ifndef ESTD_JOB_H
 #define ESTD_JOB_H
 
+#include "anchors.h"
 #include "config.h"
 
 enum job_kind {
@@ -29,6 +30,8 @@ struct job {
     bool pending;              /* not ok because the server took the request and wants it once more, later */
     int64_t retry_after_s;     /* the server's wish, -1: none */
     bool fits;                 /* JOB_LOOK */
+    bool trust_changed;        /* fetched is not what the cache of anchors has */
+    struct anchors fetched;    /* JOB_ENROL, JOB_REENROL: anchors beside the configured ones */
     struct t2c_bytes warnings; /* text, "; " between; len 0: none */
     STACK_OF(X509) *chain;     /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
     uint64_t generation;       /* that holds the key of chain and waits for it, 0: none */

@@ -286,7 +286,7 @@ static bool generate(
     ERR_clear_error();
     T2C_CLEANUP(ctx_freep)
     EVP_PKEY_CTX *ctx =
-        EVP_PKEY_CTX_new_from_name(keys->ctx, like->type, path != NULL ? "provider=" PROVIDER : "provider=default");
+        EVP_PKEY_CTX_new_from_name(keys->ctx, like->type, path != NULL ? "provider=" KEYS_PROVIDER : "provider=default");
     if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_params(ctx, params) == 1 &&
         EVP_PKEY_generate(ctx, out) == 1)
         return true;

@@ -75,6 +75,19 @@ void report_installed(struct entry *entry)
         t2c_civil_text(entry->renew.life.not_after_s, ends), t2c_civil_text(entry->renew.due_s, due));
 }
 
+void report_trust(struct entry *entry, const struct anchors *fetched)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes names = {0};
+    char subject[160];
+    for (int i = 0; i < sk_X509_num(fetched->roots); i++) {
+        t2c_cert_name_text(X509_get_subject_name(sk_X509_value(fetched->roots, i)), subject, sizeof(subject));
+        t2c_bytes_printf(&names, NULL, "%s\"%s\"", i > 0 ? ", " : "", subject);
+    }
+    event_tell(&entry->common->events, EVENT_TRUST_CHANGED, entry->state, NULL,
+        "trusts other CAs than before, by the word of its server; beside the configured ones: %s",
+        names.len > 0 ? (const char *)names.data : "none");
+}
+
 bool report_once(const struct entry *entry, struct t2c_error *err)
 {
     X509 *leaf = sk_X509_value(entry->received, 0);

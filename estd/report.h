@@ -23,6 +23,9 @@ void report_found(struct entry *entry, const STACK_OF(X509) *chain);
 /* entry->received is in place. */
 void report_installed(struct entry *entry);
 
+/* FETCHED is trusted beside the configured anchors from now on. */
+void report_trust(struct entry *entry, const struct anchors *fetched);
+
 /* Warns when CHAIN has other names than the configuration asks for. KEPT: by a renewal, which never changes them. */
 void report_names(struct entry *entry, const STACK_OF(X509) *chain, bool kept);
 

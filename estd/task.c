@@ -1,5 +1,6 @@
 /*
- * Enrolment in order: read the anchors, fetch /cacerts and /csrattrs with no identity at all, then load the key, make the
+ * Enrolment in order: read the anchors, or fetch them once from whoever answers and judge them by a fingerprint; fetch
+ * /cacerts and /csrattrs with no identity at all, then load the key, make the
  * request, post it, and judge the answer. The key is loaded late and freed with the task, so that a TPM's slot is taken for one
  * transfer only, and a server that is down costs no TPM command.
  */
@@ -12,6 +13,7 @@
 #include "origin.h"
 #include "request.h"
 #include "rotate.h"
+#include "trusted.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -19,18 +21,18 @@
 #define REDIRECTS_MAX 5
 
 /* What the next transfer is for. */
-enum step { STEP_BEGIN, STEP_CACERTS, STEP_CSRATTRS, STEP_ENROL, STEP_DONE };
+enum step { STEP_BEGIN, STEP_BOOTSTRAP, STEP_CACERTS, STEP_CSRATTRS, STEP_ENROL, STEP_DONE };
 
 struct task {
     struct keys *keys;
     struct job *job;
     enum step step;
     struct http *http;
-    struct t2c_bytes url;    /* of the next transfer */
-    unsigned redirects;      /* followed in this step */
-    bool new_connection;     /* the next transfer needs one */
-    STACK_OF(X509) *anchors; /* of the trust file and of /cacerts */
-    struct request request;  /* with the key to be certified */
+    struct t2c_bytes url; /* of the next transfer */
+    unsigned redirects;   /* followed in this step */
+    bool new_connection;  /* the next transfer needs one */
+    struct trusted trusted;
+    struct request request; /* with the key to be certified */
     struct identity identity;
     bool bind; /* the request is tied to its connection */
     bool tpm;  /* a key that it uses lives in the TPM */
@@ -60,7 +62,7 @@ void task_free(struct task *task)
     request_fini(&task->request);
     job_free(task->job);
     t2c_bytes_fini(&task->url);
-    t2c_x509_stack_free(task->anchors);
+    trusted_fini(&task->trusted);
     identity_fini(&task->identity);
     free(task);
 }
@@ -90,16 +92,27 @@ void task_fail(struct task *task, const struct t2c_error *why)
 
 struct job *task_take_job(struct task *task)
 {
-    return T2C_STEAL(task->job);
+    struct job *job = T2C_STEAL(task->job);
+    struct trusted *trusted = &task->trusted;
+    job->trust_changed = trusted->changed;
+    job->fetched = trusted->fetched;
+    trusted->fetched = (struct anchors){0};
+    return job;
 }
 
 /* ---- steps ---- */
 
 static enum est_op op_of(const struct task *task)
 {
-    if (task->step == STEP_CACERTS || task->step == STEP_CSRATTRS)
-        return task->step == STEP_CACERTS ? EST_CACERTS : EST_CSRATTRS;
-    return task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
+    switch (task->step) {
+    case STEP_BOOTSTRAP:
+    case STEP_CACERTS:
+        return EST_CACERTS;
+    case STEP_CSRATTRS:
+        return EST_CSRATTRS;
+    default:
+        return task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
+    }
 }
 
 /* The next transfer is the first one of STEP. */
@@ -137,15 +150,11 @@ static bool check_in_force(const struct job *job, struct t2c_error *err)
 
 static bool begin(struct task *task, struct t2c_error *err)
 {
-    const struct config_cert *cert = task->job->cert;
-    bool system = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0;
-    if (!check_in_force(task->job, err))
+    struct job *job = task->job;
+    if (!check_in_force(job, err) ||
+        !trusted_load(job->cert, config_state_dir(job->config), &task->trusted, &job->warnings, err))
         return false;
-    if (!system && !t2c_cert_read_file(cert->trust, &task->anchors, err))
-        return t2c_fail_context(err, "%s: [certificate] trust", cert->path);
-    if (system && (task->anchors = sk_X509_new_null()) == NULL)
-        return t2c_fail_nomem(err);
-    return enter(task, STEP_CACERTS, true, err);
+    return enter(task, trusted_is_blank(&task->trusted) ? STEP_BOOTSTRAP : STEP_CACERTS, true, err);
 }
 
 /* An upload_fn. */
@@ -171,11 +180,14 @@ static bool prepare_enrol(struct task *task, struct t2c_error *err)
 static struct http_request common_request(const struct task *task)
 {
     const struct config_cert *cert = task->job->cert;
-    bool system = strcmp(cert->trust, CONFIG_TRUST_SYSTEM) == 0;
+    const struct trusted *trusted = &task->trusted;
+    bool anybody = task->step == STEP_BOOTSTRAP;
     return (struct http_request){
         .url = (const char *)task->url.data,
-        .tls = {.trust = system ? TLS_SYSTEM : TLS_ANCHORS,
-            .anchors = system ? NULL : task->anchors,
+        .tls = {.trust = anybody  ? TLS_ANYBODY
+                : trusted->system ? TLS_SYSTEM
+                                  : TLS_ANCHORS,
+            .anchors = trusted->system ? NULL : trusted->all,
             .trust_text = cert->trust,
             .hint = cert->path},
         .proxy = cert->proxy,
@@ -274,18 +286,23 @@ static bool take_certs(struct task *task, const struct http_reply *got, STACK_OF
         t2c_fail_context(err, "%s: %s", task->job->cert->url, est_op_name(op_of(task)));
 }
 
+/* The next step behind /cacerts. NEW_CONNECTION: the server of the last one was judged by less than is known now. */
+static bool pass_cacerts(struct task *task, bool new_connection, struct t2c_error *err)
+{
+    bool ask_attrs = task->job->cert->csrattrs != CONFIG_NEVER;
+    return ask_attrs ? enter(task, STEP_CSRATTRS, new_connection, err) : enter(task, STEP_ENROL, true, err);
+}
+
 static bool take_cacerts(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = NULL;
-    if (!take_certs(task, got, &certs, err))
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *bag = NULL;
+    bool first = task->step == STEP_BOOTSTRAP;
+    if (!take_certs(task, got, &bag, err))
         return false;
-    for (X509 *cert; (cert = sk_X509_shift(certs)) != NULL;)
-        if (sk_X509_push(task->anchors, cert) <= 0) {
-            X509_free(cert);
-            return t2c_fail_nomem(err);
-        }
-    bool ask_attrs = task->job->cert->csrattrs != CONFIG_NEVER;
-    return ask_attrs ? enter(task, STEP_CSRATTRS, false, err) : enter(task, STEP_ENROL, true, err);
+    if (first ? !trusted_begin(&task->trusted, bag, got->presented, loop_now_s(), err)
+              : !trusted_update(&task->trusted, bag, got->presented, loop_now_s(), &task->job->warnings, err))
+        return t2c_fail_context(err, "%s", task->job->cert->url);
+    return pass_cacerts(task, first, err);
 }
 
 static bool read_csrattrs(struct task *task, const struct http_reply *got, struct t2c_error *err)
@@ -323,7 +340,7 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
         return false;
     struct accept_rules rules = {
         .key = task->request.key,
-        .anchors = task->anchors,
+        .anchors = task->trusted.all,
         .client_auth = job->cert->eku != NULL && strstr(job->cert->eku, "clientAuth") != NULL,
         .ca = job->cert->profile == CONFIG_EDGE_CA,
         .now_s = loop_now_s(),
@@ -345,6 +362,8 @@ static bool follow(struct task *task, const struct http_reply *got, struct t2c_e
         return t2c_fail(err, T2C_PROTO, "%s: more than %d redirects, the last one from here", url, REDIRECTS_MAX);
     if (!origin_follow(url, task->step == STEP_ENROL, got->status, location, &target, &how, err))
         return t2c_fail_context(err, "%s", url);
+    if (task->step == STEP_BOOTSTRAP && how == ORIGIN_OTHER)
+        return t2c_fail(err, T2C_PROTO, "%s: a server that is not trusted yet redirects to another, %s", url, location);
     task->new_connection = how == ORIGIN_OTHER;
     t2c_bytes_clear(&task->url);
     return t2c_bytes_append(&task->url, target.data, target.len, err);
@@ -366,6 +385,7 @@ static bool take(struct task *task, const struct http_reply *got, struct t2c_err
         return true;
     }
     switch (task->step) {
+    case STEP_BOOTSTRAP:
     case STEP_CACERTS:
         return take_cacerts(task, got, err);
     case STEP_CSRATTRS:
@@ -375,14 +395,24 @@ static bool take(struct task *task, const struct http_reply *got, struct t2c_err
     }
 }
 
+/* What was fetched before does not vouch for the server any more, but the fingerprints of the configuration may. */
+static bool may_begin_anew(const struct task *task)
+{
+    const struct trusted *trusted = &task->trusted;
+    return task->step == STEP_CACERTS && trusted->configured == NULL && !trusted->system;
+}
+
 void task_answer(struct task *task, CURLcode result)
 {
     struct t2c_error why = {0};
     const struct http_reply *got = NULL;
     T2C_CLEANUP(http_freep) struct http *http = T2C_STEAL(task->http);
-    bool ok = http_finish(http, result, &got, &task->job->refused, &why) && take(task, got, &why);
+    bool reached = http_finish(http, result, &got, &task->job->refused, &why);
+    bool ok = reached && take(task, got, &why);
     if (!ok && task->step == STEP_CSRATTRS)
         ok = go_without(task, &why);
+    else if (!reached && why.code == T2C_AUTH && may_begin_anew(task))
+        ok = enter(task, STEP_BOOTSTRAP, true, &why);
     if (!ok)
         task_fail(task, &why);
 }

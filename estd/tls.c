@@ -48,8 +48,9 @@ static bool judge_chain(const struct tls *tls, X509_STORE_CTX *store, struct t2c
     X509 *current = X509_STORE_CTX_get_current_cert(store);
     if (current != NULL)
         t2c_cert_name_text(X509_get_subject_name(current), subject, sizeof(subject));
-    return t2c_fail(err, T2C_AUTH, "the server's certificate is not trusted (%s, at \"%s\"); check trust = %s in %s",
-        X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), subject, tls->trust_text, tls->hint);
+    return t2c_fail(err, T2C_AUTH, "the server's certificate is not trusted (%s, at \"%s\"); check trust%s%s in %s",
+        X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), subject,
+        tls->trust_text != NULL ? " = " : "_fingerprint", tls->trust_text != NULL ? tls->trust_text : "", tls->hint);
 }
 
 static bool judge_name(const struct tls *tls, X509_STORE_CTX *store, struct t2c_error *err)
@@ -184,13 +185,13 @@ bool tls_new(const struct tls_settings *settings, struct tls **out, struct t2c_e
     *tls = (struct tls){.refs = 1,
         .trust = settings->trust,
         .host = strdup(settings->host),
-        .trust_text = strdup(settings->trust_text),
+        .trust_text = settings->trust_text != NULL ? strdup(settings->trust_text) : NULL,
         .hint = strdup(settings->hint)};
     if (settings->key != NULL)
         EVP_PKEY_up_ref(settings->key);
     tls->key = settings->key;
     if (!copy_stack(settings->anchors, &tls->anchors) || !copy_stack(settings->chain, &tls->chain) ||
-        tls->host == NULL || tls->trust_text == NULL || tls->hint == NULL)
+        tls->host == NULL || tls->hint == NULL)
         return t2c_fail_nomem(err);
     *out = T2C_STEAL(tls);
     return true;

@@ -18,7 +18,7 @@ struct tls_settings {
     enum tls_trust trust;
     const STACK_OF(X509) *anchors; /* TLS_ANCHORS; those that are not self-signed help to build the chain */
     const char *host;              /* a name, or an address without brackets */
-    const char *trust_text;        /* what trust is configured to be, for messages */
+    const char *trust_text;        /* what trust is configured to be, for messages; NULL: by a fingerprint */
     const char *hint;              /* where trust and url are configured, for messages */
     EVP_PKEY *key;                 /* the client's identity, or NULL */
     const STACK_OF(X509) *chain;   /* its certificate and intermediates, leaf first */
