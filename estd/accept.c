@@ -6,6 +6,7 @@
 
 #include "est.h"
 #include "schedule.h"
+#include "tpm2cloud/civil.h"
 #include <strings.h>
 
 /* The time to judge by: a CA whose clock is a little ahead has not issued a future certificate. */
@@ -53,8 +54,11 @@ bool accept_chain(
 {
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;
-    if (!est_pick_cert(issued, rules->key, &leaf, err) || !check_leaf(leaf, rules, err) ||
-        !t2c_cert_validity(leaf, &from, &to, err))
+    if (!est_pick_cert(issued, rules->key, &leaf, err))
+        return false;
+    if (rules->old != NULL && X509_cmp(leaf, rules->old) == 0)
+        return t2c_fail(err, T2C_PROTO, "the server sent the certificate that was to be renewed, and no new one");
+    if (!check_leaf(leaf, rules, err) || !t2c_cert_validity(leaf, &from, &to, err))
         return false;
     return t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), chain, err);
 }
@@ -88,6 +92,11 @@ static bool is_within(const GENERAL_NAMES *a, const GENERAL_NAMES *b)
     return true;
 }
 
+static bool is_same_set(const GENERAL_NAMES *a, const GENERAL_NAMES *b)
+{
+    return is_within(a, b) && is_within(b, a);
+}
+
 static void names_text(const GENERAL_NAMES *names, char *out, size_t out_len)
 {
     T2C_CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
@@ -109,7 +118,7 @@ static bool check_san(const X509 *leaf, const char *san, struct t2c_error *err)
     T2C_CLEANUP(extension_freep) X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, san);
     T2C_CLEANUP(general_names_freep) GENERAL_NAMES *want = extension != NULL ? X509V3_EXT_d2i(extension) : NULL;
     T2C_CLEANUP(general_names_freep) GENERAL_NAMES *have = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    if (is_within(want, have) && is_within(have, want))
+    if (is_same_set(have, want))
         return true;
     names_text(have, had, sizeof(had));
     names_text(want, wanted, sizeof(wanted));
@@ -128,4 +137,42 @@ bool accept_names(const X509 *leaf, const char *subject, const char *san, struct
     t2c_cert_name_text(have, had, sizeof(had));
     t2c_cert_name_text(want, wanted, sizeof(wanted));
     return t2c_fail(err, T2C_PROTO, "its subject is \"%s\" and the configured subject \"%s\"", had, wanted);
+}
+
+/* ---- beside the certificate before it ---- */
+
+static bool warn(
+    struct t2c_bytes *warnings, struct t2c_error *err, const char *text, const char *before, const char *now)
+{
+    return t2c_bytes_printf(warnings, err, "%sthe new certificate%s %s instead of %s; ask the CA's operator",
+        warnings->len > 0 ? "; " : "", text, now, before);
+}
+
+static bool compare_names(const X509 *leaf, const X509 *old, struct t2c_bytes *warnings, struct t2c_error *err)
+{
+    char before[160], now[160];
+    const X509_NAME *had = X509_get_subject_name(old), *has = X509_get_subject_name(leaf);
+    T2C_CLEANUP(general_names_freep) GENERAL_NAMES *old_san = X509_get_ext_d2i(old, NID_subject_alt_name, NULL, NULL);
+    T2C_CLEANUP(general_names_freep) GENERAL_NAMES *san = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    t2c_cert_name_text(had, before, sizeof(before));
+    t2c_cert_name_text(has, now, sizeof(now));
+    if (X509_NAME_cmp(had, has) != 0 && !warn(warnings, err, "'s subject is", before, now))
+        return false;
+    names_text(old_san, before, sizeof(before));
+    names_text(san, now, sizeof(now));
+    return is_same_set(old_san, san) ||
+        warn(warnings, err, "'s SAN is", before[0] != '\0' ? before : "none", now[0] != '\0' ? now : "none");
+}
+
+bool accept_compare(const X509 *leaf, const X509 *old, struct t2c_bytes *warnings, struct t2c_error *err)
+{
+    char before[T2C_CIVIL_TEXT_MAX], now[T2C_CIVIL_TEXT_MAX];
+    int64_t from_s = 0, to_s = 0, old_to_s = 0;
+    if (!t2c_cert_validity(old, &from_s, &old_to_s, err) || !t2c_cert_validity(leaf, &from_s, &to_s, err) ||
+        !compare_names(leaf, old, warnings, err))
+        return false;
+    if (to_s < old_to_s && !warn(warnings, err, " ends", t2c_civil_text(old_to_s, before), t2c_civil_text(to_s, now)))
+        return false;
+    return ASN1_INTEGER_cmp(X509_get0_serialNumber(leaf), X509_get0_serialNumber(old)) != 0 ||
+        warn(warnings, err, " has", "a serial number of its own", "the one of the certificate that it replaces");
 }

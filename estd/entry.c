@@ -276,7 +276,8 @@ static void take_chain(struct entry *entry, struct job *job)
         fail(entry, asks_for(job->kind), &why, job);
         return;
     }
-    report_names(entry, job->chain, job->kind == JOB_REENROL);
+    if (job->kind == JOB_ENROL) /* a renewal is compared with the certificate before it */
+        report_names(entry, job->chain, false);
     t2c_x509s_freep(&entry->received);
     entry->received = T2C_STEAL(job->chain);
     entry->generation = job->generation;

@@ -248,10 +248,12 @@ static bool fail_result(const struct http *http, CURLcode result, struct t2c_err
     const char *text = http->text[0] != '\0' ? http->text : curl_easy_strerror(result);
     switch (result) {
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return t2c_fail(err, T2C_INVALID, "url in %s is not usable: %s", http->hint, text);
-    case CURLE_OUT_OF_MEMORY:
-        return t2c_fail_nomem(err);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return t2c_fail(err, T2C_PROTO, "the server's answer is not HTTP: %s", text);
+    case CURLE_OUT_OF_MEMORY: /* what libcurl says of a header above 100 kB, too */
+        return t2c_fail(err, T2C_IO, "the answer has a header that is too long, or memory ran out");
     case CURLE_OPERATION_TIMEDOUT:
         return t2c_fail(err, T2C_IO, "the server does not answer in time: %s", text);
     case CURLE_COULDNT_RESOLVE_PROXY:

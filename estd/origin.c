@@ -107,11 +107,11 @@ bool origin_follow(const char *url, bool post, long status, const char *location
     if (!resolve(url, location, &target, err) || !origin_of(url, &from, err))
         return false;
     if (!origin_of((const char *)target.data, &to, NULL))
-        return t2c_fail(
-            err, T2C_PROTO, "the server redirects to %.200s, which is not https; check url", (const char *)target.data);
+        return t2c_fail(err, T2C_INVALID, "the server redirects to %.200s, which is not https; check url",
+            (const char *)target.data);
     *how = origin_is_same(url, (const char *)target.data) ? ORIGIN_SAME : ORIGIN_OTHER;
     if (post && *how == ORIGIN_OTHER)
-        return t2c_fail(err, T2C_PROTO,
+        return t2c_fail(err, T2C_INVALID,
             "the server %s redirects the request to %s, which a human must allow: put the new address into url",
             (const char *)from.data, (const char *)to.data);
     return t2c_bytes_append(out, target.data, target.len, err);

@@ -338,7 +338,9 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = NULL;
     if (!take_certs(task, got, &issued, err))
         return false;
+    const X509 *old = job->kind == JOB_REENROL ? sk_X509_value(job->old, 0) : NULL;
     struct accept_rules rules = {
+        .old = old,
         .key = task->request.key,
         .anchors = task->trusted.all,
         .client_auth = job->cert->eku != NULL && strstr(job->cert->eku, "clientAuth") != NULL,
@@ -347,6 +349,8 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
     };
     if (!accept_chain(issued, &rules, &task->job->chain, err))
         return t2c_fail_context(err, "%s: %s", job->cert->url, est_op_name(op_of(task)));
+    if (old != NULL && !accept_compare(sk_X509_value(job->chain, 0), old, &task->job->warnings, err))
+        return false;
     task->job->ok = true;
     task->step = STEP_DONE;
     return true;

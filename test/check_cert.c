@@ -429,6 +429,45 @@ START_TEST(issued_certificate_is_judged)
 }
 END_TEST
 
+START_TEST(the_old_certificate_is_no_renewal)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *leaf = issue(GOOD);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = stack_of(ca, leaf, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, NULL, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct accept_rules rules = {.key = leaf_key, .anchors = anchors, .old = leaf, .client_auth = true, .now_s = NOW};
+    struct t2c_error err = {0};
+    ck_assert(!accept_chain(issued, &rules, &chain, &err));
+    ck_assert_str_eq(err.text, "the server sent the certificate that was to be renewed, and no new one");
+}
+END_TEST
+
+START_TEST(an_odd_renewal_is_told)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *old = issue(GOOD);
+    T2C_CLEANUP(t2c_x509_freep) X509 *next = issue(GOOD);
+    T2C_CLEANUP(t2c_x509_freep) X509 *shorter = issue(EXPIRED);
+    T2C_CLEANUP(t2c_x509_freep)
+    X509 *renamed =
+        make_cert(&(struct cert_plan){"/CN=100%", leaf_key, ca, ca_key, false, NOW, NOW + DAY, NULL, false});
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    ASN1_INTEGER_set(X509_get_serialNumber(old), 1);
+    ASN1_INTEGER_set(X509_get_serialNumber(next), 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(shorter), 1);
+    ASN1_INTEGER_set(X509_get_serialNumber(renamed), 3);
+    ck_assert(accept_compare(next, old, &text, NULL));
+    ck_assert_uint_eq(text.len, 0);
+    ck_assert(accept_compare(shorter, old, &text, NULL));
+    ck_assert_ptr_nonnull(strstr((char *)text.data, "the new certificate ends "));
+    ck_assert_ptr_nonnull(
+        strstr((char *)text.data, "; the new certificate has the one of the certificate that it replaces"));
+    t2c_bytes_clear(&text);
+    ck_assert(accept_compare(renamed, old, &text, NULL));
+    ck_assert_str_eq(
+        (char *)text.data, "the new certificate's subject is CN = 100% instead of CN = leaf; ask the CA's operator");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cert");
@@ -439,6 +478,8 @@ static Suite *suite(void)
     tcase_add_test(t, quoted_subject_holds_the_characters);
     tcase_add_loop_test(t, bad_subject_is_refused, 0, COUNT(bad_subjects));
     tcase_add_test(t, long_name_is_cut);
+    tcase_add_test(t, the_old_certificate_is_no_renewal);
+    tcase_add_test(t, an_odd_renewal_is_told);
     tcase_add_test(t, pem_goes_both_ways);
     tcase_add_test(t, cut_pem_is_refused);
     tcase_add_test(t, der_may_be_padded);
