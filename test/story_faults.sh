@@ -1,83 +1,78 @@
 #!/bin/sh
-# Every fault of the test server, and what estd does about it: test/faults.tsv, which docs/est.md shows.
+# Every fault of the test server once, and what estd does about it, as test/faults.tsv says; docs/est.md shows that table.
+# The certificates live for ten days, of which one is left, so that the time until the next try tells the reaction.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/estd.sh"
-table=$srcdir/test/faults.tsv
+. "$srcdir/test/faults.sh"
+document=$srcdir/docs/est.md
 
-# rows: the table, a number in front of each row
-rows() {
-    awk -F '\t' -v OFS='\t' 'NR > 1 && ('"${SECTIONS:-1}"') { print NR - 1, $0 }' "$table"
+# pause NUMBER: the seconds from the first try to the next
+pause() {
+    said "$1" | sed -n 's/.*\(next try\|goes out again\) in \([0-9]*\) s.*/\2/p' | head -n 1
 }
-# arguments FAULTS: of estca, for what the table says
-arguments() {
-    for word in $1; do
-        case $word in
-        --down) ;;
-        --*) echo "$word" ;;
-        *) echo "--fault=$word" ;;
-        esac
-    done
+# within LOW HIGH: about the pause of the row that is looked at
+within() {
+    if [ "${in_s:-0}" -lt "$1" ] || [ "${in_s:-0}" -gt "$2" ]; then
+        problem "the next try is in ${in_s:-no} s, and should be in $1 to $2"
+    fi
 }
-# start NUMBER OP FAULTS: a server for the row
-start() {
-    name=f$1 op=$2 words=$3
-    log=$work/$name.log
-    : >"$log"
+# judge NUMBER OP FAULTS REACTION N SAYS
+judge() {
+    number=$1 op=$2 reaction=$4 n=$5 says=$6 problems='' in_s=$(pause "$1")
     case $op in
-    any | enrol) set -- ;;
-    *) set -- --fault-op "$op" ;;
+    basic | digest) soon="5 10" late="1800 3600" ;; # there is no certificate whose end would press
+    *) soon="216 432" late="3600 21600" ;;
     esac
-    # shellcheck disable=SC2046
-    "$ESTCA" serve "$work/ca" --port-file "$work/$name.port" --log "$log" --client-ca "$work/factory/root.pem" "$@" \
-        $(arguments "$words") >/dev/null 2>"$work/$name.err" &
-    pids="$pids $!"
-    echo $! >"$work/$name.pid"
+    case $reaction in
+    accept)
+        said "$number" "renewed, " || said "$number" "enrolled, " || problem "it has no new certificate"
+        openssl x509 -in "$work/installed/f$number.pem" -noout -pubkey 2>"$work/err" | cmp -s - "$work/dev.pub" ||
+            problem "the installed certificate is not that of the key"
+        ;;
+    retry | down) within "${soon% *}" "${soon#* }" ;;
+    slow) within "${late% *}" "${late#* }" ;;
+    wait=*) within $((${reaction#wait=} - 30)) "${reaction#wait=}" ;;
+    esac
+    [ "$reaction" = accept ] || untouched "$number" "$op" "$work/long.pem"
+    [ "$n" = - ] || [ "$n" -eq "$(tries "$number" "$op")" ] || problem "the server was asked $(tries "$number" "$op") times"
+    [ "$says" = - ] || said "$number" "$says" || problem "it does not say: $says"
 }
-# configure NUMBER: its certificate, of which nine tenths are over, so that it is renewed at once
-configure() {
-    name=f$1
-    cp "$work/$2.pem" "$work/installed/$name.pem"
-    cat >"$work/certs.d/$name.conf" <<END
-[certificate]
-url = https://localhost:$(cat "$work/$name.port")/.well-known/est
-key = $work/dev.key
-subject = /CN=dev
-san = DNS:dev.example
-[auth]
-key = $work/idevid.key
-cert = $work/idevid.pem
-[install]
-file = $work/installed/$name.pem
-END
+# rendered: docs/est.md, which is what was written by hand, up to a mark, and then the table as people read it
+rendered() {
+    sed '/^<!-- made by /q' "$document" && awk -f "$srcdir/test/faults.awk" "$table"
 }
 
-new_key dev
-ca_make ca
-ca_make factory
-factory idevid factory
-openssl req -new -key "$work/dev.key" -subj /CN=dev -addext subjectAltName=DNS:dev.example -addext extendedKeyUsage=clientAuth \
-    -out "$work/dev.csr"
+if [ "${1:-}" = --write ]; then
+    rendered >"$work/est.md" && cp "$work/est.md" "$document"
+    exit
+fi
+fault_pki
+openssl pkey -in "$work/dev.key" -pubout -out "$work/dev.pub"
 "$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --not-before -794880 --lifetime 864000 --out "$work/long.pem"
-port=1 estd_conf "$work/ca/root.pem"
-
-rows >"$work/rows"
-while IFS='	' read -r number section op faults reaction n says what; do
-    start "$number" "$op" "$faults"
+rows accept retry slow down wait >"$work/rows"
+while IFS='	' read -r number _ op faults reaction n says _; do
+    fault_serve "$number" "$op" "$faults"
 done <"$work/rows"
-while IFS='	' read -r number section op faults reaction n says what; do
-    [ "$reaction" != timeout ] || continue
-    wait_for 10 test -s "$work/f$number.port"
-    configure "$number" long
-    case $faults in *--down*) kill "$(cat "$work/f$number.pid")" ;; esac
+while IFS='	' read -r number _ op faults reaction n says _; do
+    fault_conf "$number" "$op" "$faults" "$work/long.pem"
 done <"$work/rows"
-
 "$ESTD" -c "$work/est.conf" 2>"$work/estd.err" &
-estd=$!
-pids="$pids $estd"
-sleep 15
-kill $estd; wait $estd
-while IFS='	' read -r number section op faults reaction n says what; do
-   echo "== $faults [$reaction $n] $(grep -c 'op=simple' $work/f$number.log) of $(wc -l < $work/f$number.log)"
-   grep "f$number: " $work/estd.err | grep -v "found a cert" | sed "s|$work||g; s/^.*f$number: //"
+pids="$pids $!"
+all_settled() {
+    while read -r number _; do
+        settled "$number" || return 1
+    done <"$work/rows"
+}
+wait_for 40 all_settled
+while IFS='	' read -r number _ op faults reaction n says _; do
+    judge "$number" "$op" "$faults" "$reaction" "$n" "$says"
+    verdict "$number" "$op: $faults: $reaction"
 done <"$work/rows"
+# every fault that there is has a row
+"$ESTCA" help serve | sed -n '/^    faults,/,$ s/^      \([0-9a-z-]*\).*/\1/p' | sort >"$work/faults"
+cut -f 3 "$table" | tr ' ' '\n' | sed 's/[=@].*//' | sort -u >"$work/tried"
+check_equal "each fault of estca is tried" "" "$(comm -23 "$work/faults" "$work/tried")"
+rendered >"$work/est.md"
+check "docs/est.md shows test/faults.tsv" diff "$document" "$work/est.md"
+finish
