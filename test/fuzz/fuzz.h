@@ -14,10 +14,16 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t data_len);
 
 /* A refusal says why, in a text that ends. */
+static inline void assert_refused(const struct t2c_error *err)
+{
+    assert(err->code != T2C_OK && err->code != T2C_NOMEM);
+    assert(err->text[0] != '\0' && memchr(err->text, '\0', sizeof(err->text)) != NULL);
+}
+
 static inline void assert_explained(const struct t2c_error *err)
 {
     assert(err->code == T2C_INVALID);
-    assert(err->text[0] != '\0' && memchr(err->text, '\0', sizeof(err->text)) != NULL);
+    assert_refused(err);
 }
 
 #endif
