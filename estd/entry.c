@@ -300,11 +300,12 @@ static void keep_trust(struct entry *entry, const struct job *job)
 /* Does what somebody wants, now or when it is known what is installed. */
 static void hurry(struct entry *entry)
 {
-    if (entry->wanted == ENTRY_NOTHING || !entry->renew.waiting)
+    enum renew_state state = entry->renew.state;
+    if (entry->wanted == ENTRY_NOTHING || (state != RENEW_LOOKING && !entry->renew.waiting))
         return;
-    bool anew = entry->wanted == ENTRY_ENROLMENT && entry->renew.state == RENEW_WAITING;
+    bool anew = entry->wanted == ENTRY_ENROLMENT && state != RENEW_PLACING;
     const struct renew_event event = {.type = anew ? RENEW_EV_ENROL : RENEW_EV_NOW, .retry_after_s = -1};
-    if (entry->renew.state != RENEW_LOOKING)
+    if (state != RENEW_LOOKING)
         entry->wanted = ENTRY_NOTHING;
     feed(entry, &event);
 }
@@ -348,7 +349,7 @@ void entry_begin(struct entry *entry, enum renew_begin begin)
 {
     struct renew_rules rules = rules_of(entry->cert);
     struct renew_action action = renew_start(&entry->renew, &rules, begin);
-    entry->wanted = begin == RENEW_ATTENDED ? ENTRY_RENEWAL : ENTRY_NOTHING;
+    entry->wanted = begin == RENEW_ATTENDED ? ENTRY_RENEWAL : begin == RENEW_ANEW ? ENTRY_ENROLMENT : ENTRY_NOTHING;
     act(entry, &action);
     hurry(entry);
 }

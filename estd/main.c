@@ -25,15 +25,17 @@ enum { EXIT_USAGE = 2 };
 struct options {
     const char *conf;
     const char *once;
+    bool anew; /* once, by a first enrolment */
     bool check_config, verbose;
 };
 
 static const char usage[] =
-    "Usage: estd [-c FILE] [--once NAME | --check-config] [--verbose]\n"
+    "Usage: estd [-c FILE] [--once NAME | --enroll NAME | --check-config] [--verbose]\n"
     "Keep certificates fresh over EST (RFC 7030). It stays in the foreground.\n"
     "\n"
     "  -c, --config FILE  read FILE instead of $TPM2CLOUD_ESTD_CONF or " CONFIG_PATH "\n"
     "      --once NAME    enrol or renew the certificate NAME now, install it and end\n"
+    "      --enroll NAME  the same, but enrol it as if there were none\n"
     "      --check-config read the configuration, say what it holds and end\n"
     "  -v, --verbose      log more\n"
     "      --version      print the version and end\n"
@@ -46,11 +48,11 @@ static const char usage[] =
 /* Returns true to go on; else *status is what to exit with. */
 static bool parse_options(int argc, char **argv, struct options *options, int *status)
 {
-    enum { ONCE = 256, CHECK, VERSION };
+    enum { ONCE = 256, ENROLL, CHECK, VERSION };
     static const struct option names[] = {{"config", required_argument, NULL, 'c'},
-        {"once", required_argument, NULL, ONCE}, {"check-config", no_argument, NULL, CHECK},
-        {"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+        {"once", required_argument, NULL, ONCE}, {"enroll", required_argument, NULL, ENROLL},
+        {"check-config", no_argument, NULL, CHECK}, {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *named = secure_getenv("TPM2CLOUD_ESTD_CONF");
     *options = (struct options){.conf = named != NULL ? named : CONFIG_PATH};
     *status = EXIT_SUCCESS;
@@ -60,7 +62,9 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
             options->conf = optarg;
             break;
         case ONCE:
+        case ENROLL:
             options->once = optarg;
+            options->anew = c == ENROLL;
             break;
         case CHECK:
             options->check_config = true;
@@ -128,7 +132,7 @@ static int run(const struct options *options)
         print_config(config);
         ok = true;
     } else if (!daemon_lock(config_state_dir(config), &lock, &why) ||
-        !serve(options->conf, config, options->once, &ok, &why))
+        !serve(options->conf, config, options->once, options->anew, &ok, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -182,7 +182,7 @@ static void begin(struct manager *manager, enum renew_begin begin)
 }
 
 bool manager_new(
-    struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err)
+    struct loop *loop, struct config *config, const char *once, bool anew, struct manager **out, struct t2c_error *err)
 {
     T2C_CLEANUP(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
     if (manager == NULL)
@@ -196,7 +196,7 @@ bool manager_new(
         !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
         !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
-    begin(manager, once == NULL ? RENEW_BOOTED : RENEW_ATTENDED);
+    begin(manager, once == NULL ? RENEW_BOOTED : anew ? RENEW_ANEW : RENEW_ATTENDED);
     *out = T2C_STEAL(manager);
     return true;
 }

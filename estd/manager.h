@@ -12,11 +12,12 @@ struct manager;
 
 /*
  * Starts the transfer thread and the life of each certificate of CONFIG. Takes a reference to CONFIG.
- * ONCE: NULL, or the name of the one certificate to take one step with, at once; the loop stops when it is done.
+ * ONCE: NULL, or the name of the one certificate to take one step with, at once; the loop stops when it is done. ANEW: the
+ * step is a first enrolment.
  * Errors: NOT_FOUND when ONCE is not configured.
  */
 bool manager_new(
-    struct loop *loop, struct config *config, const char *once, struct manager **out, struct t2c_error *err);
+    struct loop *loop, struct config *config, const char *once, bool anew, struct manager **out, struct t2c_error *err);
 
 /* Cancels what runs. Blocks: as long as one operation of a key does. */
 void manager_free(struct manager *manager);

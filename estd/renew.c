@@ -275,13 +275,16 @@ static struct renew_action hurry(struct renew *renew, int64_t now_s)
 static struct renew_action enrol(struct renew *renew, int64_t now_s)
 {
     renew->attended = renew->anew = true;
-    return ask(renew, now_s);
+    return hurry(renew, now_s);
 }
 
 struct renew_action renew_start(struct renew *renew, const struct renew_rules *rules, enum renew_begin begin)
 {
-    *renew = (struct renew){
-        .rules = *rules, .state = RENEW_LOOKING, .booting = begin == RENEW_BOOTED, .attended = begin == RENEW_ATTENDED};
+    *renew = (struct renew){.rules = *rules,
+        .state = RENEW_LOOKING,
+        .booting = begin == RENEW_BOOTED,
+        .attended = begin == RENEW_ATTENDED || begin == RENEW_ANEW,
+        .anew = begin == RENEW_ANEW};
     return (struct renew_action){.what = RENEW_DO_LOOK};
 }
 
@@ -296,7 +299,7 @@ static struct renew_action step(struct renew *renew, const struct renew_event *e
     case RENEW_EV_NOW:
         return hurry(renew, now_s);
     case RENEW_EV_ENROL:
-        return renew->state == RENEW_WAITING ? enrol(renew, now_s) : nothing;
+        return renew->state == RENEW_WAITING || renew->state == RENEW_LOOKING ? enrol(renew, now_s) : nothing;
     case RENEW_EV_RECEIVED:
         return renew->state == RENEW_ASKING ? receive(renew, event) : nothing;
     case RENEW_EV_INSTALLED:

@@ -25,7 +25,8 @@ struct renew_rules {
 enum renew_begin {
     RENEW_RELOADED, /* while the program runs */
     RENEW_BOOTED,   /* the program just started, so what is overdue is spread */
-    RENEW_ATTENDED  /* a human waits for one step, so a secret may be used */
+    RENEW_ATTENDED, /* a human waits for one step, so a secret may be used */
+    RENEW_ANEW      /* and wants an enrolment, whatever is installed */
 };
 
 enum renew_state {

@@ -118,10 +118,10 @@ void report_names(struct entry *entry, const STACK_OF(X509) *chain, bool kept)
     struct t2c_error why = {0};
     if (accept_names(sk_X509_value(chain, 0), cert->subject, cert->san, &why))
         return;
-    report_warning(entry, "the certificate has other names than %s says: %s; %s%s%s", cert->path, why.text,
-        kept ? "renewals keep the names that it has: to enrol it anew with those configured, remove "
+    report_warning(entry, "the certificate has other names than %s says: %s; %s%s", cert->path, why.text,
+        kept ? "renewals keep the names that it has: to enrol it anew with those configured, run: tpm2cloud enroll "
              : "the CA chose them: ask its operator, or configure what it issues",
-        kept ? cert->place : "", kept ? " and restart estd" : "");
+        kept ? cert->name : "");
 }
 
 void report_found(struct entry *entry, const STACK_OF(X509) *chain)

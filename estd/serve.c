@@ -120,13 +120,13 @@ static bool run(struct server *server, struct t2c_error *err)
     return ok;
 }
 
-bool serve(const char *path, struct config *config, const char *once, bool *ok, struct t2c_error *err)
+bool serve(const char *path, struct config *config, const char *once, bool anew, bool *ok, struct t2c_error *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
     T2C_CLEANUP(server_fini) struct server server = {.path = path, .once = once, .config = config_ref(config)};
     T2C_CLEANUP(loop_source_freep) struct loop_source *source = NULL;
     if (!loop_new(&server.loop, err) || !loop_signals(server.loop, signals, on_signal, &server, &source, err) ||
-        !manager_new(server.loop, config, once, &server.manager, err))
+        !manager_new(server.loop, config, once, anew, &server.manager, err))
         return false;
     if (once == NULL ? !run(&server, err) : !loop_run(server.loop, err))
         return false;

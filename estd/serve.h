@@ -8,8 +8,9 @@
 
 /*
  * Keeps the certificates of CONFIG, which was read from PATH and is read from there again on SIGHUP, until a signal ends
- * it. ONCE: NULL, or the name of the one certificate to take one step with. Gives: *ok, false when that step failed.
+ * it. ONCE: NULL, or the name of the one certificate to take one step with; ANEW: which is a first enrolment. Gives: *ok,
+ * false when that step failed.
  */
-bool serve(const char *path, struct config *config, const char *once, bool *ok, struct t2c_error *err);
+bool serve(const char *path, struct config *config, const char *once, bool anew, bool *ok, struct t2c_error *err);
 
 #endif

@@ -83,7 +83,7 @@ static const struct t2c_cbor_field certificate_fields[] = {
     T2C_CBOR_FIELD(struct t2c_certificate, doing, "doing", T2C_CBOR_TEXT),
     {"record", T2C_CBOR_STRUCT, offsetof(struct t2c_certificate, state), T2C_STATE_FIELDS_N, t2c_state_fields},
 };
-static const struct t2c_cbor_field event_fields[] = {
+const struct t2c_cbor_field t2c_event_fields[T2C_EVENT_FIELDS_N] = {
     EVENT(type, T2C_CBOR_TEXT),
     EVENT(name, T2C_CBOR_TEXT),
     EVENT(code, T2C_CBOR_TEXT),
@@ -106,7 +106,7 @@ static const struct t2c_cbor_field refusal_fields[] = {
 
 static const struct kind replies[] = {
     [T2C_TELL_CERTIFICATE] = {"certificate", certificate_fields, COUNT(certificate_fields)},
-    [T2C_TELL_EVENT] = {"event", event_fields, COUNT(event_fields)},
+    [T2C_TELL_EVENT] = {"event", t2c_event_fields, T2C_EVENT_FIELDS_N},
     [T2C_TELL_DONE] = {"done", done_fields, COUNT(done_fields)},
     [T2C_TELL_ERROR] = {"error", refusal_fields, COUNT(refusal_fields)},
 };
@@ -118,8 +118,9 @@ bool t2c_reply_encode(const struct t2c_reply *reply, struct t2c_bytes *out, stru
 
 bool t2c_reply_decode(struct t2c_cbor *from, struct t2c_reply *out, struct t2c_error *err)
 {
-    struct t2c_reply reply = {0};
+    struct t2c_reply reply;
     size_t i = 0;
+    memset(&reply, 0, sizeof(reply)); /* all of the union */
     if (!decode_word(from, replies, COUNT(replies), &i, err) ||
         !t2c_cbor_read_struct(from, replies[i].fields, replies[i].fields_n, &reply.as, err))
         return false;

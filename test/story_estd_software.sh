@@ -315,7 +315,7 @@ cp certs.d/dev.conf dev.conf
 sed -i 's|/CN=device-1/O=Example|/CN=device-2/O=Example|' certs.d/dev.conf
 once dev
 [ $status -eq 0 ] && grep -qF 'its subject is "CN = device-1, O = Example" and the configured subject "CN = device-2, O =' err &&
-    grep -qF "to enrol it anew with those configured, remove $dir/installed/dev.pem and restart estd" err
+    grep -qF "to enrol it anew with those configured, run: tpm2cloud enroll dev" err
 ok $? "another subject in the configuration: both names and the remedy are said" err
 sed 's|DNS:device-1.example|DNS:DEVICE-1.example,IP:192.0.2.1|' dev.conf >certs.d/dev.conf
 once dev

@@ -23,7 +23,13 @@ static const struct cmd cmds[] = {
         "make a certificate request", cmd_csr},
     {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
     {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
-    {"status", NULL, "", "show the TPM, its identities and their certificates", cmd_status},
+    {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
+        cmd_status},
+    {"enroll", NULL, "NAME [--config FILE]", "enrol a certificate of estd anew, as its [auth] says", cmd_enroll},
+    {"renew", NULL, "NAME [--now] [--config FILE]",
+        "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
+    {"reload", NULL, "[--config FILE]", "have a running estd read its configuration again", cmd_reload},
+    {"watch", NULL, "[--json] [--config FILE]", "show what a running estd does, as it happens", cmd_watch},
 };
 
 #define CMDS_N (sizeof(cmds) / sizeof(cmds[0]))
@@ -40,7 +46,8 @@ static void print_usage(FILE *to)
     fprintf(to,
         "  help, --help\n  --version\n\n"
         "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
-        "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n");
+        "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n"
+        "estd: by --config, else $TPM2CLOUD_ESTD_CONF, else /etc/tpm2cloud/estd.conf.\n");
 }
 
 static void print_synopsis(const struct cmd *cmd)

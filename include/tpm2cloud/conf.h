@@ -17,7 +17,8 @@ struct t2c_conf_key {
 };
 
 /*
- * Reads PATH and refuses what KEYS does not list. Takes: nothing. Gives: *out, to be freed with NCONF_free.
+ * Reads PATH and refuses what KEYS does not list; NULL: it is another program's file, so everything is taken. Gives: *out,
+ * to be freed with NCONF_free.
  * Errors: NOT_FOUND, AUTH, IO; INVALID for syntax (with the line) and for unknown sections and keys.
  */
 bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t keys_n, CONF **out, struct t2c_error *err);

@@ -60,6 +60,9 @@ struct t2c_event {
     char text[768];
 };
 
+#define T2C_EVENT_FIELDS_N 9
+extern const struct t2c_cbor_field t2c_event_fields[T2C_EVENT_FIELDS_N];
+
 struct t2c_done {
     char version[32]; /* of estd */
     int64_t started_s, now_s;

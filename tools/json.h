@@ -1,0 +1,17 @@
+/*
+ * JSON (RFC 8259) on standard output, by the tables that the control socket's messages have: so names are the same.
+ */
+#ifndef TPM2CLOUD_TOOLS_JSON_H
+#define TPM2CLOUD_TOOLS_JSON_H
+
+#include "tpm2cloud/cbor.h"
+
+/* Prints TEXT in quotes; it is UTF-8, and what is not clean in it becomes '?'. */
+void json_text(const char *text);
+/* Prints "NAME": */
+void json_name(const char *name);
+
+/* Prints the members of the struct at DATA, without the braces. A number that is INT64_MAX, a time that never comes, is null. */
+void json_members(const struct t2c_cbor_field *fields, size_t fields_n, const void *data);
+
+#endif
