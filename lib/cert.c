@@ -218,28 +218,33 @@ static bool is_in_force(const X509 *cert, int64_t now_s)
 
 struct verification {
     X509 *leaf;
-    const STACK_OF(X509) *untrusted, *anchors;
+    STACK_OF(X509) *roots, *helpers;
     int64_t now_s;
     bool all;   /* with certificates that are not in force, too */
     X509 *only; /* of the roots; NULL: with each */
 };
 
-/*
- * Fills STORE with roots and OTHERS with the other anchors. A renewed CA has the name and key of its predecessor (RFC 7030
- * 4.1.3), and OpenSSL, told not to look at times, would take the first.
- */
-static bool sort_anchors(const struct verification *v, X509_STORE *store, STACK_OF(X509) *others, struct t2c_error *err)
+static void verification_fini(struct verification *v)
 {
-    for (int i = 0; i < sk_X509_num(v->anchors); i++) {
-        X509 *cert = sk_X509_value(v->anchors, i);
-        if (!v->all && !is_in_force(cert, v->now_s))
-            continue;
-        if (!t2c_cert_is_root(cert)) {
-            if (!push_ref(others, cert, err))
-                return false;
-        } else if ((v->only == NULL || v->only == cert) && X509_STORE_add_cert(store, cert) != 1)
-            return t2c_fail_nomem(err);
+    t2c_x509s_freep(&v->roots);
+    t2c_x509s_freep(&v->helpers);
+}
+
+static bool sort(
+    struct verification *v, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, struct t2c_error *err)
+{
+    v->roots = sk_X509_new_null();
+    v->helpers = sk_X509_new_null();
+    if (v->roots == NULL || v->helpers == NULL)
+        return t2c_fail_nomem(err);
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        X509 *cert = sk_X509_value(anchors, i);
+        if (!push_ref(t2c_cert_is_root(cert) ? v->roots : v->helpers, cert, err))
+            return false;
     }
+    for (int i = 0; i < sk_X509_num(untrusted); i++)
+        if (!push_ref(v->helpers, sk_X509_value(untrusted, i), err))
+            return false;
     return true;
 }
 
@@ -266,21 +271,37 @@ static bool fail_unverified(X509 *leaf, const X509_STORE_CTX *ctx, struct t2c_er
         X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
+/*
+ * A renewed CA has the name and key of its predecessor (RFC 7030 4.1.3), and OpenSSL, told not to look at times, would take
+ * the first; so those that are not in force stay out.
+ */
+static bool fill(const struct verification *v, X509_STORE *store, STACK_OF(X509) *helpers, struct t2c_error *err)
+{
+    for (int i = 0; i < sk_X509_num(v->roots); i++) {
+        X509 *root = sk_X509_value(v->roots, i);
+        bool use = (v->only == NULL || v->only == root) && (v->all || is_in_force(root, v->now_s));
+        if (use && X509_STORE_add_cert(store, root) != 1)
+            return t2c_fail_nomem(err);
+    }
+    for (int i = 0; i < sk_X509_num(v->helpers); i++) {
+        X509 *helper = sk_X509_value(v->helpers, i);
+        if ((v->all || is_in_force(helper, v->now_s)) && !push_ref(helpers, helper, err))
+            return false;
+    }
+    return true;
+}
+
 static bool verify_with(const struct verification *v, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     T2C_CLEANUP(store_freep) X509_STORE *store = X509_STORE_new();
     T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *others = sk_X509_new_null();
-    if (store == NULL || ctx == NULL || others == NULL)
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *helpers = sk_X509_new_null();
+    if (store == NULL || ctx == NULL || helpers == NULL)
         return t2c_fail_nomem(err);
-    if (!sort_anchors(v, store, others, err))
+    if (!fill(v, store, helpers, err))
         return false;
-    for (int i = 0; i < sk_X509_num(v->untrusted); i++)
-        if ((v->all || is_in_force(sk_X509_value(v->untrusted, i), v->now_s)) &&
-            !push_ref(others, sk_X509_value(v->untrusted, i), err))
-            return false;
     X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
-    if (X509_STORE_CTX_init(ctx, store, v->leaf, others) != 1)
+    if (X509_STORE_CTX_init(ctx, store, v->leaf, helpers) != 1)
         return t2c_fail_nomem(err);
     if (X509_verify_cert(ctx) != 1)
         return fail_unverified(v->leaf, ctx, err);
@@ -296,13 +317,15 @@ static bool verify_with(const struct verification *v, STACK_OF(X509) **chain, st
 bool t2c_cert_verify(X509 *leaf, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
     STACK_OF(X509) **chain, struct t2c_error *err)
 {
-    struct verification v = {.leaf = leaf, .untrusted = untrusted, .anchors = anchors, .now_s = now_s};
+    T2C_CLEANUP(verification_fini) struct verification v = {.leaf = leaf, .now_s = now_s};
     struct t2c_error why = {0};
+    if (!sort(&v, untrusted, anchors, err))
+        return false;
     if (verify_with(&v, chain, &why))
         return true;
-    for (int i = 0; i < sk_X509_num(anchors); i++) {
-        v.only = sk_X509_value(anchors, i);
-        if (t2c_cert_is_root(v.only) && verify_with(&v, chain, &why))
+    for (int i = 0; i < sk_X509_num(v.roots) && sk_X509_num(v.roots) > 1; i++) {
+        v.only = sk_X509_value(v.roots, i);
+        if (verify_with(&v, chain, &why))
             return true;
     }
     v.only = NULL;
