@@ -75,13 +75,29 @@ static void fail(struct entry *entry, const char *what, const struct t2c_error *
 /* The server took the request of JOB and wants it once more, later: RFC 7030 4.2.3. */
 static void wait_for_server(struct entry *entry, const struct job *job)
 {
-    struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
+    const struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
+    struct t2c_state_entry *state = entry->state;
     if (entry->common->once != NULL) {
         fail(entry, asks_for(job->kind), &job->error, job);
         return;
     }
+    entry->wanted = ENTRY_NOTHING;
     feed(entry, &event);
+    state->pending_until_s = entry->wake_s;
+    memcpy(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest));
     report_pending(entry, &job->error);
+}
+
+/*
+ * Gives how long the server still wants to be left in peace with this request, by what it said before the last start; -1:
+ * not at all.
+ */
+static int64_t left_pending_s(const struct entry *entry)
+{
+    const struct t2c_state_entry *state = entry->state;
+    bool same = memcmp(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest)) == 0;
+    int64_t left_s = state->pending_until_s - loop_now_s();
+    return same && left_s > 0 ? left_s : -1;
 }
 
 /* Writes down what is installed: CHAIN, or NULL for nothing. */
@@ -113,8 +129,9 @@ static void note_step(struct entry *entry, const struct renew_action *action)
 /* KNOWN: there is something, but it cannot be used. */
 static void send_missing(struct entry *entry, bool known)
 {
-    const struct renew_event missing = {
-        .type = RENEW_EV_MISSING, .known = known || entry->state->last_success_s > 0, .retry_after_s = -1};
+    const struct renew_event missing = {.type = RENEW_EV_MISSING,
+        .known = known || entry->state->last_success_s > 0,
+        .retry_after_s = left_pending_s(entry)};
     t2c_bytes_fini(&entry->installed);
     note_life(entry, &(struct schedule_life){0}, NULL);
     feed(entry, &missing);
@@ -251,8 +268,10 @@ static void feed(struct entry *entry, const struct renew_event *event)
 
 static void take_look(struct entry *entry, struct job *job)
 {
-    struct renew_event event = {
-        .type = RENEW_EV_LOADED, .fallen = entry->state->rung > 0, .retry_after_s = -1, .jitter = dice()};
+    struct renew_event event = {.type = RENEW_EV_LOADED,
+        .fallen = entry->state->rung > 0,
+        .retry_after_s = left_pending_s(entry),
+        .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
         report_warning(entry, "the certificate %s is not that of the key %s; it will be replaced", entry->cert->place,
@@ -410,17 +429,29 @@ void entry_cancel(struct entry *entry)
 
 /* ---- what a human asks for ---- */
 
+/* Fails when a step that a human wants had better wait. */
+static bool check_wait(const struct entry *entry, struct t2c_error *err)
+{
+    const struct renew *renew = &entry->renew;
+    const char *name = entry->cert->name;
+    char at[T2C_CIVIL_TEXT_MAX];
+    if (renew->clock_unset)
+        return t2c_fail(err, T2C_RETRY, "%s waits until the clock is set; --now does not wait", name);
+    if (renew->waiting && left_pending_s(entry) > 0)
+        return t2c_fail(err, T2C_RETRY, "%s waits for the server, which issues later, until %s; --now does not wait",
+            name, t2c_civil_text(entry->wake_s, at));
+    if (renew->waiting && renew->failures > 0)
+        return t2c_fail(err, T2C_RETRY, "%s waits after a failure, until %s; --now does not wait: %s", name,
+            t2c_civil_text(entry->wake_s, at), entry->state->last_error);
+    return true;
+}
+
 bool entry_renew(struct entry *entry, bool now, struct t2c_error *err)
 {
-    char at[T2C_CIVIL_TEXT_MAX];
-    const struct renew *renew = &entry->renew;
-    if (renew->state == RENEW_ASKING)
+    if (entry->renew.state == RENEW_ASKING)
         return true;
-    if (!now && renew->clock_unset)
-        return t2c_fail(err, T2C_RETRY, "%s waits until the clock is set; --now does not wait", entry->cert->name);
-    if (!now && renew->waiting && renew->failures > 0)
-        return t2c_fail(err, T2C_RETRY, "%s waits after a failure, until %s; --now does not wait: %s",
-            entry->cert->name, t2c_civil_text(entry->wake_s, at), entry->state->last_error);
+    if (!now && !check_wait(entry, err))
+        return false;
     want(entry, ENTRY_RENEWAL);
     return true;
 }

@@ -112,6 +112,7 @@ void t2c_state_succeeded(struct t2c_state_entry *entry, int64_t now_s)
     entry->renewals++;
     entry->last_success_s = now_s;
     entry->failures = 0;
+    entry->pending_until_s = 0;
     entry->last_error[0] = entry->last_code[0] = '\0';
 }
 
@@ -119,6 +120,7 @@ void t2c_state_failed(struct t2c_state_entry *entry, const struct t2c_error *why
 {
     entry->failures++;
     entry->failures_in_all++;
+    entry->pending_until_s = 0;
     entry->last_failure_s = now_s;
     t2c_text_copy(entry->last_error, sizeof(entry->last_error), why->text);
     t2c_text_copy(entry->last_code, sizeof(entry->last_code), t2c_code_name(why->code));

@@ -26,7 +26,7 @@ struct t2c_state_entry {
     uint64_t rung;              /* of the ladder of identities: 1 from when the certificate was refused to when one has
                                    renewed itself again */
     int64_t pending_until_s;    /* the server has accepted a request (202): when to ask again */
-    uint8_t pending_digest[32]; /* SHA-256 of that request's public key and names */
+    uint8_t pending_digest[32]; /* and of what configuration that request was made */
     bool deploy_pending;        /* installed, and root's part is not done yet */
 };
 
