@@ -155,6 +155,23 @@ static void submit(struct entry *entry, enum job_kind kind, bool secret)
     transfer_submit(common->transfer, job);
 }
 
+/* Asks when the server would like a renewal, beside whatever goes on. */
+static void submit_hint(struct entry *entry)
+{
+    struct entry_common *common = entry->common;
+    struct t2c_error why = {0};
+    struct job *job = NULL;
+    if (!job_new(JOB_HINT, common->config, entry->cert, &entry->installed, &job, &why)) {
+        const struct renew_event failed = {.type = RENEW_EV_HINT, .code = T2C_NOMEM, .retry_after_s = -1};
+        report_warning(entry, "cannot ask for the server's wish for a renewal: %s", why.text);
+        feed(entry, &failed);
+        return;
+    }
+    job->timeout_s = schedule_timeout_s(&entry->renew.life);
+    entry->hint_job_id = job->id = ++common->last_job_id;
+    transfer_submit(common->transfer, job);
+}
+
 static void look(struct entry *entry)
 {
     const struct config_cert *cert = entry->cert;
@@ -237,7 +254,10 @@ static void act(struct entry *entry, const struct renew_action *action)
     report_clock(entry);
     switch (action->what) {
     case RENEW_DO_NOTHING:
+        break;
     case RENEW_DO_WAIT:
+        if (action->ask_hint)
+            submit_hint(entry);
         break;
     case RENEW_DO_LOOK:
         look(entry);
@@ -314,6 +334,21 @@ static void keep_trust(struct entry *entry, const struct job *job)
         report_warning(entry, "the CA certificates that the server sent cannot be kept: %s", why.text);
 }
 
+static void take_hint(struct entry *entry, const struct job *job)
+{
+    const struct renew_event event = {.type = RENEW_EV_HINT,
+        .hint = job->hint,
+        .code = job->ok ? T2C_OK : job->error.code,
+        .retry_after_s = job->retry_after_s};
+    struct schedule_hint before = entry->renew.hint;
+    entry->hint_job_id = 0;
+    if (!job->ok)
+        report_warning(entry, "no wish of the server for a renewal: %s", job->error.text);
+    feed(entry, &event);
+    if (job->ok)
+        report_hint(entry, &before);
+}
+
 /* ---- what the manager passes on ---- */
 
 /* Does what somebody wants, now or when it is known what is installed. */
@@ -354,19 +389,21 @@ void entry_free(struct entry *entry)
     free(entry);
 }
 
-static struct renew_rules rules_of(const struct config_cert *cert)
+static struct renew_rules rules_of(const struct entry *entry)
 {
+    const struct config_cert *cert = entry->cert;
     return (struct renew_rules){
         .schedule = {.window = cert->window, .threshold = cert->threshold, .retry = cert->retry},
         .pair = cert->auth_key != NULL,
         .secret = cert->auth_user != NULL || cert->auth_header != NULL,
         .fallback = cert->fallback,
+        .hint = cert->hint && entry->common->once == NULL,
     };
 }
 
 void entry_begin(struct entry *entry, enum renew_begin begin)
 {
-    struct renew_rules rules = rules_of(entry->cert);
+    struct renew_rules rules = rules_of(entry);
     struct renew_action action = renew_start(&entry->renew, &rules, begin);
     entry->wanted = begin == RENEW_ATTENDED ? ENTRY_RENEWAL : begin == RENEW_ANEW ? ENTRY_ENROLMENT : ENTRY_NOTHING;
     act(entry, &action);
@@ -381,6 +418,10 @@ void entry_wake(struct entry *entry)
 
 void entry_take_job(struct entry *entry, struct job *job)
 {
+    if (job->kind == JOB_HINT) {
+        take_hint(entry, job);
+        return;
+    }
     entry->job_id = 0;
     if (job->trust_changed)
         keep_trust(entry, job);
@@ -424,7 +465,9 @@ void entry_cancel(struct entry *entry)
 {
     if (entry->job_id != 0)
         transfer_cancel(entry->common->transfer, entry->job_id);
-    entry->job_id = 0;
+    if (entry->hint_job_id != 0)
+        transfer_cancel(entry->common->transfer, entry->hint_job_id);
+    entry->job_id = entry->hint_job_id = 0;
 }
 
 /* ---- what a human asks for ---- */

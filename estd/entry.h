@@ -30,6 +30,7 @@ struct entry {
     struct t2c_state_entry *state;
     struct renew renew;
     uint64_t job_id;            /* of the job that runs, 0: none */
+    uint64_t hint_job_id;       /* of the one for a hint, which may run beside it */
     int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
     struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
     STACK_OF(X509) *received;   /* to be installed */
@@ -71,7 +72,7 @@ const char *entry_doing(const struct entry *entry);
 /* The time of wake_s came, or the clock was set; too early does no harm. */
 void entry_wake(struct entry *entry);
 
-/* The job of job_id ended, well or not; what JOB brought is taken out of it. */
+/* The job of job_id or hint_job_id ended, well or not; what JOB brought is taken out of it. */
 void entry_take_job(struct entry *entry, struct job *job);
 
 #endif

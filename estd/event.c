@@ -23,6 +23,7 @@ static const struct {
     [EVENT_ENROLLED] = {"enrolled", T2C_LOG_NOTICE},
     [EVENT_RENEWED] = {"renewed", T2C_LOG_NOTICE},
     [EVENT_FAILED] = {"failed", T2C_LOG_WARNING},
+    [EVENT_HINT] = {"hint", T2C_LOG_NOTICE},
     [EVENT_PENDING] = {"pending", T2C_LOG_NOTICE},
     [EVENT_STEPPED_DOWN] = {"stepped-down", T2C_LOG_ALERT},
     [EVENT_EXPIRED] = {"expired", T2C_LOG_WARNING},

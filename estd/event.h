@@ -19,6 +19,7 @@ enum event_type {
     EVENT_ENROLLED,
     EVENT_RENEWED,
     EVENT_FAILED,
+    EVENT_HINT,           /* the server would like another time for a renewal */
     EVENT_PENDING,        /* accepted by the server and not issued yet */
     EVENT_STEPPED_DOWN,   /* the installed certificate is refused, so [auth] goes on */
     EVENT_EXPIRED,        /* the installed certificate is over */

@@ -8,9 +8,10 @@
 #include "config.h"
 
 enum job_kind {
-    JOB_LOOK,   /* does the installed certificate fit the key? */
-    JOB_ENROL,  /* simpleenroll, authenticated as [auth] says */
-    JOB_REENROL /* simplereenroll by the installed certificate and its key */
+    JOB_LOOK,    /* does the installed certificate fit the key? */
+    JOB_ENROL,   /* simpleenroll, authenticated as [auth] says */
+    JOB_REENROL, /* simplereenroll by the installed certificate and its key */
+    JOB_HINT     /* when would the server like the installed certificate to be renewed? */
 };
 
 struct job {
@@ -32,6 +33,7 @@ struct job {
     bool fits;                 /* JOB_LOOK */
     bool trust_changed;        /* fetched is not what the cache of anchors has */
     struct anchors fetched;    /* JOB_ENROL, JOB_REENROL: anchors beside the configured ones */
+    struct schedule_hint hint; /* JOB_HINT */
     struct t2c_bytes warnings; /* text, "; " between; len 0: none */
     STACK_OF(X509) *chain;     /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */
     uint64_t generation;       /* that holds the key of chain and waits for it, 0: none */

@@ -55,7 +55,7 @@ static void on_job(void *data, struct job *taken)
     struct manager *manager = data;
     T2C_CLEANUP(job_freep) struct job *job = taken;
     struct entry *entry = find(manager, job->cert->name);
-    if (entry == NULL || entry->job_id != job->id)
+    if (entry == NULL || (entry->job_id != job->id && entry->hint_job_id != job->id))
         return; /* asked for before the last reload */
     entry_take_job(entry, job);
     set_alarm(manager);

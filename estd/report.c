@@ -112,6 +112,17 @@ void report_clock(struct entry *entry)
             "the clock says %s, which cannot be; waiting until it is set", t2c_civil_text(loop_now_s(), now));
 }
 
+void report_hint(struct entry *entry, const struct schedule_hint *before)
+{
+    char from[T2C_CIVIL_TEXT_MAX], to[T2C_CIVIL_TEXT_MAX], due[T2C_CIVIL_TEXT_MAX];
+    const struct schedule_hint *hint = &entry->renew.hint;
+    if (hint->from_s == before->from_s && hint->to_s == before->to_s)
+        return;
+    event_tell(&entry->common->events, EVENT_HINT, entry->state, NULL,
+        "the server would like a renewal from %s to %s, next renewal %s", t2c_civil_text(hint->from_s, from),
+        t2c_civil_text(hint->to_s, to), entry->renew.waiting ? t2c_civil_text(entry->renew.due_s, due) : "now");
+}
+
 void report_names(struct entry *entry, const STACK_OF(X509) *chain, bool kept)
 {
     const struct config_cert *cert = entry->cert;

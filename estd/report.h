@@ -26,6 +26,9 @@ void report_installed(struct entry *entry);
 /* FETCHED is trusted beside the configured anchors from now on. */
 void report_trust(struct entry *entry, const struct anchors *fetched);
 
+/* Tells, when the server's wish for a renewal is another than BEFORE. */
+void report_hint(struct entry *entry, const struct schedule_hint *before);
+
 /* Warns when CHAIN has other names than the configuration asks for. KEPT: by a renewal, which never changes them. */
 void report_names(struct entry *entry, const STACK_OF(X509) *chain, bool kept);
 

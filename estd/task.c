@@ -8,6 +8,7 @@
 
 #include "accept.h"
 #include "est.h"
+#include "hint.h"
 #include "identity.h"
 #include "loop.h"
 #include "origin.h"
@@ -21,7 +22,7 @@
 #define REDIRECTS_MAX 5
 
 /* What the next transfer is for. */
-enum step { STEP_BEGIN, STEP_BOOTSTRAP, STEP_CACERTS, STEP_CSRATTRS, STEP_ENROL, STEP_DONE };
+enum step { STEP_BEGIN, STEP_BOOTSTRAP, STEP_CACERTS, STEP_CSRATTRS, STEP_ENROL, STEP_HINT, STEP_DONE };
 
 struct task {
     struct keys *keys;
@@ -110,6 +111,8 @@ static enum est_op op_of(const struct task *task)
         return EST_CACERTS;
     case STEP_CSRATTRS:
         return EST_CSRATTRS;
+    case STEP_HINT:
+        return EST_RENEWAL_INFO;
     default:
         return task->job->kind == JOB_REENROL ? EST_SIMPLEREENROLL : EST_SIMPLEENROLL;
     }
@@ -123,6 +126,14 @@ static bool enter(struct task *task, enum step step, bool new_connection, struct
     task->new_connection = new_connection;
     t2c_bytes_clear(&task->url);
     return est_url(task->job->cert->url, op_of(task), &task->url, err);
+}
+
+static bool enter_hint(struct task *task, struct t2c_error *err)
+{
+    if (trusted_is_blank(&task->trusted))
+        return t2c_fail(err, T2C_RETRY, "%s: which CA to trust is not known yet", task->job->cert->url);
+    return enter(task, STEP_HINT, true, err) && t2c_bytes_append(&task->url, "/", 1, err) &&
+        hint_append_id(sk_X509_value(task->job->old, 0), &task->url, err);
 }
 
 /* ---- the next transfer ---- */
@@ -154,6 +165,8 @@ static bool begin(struct task *task, struct t2c_error *err)
     if (!check_in_force(job, err) ||
         !trusted_load(job->cert, config_state_dir(job->config), &task->trusted, &job->warnings, err))
         return false;
+    if (job->kind == JOB_HINT)
+        return enter_hint(task, err);
     return enter(task, trusted_is_blank(&task->trusted) ? STEP_BOOTSTRAP : STEP_CACERTS, true, err);
 }
 
@@ -356,6 +369,22 @@ static bool take_issued(struct task *task, const struct http_reply *got, struct 
     return true;
 }
 
+static bool take_hint(struct task *task, const struct http_reply *got, struct t2c_error *err)
+{
+    struct job *job = task->job;
+    struct est_reply reply = est_reply_of(got);
+    struct hint_window window = {0};
+    if (!est_check(EST_RENEWAL_INFO, &reply, err))
+        return refuse(task, got, err);
+    if (!hint_decode(got->body.data, got->body.len, &window, err))
+        return t2c_fail_context(err, "%s: %s", job->cert->url, est_op_name(EST_RENEWAL_INFO));
+    job->hint = (struct schedule_hint){.from_s = window.start_s, .to_s = window.end_s};
+    job->retry_after_s = est_retry_after_s(got->retry_after[0] != '\0' ? got->retry_after : NULL, loop_now_s());
+    job->ok = true;
+    task->step = STEP_DONE;
+    return true;
+}
+
 /* The next transfer goes where the server points to. */
 static bool follow(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
@@ -394,6 +423,8 @@ static bool take(struct task *task, const struct http_reply *got, struct t2c_err
         return take_cacerts(task, got, err);
     case STEP_CSRATTRS:
         return take_csrattrs(task, got, err);
+    case STEP_HINT:
+        return take_hint(task, got, err);
     default:
         return take_issued(task, got, err);
     }

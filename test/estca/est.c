@@ -100,6 +100,7 @@ static bool work_csrattrs(struct task *task, struct fail *err)
 static bool work_renewal_info(struct task *task, struct fail *err)
 {
     const char *path = task->est->hint;
+    bytes_add_text(&task->line->reason, strrchr(task->req->target, '/') + 1);
     if (path == NULL || !file_exists(path)) {
         reply_text(task->reply, 404, "no renewal-info");
         return true;
