@@ -117,7 +117,7 @@ static void print_trouble(const struct status_row *row)
         printf("%s: failed %" PRIu64 " time(s) in a row, last at %s: %s; next try %s\n", row->name, state->failures,
             time_text(state->last_failure_s, at), state->last_error, time_text(state->next_s, next));
     if (state->rung > 0)
-        printf("%s: the server refuses its certificate, so that [auth] asks for the next one\n", row->name);
+        printf("%s: the server refused its certificate, so that [auth] asks; that is over when one has renewed itself\n", row->name);
     if (state->pending_until_s > 0)
         printf("%s: the server has the request and issues later; it is asked again at %s\n", row->name,
             t2c_civil_text(state->pending_until_s, at));
