@@ -296,6 +296,11 @@ static bool fail(const struct http *http, CURLcode result, bool *refused, struct
     return fail_result(http, result, err);
 }
 
+bool http_wants_identity(const struct http *http)
+{
+    return !http->has_identity && tls_refusal(http->tls) != NULL;
+}
+
 /* What is too long is cut. */
 static void take_header(CURL *easy, const char *name, char *out, size_t out_len)
 {

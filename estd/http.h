@@ -62,4 +62,7 @@ struct http *http_of_handle(CURL *handle);
 bool http_finish(
     struct http *http, CURLcode result, const struct http_reply **reply, bool *refused, struct t2c_error *err);
 
+/* Says whether HTTP, which had no identity, broke because the server talks to nobody without a certificate. */
+bool http_wants_identity(const struct http *http);
+
 #endif

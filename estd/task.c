@@ -185,8 +185,7 @@ static bool prepare_enrol(struct task *task, struct t2c_error *err)
         return true;
     return check_in_force(task->job, err) && rotate_load(task->keys, task->job, &own, err) &&
         identity_load(task->keys, task->job, own, &task->identity, err) &&
-        rotate_take(task->keys, task->job, own, key, err) &&
-        request_settle(&task->request, &task->job->warnings, err);
+        rotate_take(task->keys, task->job, own, key, err) && request_settle(&task->request, &task->job->warnings, err);
 }
 
 /* What all requests of a job have in common. */
@@ -341,15 +340,47 @@ static bool go_without(struct task *task, struct t2c_error *why)
     if (task->job->cert->csrattrs == CONFIG_ALWAYS)
         return false;
     return (reason.code == T2C_NOT_FOUND ||
-               t2c_bytes_printf(&task->job->warnings, why, "without CSR attributes, because %s", reason.text)) &&
+               t2c_bytes_printf(&task->job->warnings, why, "%swithout CSR attributes, because %s",
+                   task->job->warnings.len > 0 ? "; " : "", reason.text)) &&
         enter(task, STEP_ENROL, true, why);
+}
+
+/*
+ * Says whether a renewal may go on without /cacerts: where something is trusted, what the server brings would only be more. But
+ * a server that is too busy is left alone, and one that breaks the connection would break the next.
+ */
+static bool may_keep_trust(const struct task *task, const struct http *http, const struct http_reply *got)
+{
+    bool heard = got != NULL ? got->status != 429 && got->status != 503 : http_wants_identity(http);
+    return task->step == STEP_CACERTS && heard && sk_X509_num(task->trusted.all) > 0;
+}
+
+static bool keep_trust(struct task *task, struct t2c_error *why)
+{
+    struct t2c_error reason = *why;
+    task->job->retry_after_s = -1;
+    return t2c_bytes_printf(&task->job->warnings, why, "%swithout /cacerts, because %s",
+               task->job->warnings.len > 0 ? "; " : "", reason.text) &&
+        pass_cacerts(task, true, why);
+}
+
+/* Adds to CERTS the intermediates of the old certificate: those of the new one are the same, unless the server sends others. */
+static bool add_old_chain(const struct job *job, STACK_OF(X509) *certs, struct t2c_error *err)
+{
+    for (int i = 1; i < sk_X509_num(job->old); i++) {
+        X509 *cert = sk_X509_value(job->old, i);
+        if (sk_X509_push(certs, cert) <= 0)
+            return t2c_fail_nomem(err);
+        X509_up_ref(cert);
+    }
+    return true;
 }
 
 static bool take_issued(struct task *task, const struct http_reply *got, struct t2c_error *err)
 {
     const struct job *job = task->job;
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = NULL;
-    if (!take_certs(task, got, &issued, err))
+    if (!take_certs(task, got, &issued, err) || !add_old_chain(job, issued, err))
         return false;
     const X509 *old = job->kind == JOB_REENROL ? sk_X509_value(job->old, 0) : NULL;
     struct accept_rules rules = {
@@ -448,6 +479,8 @@ void task_answer(struct task *task, CURLcode result)
         ok = go_without(task, &why);
     else if (!reached && why.code == T2C_AUTH && may_begin_anew(task))
         ok = enter(task, STEP_BOOTSTRAP, true, &why);
+    else if (!ok && may_keep_trust(task, http, got))
+        ok = keep_trust(task, &why);
     if (!ok)
         task_fail(task, &why);
 }

@@ -140,6 +140,23 @@ openssl req -new -key "$work/dev.key" -subj "/O=Example/CN=dev-2" -addext subjec
 check_equal "the server refuses a renewal under another subject" 403 \
     "$(post simplereenroll "$work/other.csr" --cert "$work/dev.pem" --key "$work/dev.key")"
 check_equal "and one without a client's certificate" 403 "$(post simplereenroll "$work/other.csr")"
+# Its label triggererrors goes by the name. /cacerts is an error there as well, so that what is known must do.
+configure dev /triggererrors "$work/dev.key" "/O=Example/CN=dev-1"
+refused dev "an error of the CA" "HTTP 500: the server is busy or broken"
+configure Forbidden /triggererrors "$work/dev.key" "/CN=Trigger Error Forbidden" "key = tpm2cloud:ldevid" "cert = $work/ldevid.pem"
+check_fails "forbidden" "HTTP 403: the server does not let this client have this certificate" once Forbidden
+check "nothing is installed then" test ! -e "$work/Forbidden.pem"
+configure Deferred /triggererrors "$work/dev.key" "/CN=Trigger Error Deferred" "key = tpm2cloud:ldevid" "cert = $work/ldevid.pem"
+mv "$work/certs.d" "$work/all" && mkdir "$work/certs.d" && mv "$work/all/Deferred.conf" "$work/certs.d"
+"$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
+daemon=$!
+pids="$pids $daemon"
+check "deferred: it waits as long as the server says" wait_for 10 grep -q "HTTP 202.*the same request goes out again in 600 s" "$work/estd.log"
+sleep 2
+kill $daemon && wait $daemon
+check_equal "and does not ask again before" 1 "$(grep -c "HTTP 202" "$work/estd.log")"
+rm -r "$work/certs.d" && mv "$work/all" "$work/certs.d"
+
 gs_stop
 configure dev "" "$work/dev.key" "/O=Example/CN=dev-1"
 refused dev "a server that is down" "no way to the server"
