@@ -56,6 +56,7 @@ configure() {
 [estd]
 certs_d = $work/certs.d
 state_dir = $work/state
+certs_dir = $work/certs
 socket = none
 [defaults]
 trust = $work/gs/root.pem
@@ -134,6 +135,20 @@ check "renewed by itself" once ldevid
 check "another certificate" test "$first" != "$(serial "$work/ldevid.pem")"
 check_equal "of the key in the TPM" "$("$T2C" key show ldevid | sed -n '/BEGIN/,$p')" "$(key_of "$work/ldevid.pem")"
 tpm_clean "after an enrolment and a renewal"
+
+# ---- a new key with each renewal
+cp "$work/dev.key" "$work/turn.key"
+for pair in "turn file:$work/turn.key" "pump tpm2cloud:pump"; do
+    name=${pair%% *}
+    configure "$name" "" "${pair#* }" "/CN=$name" "key = tpm2cloud:ldevid" "cert = $work/ldevid.pem"
+    printf '[renew]\nrotate = yes\n' >>"$work/certs.d/$name.conf"
+    check "$name: enrolled" once "$name"
+    first=$(key_of "$work/$name.pem")
+    check "$name: renewed with another key" once "$name"
+    check "$name: it is another" test "$first" != "$(key_of "$work/$name.pem")"
+    check_equal "$name: the certificate's" "$(key_of "$work/$name.pem")" \
+        "$(ssl pkey -in "$work/certs/$name/current/key.pem" -pubout 2>"$work/err")"
+done
 
 # ---- what it refuses
 openssl req -new -key "$work/dev.key" -subj "/O=Example/CN=dev-2" -addext subjectAltName=DNS:dev.example -out "$work/other.csr"
