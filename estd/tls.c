@@ -12,13 +12,31 @@
 struct tls {
     unsigned refs; /* its maker's and one for each SSL_CTX */
     enum tls_trust trust;
-    STACK_OF(X509) *anchors, *chain, *presented;
+    STACK_OF(X509) *roots, *helpers; /* the anchors */
+    STACK_OF(X509) *chain, *presented, *untrusted;
     char *host, *trust_text, *hint;
     EVP_PKEY *key;
     bool asked;
     int alert;
     struct t2c_error error;
 };
+
+/* Appends a reference. */
+static bool push(STACK_OF(X509) *to, X509 *cert)
+{
+    if (sk_X509_push(to, cert) <= 0)
+        return false;
+    X509_up_ref(cert);
+    return true;
+}
+
+static bool push_all(STACK_OF(X509) *to, const STACK_OF(X509) *from)
+{
+    for (int i = 0; i < sk_X509_num(from); i++)
+        if (!push(to, sk_X509_value(from, i)))
+            return false;
+    return true;
+}
 
 /* ---- the server ---- */
 
@@ -40,10 +58,38 @@ static bool is_registration_authority(const X509 *cert)
     return found;
 }
 
+T2C_DEFINE_FREEP(store_freep, X509_STORE, X509_STORE_free)
+T2C_DEFINE_FREEP(store_ctx_freep, X509_STORE_CTX, X509_STORE_CTX_free)
+
+/* Says whether what STORE could not verify verifies by ROOT alone. */
+static bool verifies_by(const struct tls *tls, X509_STORE_CTX *store, X509 *root)
+{
+    T2C_CLEANUP(store_freep) X509_STORE *one = X509_STORE_new();
+    T2C_CLEANUP(store_ctx_freep) X509_STORE_CTX *again = X509_STORE_CTX_new();
+    return one != NULL && again != NULL && X509_STORE_add_cert(one, root) == 1 &&
+        X509_STORE_CTX_init(again, one, X509_STORE_CTX_get0_cert(store), tls->untrusted) == 1 &&
+        X509_VERIFY_PARAM_inherit(X509_STORE_CTX_get0_param(again), X509_STORE_CTX_get0_param(store)) == 1 &&
+        X509_verify_cert(again) == 1;
+}
+
+/*
+ * While a CA changes its key it has two roots of one name. Where they have no key identifiers, OpenSSL takes one of them and
+ * no other, so each is tried by itself, too.
+ */
+static bool verifies(const struct tls *tls, X509_STORE_CTX *store)
+{
+    if (X509_verify_cert(store) == 1)
+        return true;
+    for (int i = 0; i < sk_X509_num(tls->roots) && sk_X509_num(tls->roots) > 1; i++)
+        if (verifies_by(tls, store, sk_X509_value(tls->roots, i)))
+            return true;
+    return false;
+}
+
 static bool judge_chain(const struct tls *tls, X509_STORE_CTX *store, struct t2c_error *err)
 {
     char subject[128] = "the server";
-    if (tls->trust == TLS_ANYBODY || X509_verify_cert(store) == 1)
+    if (tls->trust == TLS_ANYBODY || verifies(tls, store))
         return true;
     X509 *current = X509_STORE_CTX_get_current_cert(store);
     if (current != NULL)
@@ -67,11 +113,17 @@ static bool judge_name(const struct tls *tls, X509_STORE_CTX *store, struct t2c_
         tls->hint);
 }
 
+/* Also lets the anchors that are no roots help to build the chain. */
 static bool keep_presented(struct tls *tls, X509_STORE_CTX *store, struct t2c_error *err)
 {
     t2c_x509s_freep(&tls->presented);
+    t2c_x509s_freep(&tls->untrusted);
     tls->presented = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(store));
-    return tls->presented != NULL || t2c_fail_nomem(err);
+    tls->untrusted = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(store));
+    if (tls->presented == NULL || tls->untrusted == NULL || !push_all(tls->untrusted, tls->helpers))
+        return t2c_fail_nomem(err);
+    X509_STORE_CTX_set0_untrusted(store, tls->untrusted);
+    return true;
 }
 
 /* OpenSSL's app_verify_callback: 1 lets the handshake go on. */
@@ -87,15 +139,15 @@ static int judge(X509_STORE_CTX *store, void *data)
     return ok;
 }
 
-/* Without X509_V_FLAG_PARTIAL_CHAIN, which libcurl would set: an intermediate among the anchors ends no chain. */
-static bool use_anchors(const struct tls *tls, SSL_CTX *ctx, struct t2c_error *err)
+/* Without X509_V_FLAG_PARTIAL_CHAIN, which libcurl would set: a chain ends at a root. */
+static bool use_roots(const struct tls *tls, SSL_CTX *ctx, struct t2c_error *err)
 {
     X509_STORE *store = X509_STORE_new();
     if (store == NULL)
         return t2c_fail_nomem(err);
     SSL_CTX_set_cert_store(ctx, store); /* takes it */
-    for (int i = 0; i < sk_X509_num(tls->anchors); i++)
-        if (X509_STORE_add_cert(store, sk_X509_value(tls->anchors, i)) != 1)
+    for (int i = 0; i < sk_X509_num(tls->roots); i++)
+        if (X509_STORE_add_cert(store, sk_X509_value(tls->roots, i)) != 1)
             return t2c_fail_nomem(err);
     return true;
 }
@@ -171,10 +223,25 @@ static bool keep_with_ctx(struct tls *tls, SSL_CTX *ctx, struct t2c_error *err)
     return true;
 }
 
+/* Gives true, with *out NULL, for no CERTS. */
 static bool copy_stack(const STACK_OF(X509) *certs, STACK_OF(X509) **out)
 {
     *out = certs != NULL ? X509_chain_up_ref((STACK_OF(X509) *)certs) : NULL;
     return certs == NULL || *out != NULL;
+}
+
+static bool sort_anchors(struct tls *tls, const STACK_OF(X509) *anchors)
+{
+    tls->roots = sk_X509_new_null();
+    tls->helpers = sk_X509_new_null();
+    if (tls->roots == NULL || tls->helpers == NULL)
+        return false;
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        X509 *cert = sk_X509_value(anchors, i);
+        if (!push(t2c_cert_is_root(cert) ? tls->roots : tls->helpers, cert))
+            return false;
+    }
+    return true;
 }
 
 bool tls_new(const struct tls_settings *settings, struct tls **out, struct t2c_error *err)
@@ -190,8 +257,8 @@ bool tls_new(const struct tls_settings *settings, struct tls **out, struct t2c_e
     if (settings->key != NULL)
         EVP_PKEY_up_ref(settings->key);
     tls->key = settings->key;
-    if (!copy_stack(settings->anchors, &tls->anchors) || !copy_stack(settings->chain, &tls->chain) ||
-        tls->host == NULL || tls->hint == NULL)
+    if (!sort_anchors(tls, settings->anchors) || !copy_stack(settings->chain, &tls->chain) || tls->host == NULL ||
+        tls->hint == NULL)
         return t2c_fail_nomem(err);
     *out = T2C_STEAL(tls);
     return true;
@@ -201,9 +268,11 @@ void tls_free(struct tls *tls)
 {
     if (tls == NULL || --tls->refs > 0)
         return;
-    t2c_x509_stack_free(tls->anchors);
+    t2c_x509_stack_free(tls->roots);
+    t2c_x509_stack_free(tls->helpers);
     t2c_x509_stack_free(tls->chain);
     t2c_x509_stack_free(tls->presented);
+    t2c_x509_stack_free(tls->untrusted);
     EVP_PKEY_free(tls->key);
     free(tls->host);
     free(tls->trust_text);
@@ -215,7 +284,7 @@ bool tls_prepare(struct tls *tls, SSL_CTX *ctx)
 {
     struct t2c_error *err = &tls->error;
     ERR_clear_error();
-    if (!keep_with_ctx(tls, ctx, err) || (tls->trust != TLS_SYSTEM && !use_anchors(tls, ctx, err)) ||
+    if (!keep_with_ctx(tls, ctx, err) || (tls->trust != TLS_SYSTEM && !use_roots(tls, ctx, err)) ||
         (tls->key != NULL && !use_identity(tls, ctx, err)))
         return false;
     SSL_CTX_set_cert_verify_callback(ctx, judge, tls);
