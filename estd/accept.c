@@ -49,16 +49,26 @@ static bool check_leaf(X509 *leaf, const struct accept_rules *rules, struct t2c_
     return true;
 }
 
+/* Gives *leaf, for the key and not the one that is renewed, which a server may send along. */
+static bool pick_new(const STACK_OF(X509) *issued, const struct accept_rules *rules, X509 **leaf, struct t2c_error *err)
+{
+    if (!est_pick_cert(issued, rules->key, leaf, err))
+        return false;
+    for (int i = 0; i < sk_X509_num(issued); i++) {
+        *leaf = sk_X509_value(issued, i);
+        if (t2c_cert_fits_key(*leaf, rules->key) && (rules->old == NULL || X509_cmp(*leaf, rules->old) != 0))
+            return true;
+    }
+    return t2c_fail(err, T2C_PROTO, "the server sent the certificate that was to be renewed, and no new one");
+}
+
 bool accept_chain(
     const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain, struct t2c_error *err)
 {
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;
-    if (!est_pick_cert(issued, rules->key, &leaf, err))
-        return false;
-    if (rules->old != NULL && X509_cmp(leaf, rules->old) == 0)
-        return t2c_fail(err, T2C_PROTO, "the server sent the certificate that was to be renewed, and no new one");
-    if (!check_leaf(leaf, rules, err) || !t2c_cert_validity(leaf, &from, &to, err))
+    if (!pick_new(issued, rules, &leaf, err) || !check_leaf(leaf, rules, err) ||
+        !t2c_cert_validity(leaf, &from, &to, err))
         return false;
     return t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), chain, err);
 }

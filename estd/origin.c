@@ -87,7 +87,7 @@ static bool resolve(const char *url, const char *location, struct t2c_bytes *out
         return t2c_fail(err, T2C_PROTO, "the server redirects to \"%.200s\", which is no URL (%s)", location,
             curl_url_strerror(code));
     if (curl_url_get(base, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        return t2c_fail(err, T2C_PROTO, "the server redirects to a URL with a user in it, which is not followed");
+        return t2c_fail(err, T2C_INVALID, "the server redirects to a URL with a user in it, which is not followed");
     curl_url_set(base, CURLUPART_FRAGMENT, NULL, 0);
     if (curl_url_get(base, CURLUPART_URL, &text, 0) != CURLUE_OK)
         return t2c_fail_nomem(err);
@@ -103,7 +103,8 @@ bool origin_follow(const char *url, bool post, long status, const char *location
     if (location == NULL || location[0] == '\0')
         return t2c_fail(err, T2C_PROTO, "the server redirects (HTTP %ld) and does not say where to", status);
     if (post && status == 303)
-        return t2c_fail(err, T2C_PROTO, "the server turns the request into a GET (HTTP 303), which EST does not know");
+        return t2c_fail(
+            err, T2C_INVALID, "the server turns the request into a GET (HTTP 303), which EST does not know");
     if (!resolve(url, location, &target, err) || !origin_of(url, &from, err))
         return false;
     if (!origin_of((const char *)target.data, &to, NULL))

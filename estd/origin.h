@@ -24,7 +24,8 @@ enum origin_redirect {
 
 /*
  * Appends the target of a redirect with STATUS from URL, of a GET or a POST. LOCATION: the header, NULL when there is none.
- * Errors: PROTO: not well formed, not https, or not to be followed without a human; the text names both origins.
+ * Errors: PROTO: not well formed; INVALID: not to be followed without a human, who may change the URL; the text names both
+ * origins.
  */
 bool origin_follow(const char *url, bool post, long status, const char *location, struct t2c_bytes *out,
     enum origin_redirect *how, struct t2c_error *err);

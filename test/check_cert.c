@@ -442,6 +442,20 @@ START_TEST(the_old_certificate_is_no_renewal)
 }
 END_TEST
 
+START_TEST(the_old_certificate_may_come_along)
+{
+    T2C_CLEANUP(t2c_x509_freep) X509 *old = issue(GOOD);
+    T2C_CLEANUP(t2c_x509_freep) X509 *new = issue(SKEWED);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *issued = stack_of(ca, old, new);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *anchors = stack_of(root, NULL, NULL);
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct accept_rules rules = {.key = leaf_key, .anchors = anchors, .old = old, .client_auth = true, .now_s = NOW};
+    struct t2c_error err = {0};
+    ck_assert_msg(accept_chain(issued, &rules, &chain, &err), "%s", err.text);
+    ck_assert_int_eq(X509_cmp(sk_X509_value(chain, 0), new), 0);
+}
+END_TEST
+
 START_TEST(an_odd_renewal_is_told)
 {
     T2C_CLEANUP(t2c_x509_freep) X509 *old = issue(GOOD);
@@ -479,6 +493,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, bad_subject_is_refused, 0, COUNT(bad_subjects));
     tcase_add_test(t, long_name_is_cut);
     tcase_add_test(t, the_old_certificate_is_no_renewal);
+    tcase_add_test(t, the_old_certificate_may_come_along);
     tcase_add_test(t, an_odd_renewal_is_told);
     tcase_add_test(t, pem_goes_both_ways);
     tcase_add_test(t, cut_pem_is_refused);
