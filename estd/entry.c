@@ -77,15 +77,14 @@ static void wait_for_server(struct entry *entry, const struct job *job)
 {
     const struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
     struct t2c_state_entry *state = entry->state;
-    if (entry->common->once != NULL) {
-        fail(entry, asks_for(job->kind), &job->error, job);
-        return;
-    }
     entry->wanted = ENTRY_NOTHING;
     feed(entry, &event);
     state->pending_until_s = entry->wake_s;
     memcpy(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest));
-    report_pending(entry, &job->error);
+    if (entry->common->once != NULL)
+        fail(entry, asks_for(job->kind), &job->error, job);
+    else
+        report_pending(entry, &job->error);
 }
 
 /*
