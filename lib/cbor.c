@@ -73,13 +73,18 @@ static bool is_left_out(const struct t2c_cbor_field *field, const void *place)
 {
     if (field->kind == T2C_CBOR_STRUCT)
         return false;
+    if (field->kind == T2C_CBOR_BYTES)
+        return ((const struct t2c_bytes *)place)->len == 0;
     return field->kind == T2C_CBOR_TEXT ? *(const char *)place == '\0' : is_zero(place, field->size);
 }
 
 static bool put_value(
     struct t2c_bytes *out, const struct t2c_cbor_field *field, const void *place, struct t2c_error *err)
 {
+    const struct t2c_bytes *bytes = place;
     switch (field->kind) {
+    case T2C_CBOR_BYTES:
+        return put_octets(out, bytes->data, bytes->len, err);
     case T2C_CBOR_NUMBER:
         return t2c_cbor_put_number(out, number_at(place), err);
     case T2C_CBOR_BOOL:
@@ -298,6 +303,16 @@ static bool read_octets(struct t2c_cbor *from, uint8_t *out, size_t out_len, str
     return true;
 }
 
+static bool read_bytes(struct t2c_cbor *from, struct t2c_bytes *out, size_t max_len, struct t2c_error *err)
+{
+    struct item item;
+    if (!next(from, ITEM_OCTETS, &item, err))
+        return false;
+    if (item.octets_len > max_len)
+        return t2c_cbor_refuse(from, "octets that are too many end", err);
+    return t2c_bytes_append(out, item.octets, item.octets_len, err);
+}
+
 static bool read_value(struct t2c_cbor *from, const struct t2c_cbor_field *field, void *place, struct t2c_error *err)
 {
     uint64_t number = 0;
@@ -313,6 +328,8 @@ static bool read_value(struct t2c_cbor *from, const struct t2c_cbor_field *field
         return t2c_cbor_read_text(from, place, field->size, err);
     case T2C_CBOR_OCTETS:
         return read_octets(from, place, field->size, err);
+    case T2C_CBOR_BYTES:
+        return read_bytes(from, place, field->size, err);
     case T2C_CBOR_STRUCT:
         return t2c_cbor_read_struct(from, field->fields, field->size, place, err);
     }

@@ -181,21 +181,58 @@ bool t2c_file_read_at(
     return read_opened(openat(dir, name, READ_FLAGS | O_NOFOLLOW), path, max_len, out, err);
 }
 
+/* Opens the directory of PATH. Gives: its path in DIR, of PATH_MAX bytes, and *place, whose descriptor is the caller's. */
+static bool open_place(const char *path, char *dir, struct place *place, struct t2c_error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    int dir_len = slash == NULL || slash == path ? 1 : (int)(slash - path);
+    if (snprintf(dir, PATH_MAX, "%.*s", dir_len, slash == NULL ? "." : path) >= PATH_MAX)
+        return t2c_fail(err, T2C_INVALID, "path is too long: %.60s...", path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return t2c_fail_errno(err, errno, "cannot create a file in %s", dir);
+    *place = (struct place){fd, dir, name};
+    return true;
+}
+
 /* Does with PATH what write_file does in its directory. */
 static bool write_path(const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner,
     bool replace, struct t2c_error *err)
 {
     char dir[PATH_MAX];
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    int dir_len = slash == NULL || slash == path ? 1 : (int)(slash - path);
-    if (snprintf(dir, sizeof(dir), "%.*s", dir_len, slash == NULL ? "." : path) >= (int)sizeof(dir))
-        return t2c_fail(err, T2C_INVALID, "path is too long: %.60s...", path);
-    T2C_CLEANUP(t2c_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES)
-        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return t2c_fail_errno(err, errno, "cannot create a file in %s", dir);
-    return write_file(&(struct place){fd, dir, name}, data, data_len, owner, replace, err);
+    struct place place;
+    if (!open_place(path, dir, &place, err))
+        return false;
+    bool ok = write_file(&place, data, data_len, owner, replace, err);
+    close(place.dir);
+    return ok;
+}
+
+bool t2c_file_remove(const char *path, struct t2c_error *err)
+{
+    char dir[PATH_MAX];
+    struct place place;
+    if (!open_place(path, dir, &place, err))
+        return false;
+    bool ok = unlinkat(place.dir, place.name, 0) == 0 || errno == ENOENT
+        ? sync_directory(&place, err)
+        : t2c_fail_errno(err, errno, "cannot remove %s", path);
+    close(place.dir);
+    return ok;
+}
+
+bool t2c_file_rename(const char *from, const char *to, struct t2c_error *err)
+{
+    char dir[PATH_MAX];
+    struct place place;
+    if (!open_place(to, dir, &place, err))
+        return false;
+    bool ok = rename(from, to) == 0 ? sync_directory(&place, err)
+                                    : t2c_fail_errno(err, errno, "cannot rename %s to %s", from, to);
+    close(place.dir);
+    return ok;
 }
 
 bool t2c_file_replace(

@@ -269,15 +269,19 @@ static bool open_existing(
     return true;
 }
 
-static bool make_file(const char *path, const struct t2c_key_spec *asked, struct t2c_error *err)
+bool t2c_name_create_blob(const struct t2c_key_spec *asked, struct t2c_bytes *pem, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
     struct t2c_key_spec spec = *asked;
     if (spec.alg == T2C_ALG_OTHER)
         spec.alg = T2C_ALG_EC_P256;
-    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_file(T2C_SRK_HANDLE, &spec, &pem, err) &&
-        t2c_file_create(path, pem.data, pem.len, &owner, err);
+    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_file(T2C_SRK_HANDLE, &spec, pem, err);
+}
+
+static bool make_file(const char *path, const struct t2c_key_spec *spec, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const struct t2c_file_owner owner = {0640, (uid_t)-1, (gid_t)-1};
+    return t2c_name_create_blob(spec, &pem, err) && t2c_file_create(path, pem.data, pem.len, &owner, err);
 }
 
 /* A key file that is there and fits is success; it is never overwritten, not even by two that create it at once. */

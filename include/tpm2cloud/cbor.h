@@ -12,6 +12,7 @@ enum t2c_cbor_kind {
     T2C_CBOR_BOOL,   /* bool */
     T2C_CBOR_TEXT,   /* char[size], t2c_text_is_clean */
     T2C_CBOR_OCTETS, /* uint8_t[size], all of them */
+    T2C_CBOR_BYTES,  /* struct t2c_bytes, of size bytes at most */
     T2C_CBOR_STRUCT  /* a struct of fields[size] */
 };
 
@@ -25,6 +26,10 @@ struct t2c_cbor_field {
 #define T2C_CBOR_FIELD(type, member, name, kind)                              \
     {                                                                         \
         name, kind, offsetof(type, member), sizeof(((type *)0)->member), NULL \
+    }
+#define T2C_CBOR_BYTES_FIELD(type, member, name, max)           \
+    {                                                           \
+        name, T2C_CBOR_BYTES, offsetof(type, member), max, NULL \
     }
 #define T2C_CBOR_FIELDS_MAX 32
 

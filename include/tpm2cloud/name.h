@@ -60,6 +60,9 @@ bool t2c_name_check(const struct t2c_uri *uri, struct t2c_name_files *files, str
 bool t2c_name_create_key(
     const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err);
 
+/* Makes a key below the storage root key and appends its `TSS2 PRIVATE KEY` to *pem. */
+bool t2c_name_create_blob(const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
+
 /* Makes a key below the storage root key and writes its `TSS2 PRIVATE KEY` to PATH. Errors: EXISTS; nothing is replaced. */
 bool t2c_name_create_file(
     const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);

@@ -1,0 +1,405 @@
+/*
+ * What is open is a list of entries by id. An entry remembers which file it came from (device, inode, times), and is opened
+ * again when that is another one: a generation may be switched, a key rotated, while keyd runs.
+ */
+#include "keyring.h"
+
+#include "aziot_keys.h"
+#include "location.h"
+#include "record.h"
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/log.h"
+#include "tpm2cloud/name.h"
+#include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MAX 65536
+#define FILE_MODE 0600
+#define PLAIN_LEN 32
+
+struct stamp {
+    dev_t dev;
+    ino_t ino;
+    struct timespec modified, changed;
+};
+
+struct entry {
+    struct entry *next;
+    char *id;
+    struct stamp stamp;
+    struct pair pair;
+    struct symmetric symmetric; /* one of the two is filled */
+    bool is_pair;
+};
+
+struct keyring {
+    const struct settings *settings;
+    struct entry *first;
+};
+
+static void entry_free(struct entry *entry)
+{
+    free(entry->id);
+    pair_fini(&entry->pair);
+    symmetric_fini(&entry->symmetric);
+    free(entry);
+}
+
+T2C_DEFINE_FREEP(entry_freep, struct entry, entry_free)
+
+struct keyring *keyring_new(const struct settings *settings)
+{
+    struct keyring *ring = calloc(1, sizeof(*ring));
+    if (ring != NULL)
+        ring->settings = settings;
+    return ring;
+}
+
+void keyring_free(struct keyring *ring)
+{
+    if (ring == NULL)
+        return;
+    for (struct entry *next; ring->first != NULL; ring->first = next) {
+        next = ring->first->next;
+        entry_free(ring->first);
+    }
+    free(ring);
+}
+
+static struct entry *find(const struct keyring *ring, const char *id)
+{
+    struct entry *entry = ring->first;
+    while (entry != NULL && strcmp(entry->id, id) != 0)
+        entry = entry->next;
+    return entry;
+}
+
+static void forget(struct keyring *ring, const char *id)
+{
+    for (struct entry **at = &ring->first; *at != NULL; at = &(*at)->next)
+        if (strcmp((*at)->id, id) == 0) {
+            struct entry *entry = *at;
+            *at = entry->next;
+            entry_free(entry);
+            return;
+        }
+}
+
+/* ---- opening ---- */
+
+/* Gives the file that LOCATION stands for, "" for a key that is in the TPM alone. */
+static bool path_of(const struct location *location, char *out, struct t2c_error *err)
+{
+    struct t2c_name_files files = {0};
+    if (location->kind != LOCATION_NAME)
+        return snprintf(out, PATH_MAX, "%s", location->path) < PATH_MAX ||
+            t2c_fail(err, T2C_INVALID, "%s is too long", location->path);
+    if (!t2c_name_locate(location->uri->name, &files, err))
+        return false;
+    memcpy(out, files.key, sizeof(files.key));
+    return true;
+}
+
+static bool stamp_of(const char *path, struct stamp *out)
+{
+    struct stat found;
+    *out = (struct stamp){0};
+    if (stat(path, &found) != 0)
+        return false;
+    *out = (struct stamp){found.st_dev, found.st_ino, found.st_mtim, found.st_ctim};
+    return true;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_stamp(const struct stamp *a, const struct stamp *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && same_time(a->modified, b->modified) &&
+        same_time(a->changed, b->changed);
+}
+
+static bool has_label(const struct t2c_bytes *text, const char *label)
+{
+    return memmem(text->data, text->len, label, strlen(label)) != NULL;
+}
+
+/* A preloaded file: PEM of a key of either kind, or the bytes of a symmetric one. */
+static bool open_file(const struct location *location, struct entry *entry, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    if (!t2c_file_read(location->path, FILE_MAX, &text, err))
+        return false;
+    if (text.len == 0)
+        return t2c_fail(err, T2C_IO, "%s is empty", location->path);
+    entry->is_pair = has_label(&text, "PRIVATE KEY-----");
+    if (has_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----"))
+        return t2c_key_open_blob(text.data, text.len, location->path, &entry->pair.tpm, err);
+    if (!entry->is_pair)
+        return t2c_bytes_append(&entry->symmetric.plain, text.data, text.len, err);
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+    entry->pair.soft =
+        bio != NULL ? PEM_read_bio_PrivateKey_ex(bio, NULL, t2c_no_passphrase, NULL, t2c_host(), NULL) : NULL;
+    return entry->pair.soft != NULL || t2c_fail_openssl(err, T2C_IO, "no private key in %s", location->path);
+}
+
+static bool open_record(const struct location *location, struct entry *entry, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    T2C_CLEANUP(record_fini) struct record record = {0};
+    if (!t2c_file_read(location->path, RECORD_MAX, &text, err))
+        return false;
+    if (!record_decode(text.data, text.len, &record, err))
+        return t2c_fail_context(err, "%s", location->path);
+    entry->is_pair = record.pair;
+    if (record.pair)
+        return t2c_key_open_blob(record.key.data, record.key.len, entry->id, &entry->pair.tpm, err);
+    return (record.key.len == 0 ||
+               t2c_secret_open(
+                   T2C_SECRET_HMAC, record.key.data, record.key.len, entry->id, &entry->symmetric.hmac, err)) &&
+        (record.sealed.len == 0 ||
+            t2c_secret_open(
+                T2C_SECRET_SEALED, record.sealed.data, record.sealed.len, entry->id, &entry->symmetric.sealed, err));
+}
+
+static bool open_name(const struct location *location, struct entry *entry, struct t2c_error *err)
+{
+    entry->is_pair = true;
+    return t2c_name_open_key(location->uri, NULL, &entry->pair.tpm, err) &&
+        t2c_key_authorize(entry->pair.tpm, location->uri->auth_source, NULL, err);
+}
+
+/* Missing means that the file is not there, and nothing else: what lies there and is no good is not to be replaced. */
+static bool open_entry(const struct location *location, const char *path, struct entry *entry, struct t2c_error *err)
+{
+    static bool (*const ways[])(const struct location *, struct entry *, struct t2c_error *) = {
+        [LOCATION_RECORD] = open_record, [LOCATION_NAME] = open_name, [LOCATION_FILE] = open_file};
+    struct t2c_error why = {0};
+    if (ways[location->kind](location, entry, &why))
+        return true;
+    bool missing = why.code == T2C_NOT_FOUND && access(path, F_OK) != 0 && errno == ENOENT;
+    if (why.code == T2C_INVALID || (why.code == T2C_NOT_FOUND && !missing))
+        why.code = T2C_IO;
+    return t2c_fail_with(err, &why);
+}
+
+static bool get(struct keyring *ring, const char *id, struct entry **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location location = {0};
+    char path[PATH_MAX];
+    struct stamp stamp;
+    struct entry *known = find(ring, id);
+    if (!location_find(ring->settings, id, &location, err) || !path_of(&location, path, err))
+        return false;
+    (void)stamp_of(path, &stamp); /* before the file is read: what changes in between is seen the next time */
+    if (known != NULL && same_stamp(&known->stamp, &stamp)) {
+        *out = known;
+        return true;
+    }
+    forget(ring, id);
+    T2C_CLEANUP(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));
+    if (entry == NULL || (entry->id = strdup(id)) == NULL)
+        return t2c_fail_nomem(err);
+    entry->stamp = stamp;
+    if (!open_entry(&location, path, entry, err))
+        return false;
+    entry->next = ring->first;
+    *out = ring->first = entry;
+    entry = NULL;
+    return true;
+}
+
+bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out, struct t2c_error *err)
+{
+    struct entry *entry = NULL;
+    if (!get(ring, id, &entry, err))
+        return false;
+    if (!entry->is_pair)
+        return t2c_fail(err, T2C_EXISTS, "it is a symmetric key, and no key pair");
+    *out = &entry->pair;
+    return true;
+}
+
+bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmetric **out, struct t2c_error *err)
+{
+    struct entry *entry = NULL;
+    if (!get(ring, id, &entry, err))
+        return false;
+    if (entry->is_pair)
+        return t2c_fail(err, T2C_EXISTS, "it is a key pair, and no symmetric key");
+    if (strcmp(id, KEYRING_VALIDATION_ID) == 0 && !symmetric_keep(&entry->symmetric, err))
+        return false;
+    *out = &entry->symmetric;
+    return true;
+}
+
+/* ---- making ---- */
+
+static bool fail_read_only(const char *what, struct t2c_error *err)
+{
+    return t2c_fail(
+        err, T2C_INVALID, "its place is preloaded with a key of the TPM, which keyd may use and not %s", what);
+}
+
+/* Writes RECORD, in place of one that is there if REPLACE. */
+static bool write_record(const struct keyring *ring, const struct location *location, const struct record *record,
+    bool replace, struct t2c_error *err)
+{
+    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
+    if (!location_make_dir(ring->settings, err) || !record_encode(record, &data, err))
+        return false;
+    return replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
+                   : t2c_file_create(location->path, data.data, data.len, &owner, err);
+}
+
+/* Gives the first of ALGORITHMS that is worth making. */
+static bool choose(const struct settings *settings, const char *algorithms, enum t2c_alg *out, struct t2c_error *err)
+{
+    bool rsa = false, other = false;
+    for (const char *at = algorithms != NULL ? algorithms : "*"; *at != '\0';) {
+        size_t len = strcspn(at, ":");
+        bool ec = (len == 1 && at[0] == '*') || (len == 7 && strncmp(at, "ec-p256", len) == 0);
+        bool is_rsa = len == 8 && strncmp(at, "rsa-2048", len) == 0;
+        if (ec || (is_rsa && settings->rsa)) {
+            *out = ec ? T2C_ALG_EC_P256 : T2C_ALG_RSA_2048;
+            return true;
+        }
+        rsa = rsa || is_rsa;
+        other = other || !is_rsa;
+        at += len + (at[len] == ':');
+    }
+    *out = T2C_ALG_RSA_2048;
+    return rsa ||
+        t2c_fail(
+            err, T2C_INVALID, "none of the algorithms \"%s\" can be had; there are ec-p256 and rsa-2048", algorithms);
+}
+
+static bool make_pair(
+    struct keyring *ring, const struct location *location, const char *algorithms, struct t2c_error *err)
+{
+    T2C_CLEANUP(record_fini) struct record record = {.pair = true};
+    struct t2c_key_spec spec = {0};
+    return choose(ring->settings, algorithms, &spec.alg, err) && t2c_name_create_blob(&spec, &record.key, err) &&
+        write_record(ring, location, &record, false, err);
+}
+
+bool keyring_create_pair(struct keyring *ring, const char *id, const char *algorithms, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location location = {0};
+    const struct pair *pair = NULL;
+    struct t2c_error why = {0};
+    if (keyring_pair(ring, id, &pair, &why))
+        return true;
+    if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
+        location.kind != LOCATION_RECORD)
+        return t2c_fail_with(err, &why);
+    return make_pair(ring, &location, algorithms, err) && keyring_pair(ring, id, &pair, err);
+}
+
+/* What a symmetric key becomes in the TPM: never more than its usage needs. */
+static bool fill_symmetric(
+    const char *id, unsigned usage, const struct t2c_bytes *plain, struct record *record, struct t2c_error *err)
+{
+    bool kept = strcmp(id, KEYRING_VALIDATION_ID) == 0, encrypts = (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0;
+    bool signs = !encrypts || (usage & AZIOT_KEYS_KEY_USAGE_SIGN) != 0;
+    record->usage = usage;
+    if (signs && !kept && !t2c_secret_make(T2C_SECRET_HMAC, plain, &record->key, err))
+        return false;
+    return (!encrypts && !kept) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err);
+}
+
+static bool make_symmetric(
+    struct keyring *ring, const struct location *location, const char *id, unsigned usage, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
+    T2C_CLEANUP(record_fini) struct record record = {0};
+    uint8_t random[PLAIN_LEN];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return t2c_fail_openssl(err, T2C_IO, "no random numbers");
+    bool ok = t2c_bytes_append(&plain, random, sizeof(random), err);
+    OPENSSL_cleanse(random, sizeof(random));
+    return ok && fill_symmetric(id, usage, &plain, &record, err) && write_record(ring, location, &record, false, err);
+}
+
+bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usage, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location location = {0};
+    const struct symmetric *symmetric = NULL;
+    struct t2c_error why = {0};
+    if (keyring_symmetric(ring, id, &symmetric, &why))
+        return true;
+    if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
+        location.kind != LOCATION_RECORD)
+        return t2c_fail_with(err, &why);
+    return make_symmetric(ring, &location, id, usage, err) && keyring_symmetric(ring, id, &symmetric, err);
+}
+
+bool keyring_import(
+    struct keyring *ring, const char *id, const uint8_t *bytes, size_t bytes_len, unsigned usage, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location location = {0};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
+    T2C_CLEANUP(record_fini) struct record record = {0};
+    if (!location_find(ring->settings, id, &location, err))
+        return false;
+    if (location.kind != LOCATION_RECORD)
+        return fail_read_only("replace", err);
+    if (bytes_len == 0)
+        return t2c_fail(err, T2C_INVALID, "a key of no bytes");
+    if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||
+        !write_record(ring, &location, &record, true, err))
+        return false;
+    forget(ring, id);
+    return true;
+}
+
+/* ---- removing and moving ---- */
+
+bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location location = {0};
+    if (!location_find(ring->settings, id, &location, err))
+        return false;
+    if (location.kind == LOCATION_NAME)
+        return fail_read_only("remove", err);
+    forget(ring, id);
+    return access(location.path, F_OK) != 0 || t2c_file_remove(location.path, err);
+}
+
+/* Moves a key of the TPM between a record and a preloaded file, whole at one of the two places at any time. */
+static bool carry_over(const struct location *source, const struct location *target, struct t2c_error *err)
+{
+    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    T2C_CLEANUP(record_fini) struct record record = {0};
+    if (source->kind != LOCATION_RECORD)
+        return t2c_fail(err, T2C_INVALID, "a preloaded file is moved to a preloaded file alone");
+    return t2c_file_read(source->path, RECORD_MAX, &text, err) && record_decode(text.data, text.len, &record, err) &&
+        t2c_file_replace(target->path, record.key.data, record.key.len, &owner, err) &&
+        t2c_file_remove(source->path, err);
+}
+
+bool keyring_move_pair(struct keyring *ring, const char *from, const char *to, struct t2c_error *err)
+{
+    T2C_CLEANUP(location_fini) struct location source = {0};
+    T2C_CLEANUP(location_fini) struct location target = {0};
+    const struct pair *pair = NULL;
+    if (!location_find(ring->settings, from, &source, err) || !location_find(ring->settings, to, &target, err))
+        return false;
+    if (source.kind == LOCATION_NAME || target.kind == LOCATION_NAME)
+        return fail_read_only("move", err);
+    if (!keyring_pair(ring, from, &pair, err))
+        return false;
+    bool ok =
+        source.kind == target.kind ? t2c_file_rename(source.path, target.path, err) : carry_over(&source, &target, err);
+    forget(ring, from);
+    forget(ring, to);
+    return ok;
+}

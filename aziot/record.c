@@ -1,0 +1,72 @@
+/*
+ * CBOR, a map: {"version": 1, "pair": bool, "usage": uint, "key": bytes, "sealed": bytes}; what is zero, false or empty is
+ * left out.
+ */
+#include "record.h"
+
+#include "tpm2cloud/cbor.h"
+
+#define VERSION 1
+#define BLOB_MAX 8192
+
+struct content {
+    uint64_t version;
+    struct record record;
+};
+
+static const struct t2c_cbor_field fields[] = {
+    T2C_CBOR_FIELD(struct content, version, "version", T2C_CBOR_NUMBER),
+    T2C_CBOR_FIELD(struct content, record.pair, "pair", T2C_CBOR_BOOL),
+    T2C_CBOR_FIELD(struct content, record.usage, "usage", T2C_CBOR_NUMBER),
+    T2C_CBOR_BYTES_FIELD(struct content, record.key, "key", BLOB_MAX),
+    T2C_CBOR_BYTES_FIELD(struct content, record.sealed, "sealed", BLOB_MAX),
+};
+
+#define FIELDS_N (sizeof(fields) / sizeof(fields[0]))
+
+void record_fini(struct record *record)
+{
+    t2c_bytes_fini(&record->key);
+    t2c_bytes_fini(&record->sealed);
+}
+
+static void content_fini(struct content *content)
+{
+    record_fini(&content->record);
+}
+
+bool record_encode(const struct record *record, struct t2c_bytes *out, struct t2c_error *err)
+{
+    const struct content content = {.version = VERSION, .record = *record};
+    return t2c_cbor_put_struct(out, fields, FIELDS_N, &content, err);
+}
+
+/* A map that begins with a version that we do not know may have keys that we do not know. */
+static bool check_version(const void *data, size_t data_len, struct t2c_error *err)
+{
+    struct t2c_cbor from = {.data = data, .len = data_len};
+    uint64_t version = 0;
+    size_t pairs = 0;
+    if (!t2c_cbor_read_map(&from, SIZE_MAX, &pairs, err) || !t2c_cbor_read_key(&from, "version", err) ||
+        !t2c_cbor_read_number(&from, &version, err))
+        return false;
+    return version == VERSION ||
+        t2c_fail(err, T2C_INVALID, "a key record of version %llu, and this library knows %d",
+            (unsigned long long)version, VERSION);
+}
+
+bool record_decode(const void *data, size_t data_len, struct record *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(content_fini) struct content content = {0};
+    struct t2c_cbor from = {.data = data, .len = data_len};
+    if (!check_version(data, data_len, err) || !t2c_cbor_read_struct(&from, fields, FIELDS_N, &content, err))
+        return t2c_fail_context(err, "the key record is damaged, or not one");
+    if (from.at != data_len)
+        return t2c_cbor_refuse(&from, "trailing bytes", err);
+    const struct record *record = &content.record;
+    if (record->pair ? record->key.len == 0 || record->sealed.len > 0 : record->key.len == 0 && record->sealed.len == 0)
+        return t2c_fail(err, T2C_INVALID, "the key record lacks what it is for");
+    *out = content.record;
+    content.record = (struct record){0};
+    return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * A symmetric key as keyd's clients use it: it makes HMACs, derives keys by them, and encrypts. In the TPM it is an HMAC key,
+ * sealed data, or both, by what it is for; in a file of the stock library's kind it is that file's bytes.
+ */
+#ifndef AZIOT_SYMMETRIC_H
+#define AZIOT_SYMMETRIC_H
+
+#include "aead.h"
+#include "tpm2cloud/secret.h"
+
+struct symmetric {
+    struct t2c_key *hmac, *sealed;
+    struct t2c_bytes plain; /* empty: it is to be unsealed each time */
+};
+
+void symmetric_fini(struct symmetric *symmetric);
+
+/* Keeps the key in locked memory from now on, so that its use costs no TPM command. */
+bool symmetric_keep(struct symmetric *symmetric, struct t2c_error *err);
+
+/*
+ * Gives HMAC-SHA256 of DATA; in the TPM if the key is an HMAC key there. DERIVES: the answer is a key itself, and leaves the
+ * TPM encrypted. Blocks: one TPM command, one more if DERIVES; two to unseal.
+ */
+bool symmetric_hmac(const struct symmetric *symmetric, bool derives, const uint8_t *data, size_t data_len,
+    uint8_t out[T2C_HMAC_LEN], struct t2c_error *err);
+
+/* Calls FN with the key in clear, which is wiped afterwards. Errors: INVALID when the key is only for HMACs. */
+typedef bool symmetric_fn(void *arg, const uint8_t *key, size_t key_len, struct t2c_error *err);
+bool symmetric_with(const struct symmetric *symmetric, symmetric_fn *fn, void *arg, struct t2c_error *err);
+
+/* HMAC-SHA256 on the host. */
+bool symmetric_host_hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len,
+    uint8_t out[T2C_HMAC_LEN], struct t2c_error *err);
+
+#endif

@@ -1,0 +1,139 @@
+#!/bin/sh
+# libaziot_keys as keyd loads and calls it: the interface, what it costs, and what it protects.
+# shellcheck disable=SC1091,SC2086
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl nm readelf tpm2_readpublic tpm2_evictcontrol
+library=$BUILD/.libs/libaziot_keys.so
+home=$work/home
+mkdir "$home"
+
+check_equal "one symbol is exported" aziot_keys_get_function_list \
+    "$(nm -D --defined-only "$library" | awk '$2 ~ /[TDBR]/ { print $3 }')"
+check_equal "and these libraries are needed" \
+    "libc.so libcbor.so libcrypto.so libtss2-esys.so libtss2-mu.so libtss2-rc.so libtss2-tctildr.so" \
+    "$(readelf -d "$library" | sed -n '/NEEDED/ { /libasan\|libubsan\|libtsan\|ld-linux/d; s/.*\[\(.*\.so\).*/\1/p; }' | sort | tr '\n' ' ' | sed 's/ $//')"
+
+tpm_start
+counting="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm"
+"$T2C" key create srk >/dev/null
+"$T2C" key create ldevid >/dev/null
+"$T2C" key create device >/dev/null
+
+# aziot ARGUMENTS...: calls, each with what it answers; see test/aziot_calls.c.
+aziot() {
+    : >"$work/commands"
+    stock_preloaded env TPM2CLOUD_TCTI="$counting" T2C_TCTI_LOG="$work/commands" "$BUILD/aziot_calls" "$library" "$home" "$@"
+}
+stock_preloaded() {
+    if [ -n "$PRELOAD" ]; then
+        LD_PRELOAD=$PRELOAD "$@"
+    else
+        "$@"
+    fi
+}
+commands() { # CODE: how many of them.
+    grep -c "$1" "$work/commands"
+}
+
+check "the library is loaded" aziot do
+check_equal "which sends nothing to the TPM" 0 "$(grep -c . "$work/commands")"
+aziot pairs symmetric >"$work/conformance" 2>/dev/null || true
+check "the checklist of the interface" [ "$(tail -n 1 "$work/conformance")" = "1..136" ]
+while read -r line; do # each of its points is one of ours
+    case $line in
+    "ok "*) ok 0 "interface: ${line#ok * - }" ;;
+    "not ok "*) ok 1 "interface: ${line#not ok * - }" "$work/conformance" ;;
+    esac
+done <"$work/conformance"
+tpm_clean "interface"
+
+# ---- after a restart ----
+
+check "keys outlive keyd" aziot do load:pair load-key:enc >"$work/out"
+check "a pair tells its parameters" aziot do load:pair load:pair curve:pair point:pair size:pair
+check_equal "which asks the TPM nothing" 0 "$(grep -c . "$work/commands")"
+aziot do sign:pair >"$work/out"
+check "a first signature by a record costs 3 commands: Load, Sign, FlushContext" [ "$(grep -c . "$work/commands")" -le 3 ]
+aziot do sign:pair sign:pair sign:pair sign:pair sign:pair >"$work/out"
+check_equal "five cost one Sign each" 5 "$(commands 0000015d)"
+check_equal "and one Load" 1 "$(commands 00000157)"
+aziot do hmac:sas hmac:sas hmac:sas >"$work/out"
+check_equal "three HMACs are three commands" 3 "$(commands 00000155)"
+aziot do create-key:handle-validation-key hmac:handle-validation-key >"$work/out"
+aziot do hmac:handle-validation-key >"$work/out"
+once=$(grep -c . "$work/commands")
+aziot do hmac:handle-validation-key hmac:handle-validation-key create-key:handle-validation-key \
+    verify:handle-validation-key >"$work/out"
+check_equal "the key that is asked for with each request costs no command after the first" "$once" \
+    "$(grep -c . "$work/commands")"
+
+# ---- keys of the TPM by name ----
+
+for location in tpm2cloud:ldevid 'pkcs11:token=tpm2cloud;object=ldevid' tpm2cloud:device; do
+    check "$location is loaded, created and signs" \
+        aziot "preloaded_key:device-id=$location" do create:device-id load:device-id sign:device-id
+    check_fails "$location is not removed" "which keyd may use and not remove" \
+        aziot "preloaded_key:device-id=$location" do delete:device-id
+    check_fails "$location: nothing is moved onto it" "which keyd may use and not move" \
+        aziot "preloaded_key:device-id=$location" do create:device-id-temp move:device-id-temp:device-id
+    check_fails "$location is not moved away" "which keyd may use and not move" \
+        aziot "preloaded_key:device-id=$location" do move:device-id:other
+    check_fails "$location: nothing is imported" "which keyd may use and not replace" \
+        aziot "preloaded_key:device-id=$location" do import:device-id
+done
+aziot preloaded_key:device-id=tpm2cloud:ldevid do sign:device-id >"$work/out"
+check_equal "a persistent key signs by one command" 1 "$(grep -c . "$work/commands")"
+aziot preloaded_key:device-id=tpm2cloud:ldevid do point:device-id >"$work/out"
+tpm2_readpublic -Q -c 0x81000002 -f der -o "$work/ldevid.der"
+tpm2_flushcontext -t
+point=$(openssl ec -pubin -inform der -in "$work/ldevid.der" -conv_form compressed -outform der 2>/dev/null |
+    tail -c 33 | od -An -v -tx1 | tr -d ' \n')
+check_equal "its point is what tpm2-tools reads" "$point" "$(sed -n 's/^point //p' "$work/out")"
+check_fails "a token of others" "names a PKCS#11 token; keys of the TPM are pkcs11:token=tpm2cloud" \
+    aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' do load:device-id
+check_fails "a name that is missing" "create it with: tpm2cloud key create nobody" \
+    aziot preloaded_key:device-id=tpm2cloud:nobody do load:device-id
+check_fails "it is not made either" "create it with: tpm2cloud key create nobody" \
+    aziot preloaded_key:device-id=tpm2cloud:nobody do create:device-id
+
+# ---- a preloaded file, as the stock library takes it ----
+
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/soft.pem" 2>/dev/null
+check "a preloaded file signs" aziot "preloaded_key:est-id=file://$work/soft.pem" do create:est-id sign:est-id
+check "a key of the TPM is moved onto it" aziot "preloaded_key:est-id=file://$work/soft.pem" do \
+    create:est-id-temp move:est-id-temp:est-id sign:est-id
+check "and is found there" grep -q "BEGIN TSS2 PRIVATE KEY" "$work/soft.pem"
+check "by openssl, too" conf_ssl pkey -in "$work/soft.pem" -pubout -out "$work/soft.pub"
+
+# ---- what is no good stays ----
+
+record=$(find "$home/keys" -name 'pair-*.tpm')
+cp "$record" "$work/good"
+spoil() { # WHAT MESSAGE
+    cp "$record" "$work/spoilt"
+    check_fails "$1: is told" "$2" aziot do load:pair
+    check_equal "$1: with RC 2" 2 "$(aziot do load:pair 2>/dev/null | sed -n 's/^rc //p')"
+    check_fails "$1: no other is made" "$2" aziot do create:pair
+    check "$1: and it stays" cmp "$work/spoilt" "$record"
+    cp "$work/good" "$record"
+}
+head -c 100 "$work/good" >"$record"
+spoil "a record that is cut" "the key record is damaged, or not one"
+printf '\241gversion\002' >"$record"
+spoil "a newer record" "a key record of version 2, and this library knows 1"
+: >"$record"
+spoil "an empty record" "the key record is damaged, or not one"
+cp "$(find "$home/keys" -name 'enc-*.tpm')" "$record"
+check_fails "a record of another kind" "it is a symmetric key, and no key pair" aziot do load:pair
+cp "$work/good" "$record"
+check "the good one is the same again" aziot do load:pair sign:pair
+
+# ---- another TPM, or a cleared one ----
+
+tpm2_clear -Q -c p 2>/dev/null || tpm2_clear -Q
+"$T2C" key create srk >/dev/null 2>&1
+"$T2C" key pin srk --replace >/dev/null
+check_fails "after the TPM was cleared" "this TPM was cleared since it was made" aziot do sign:pair
+check "the record stays" cmp "$work/good" "$record"
+tpm_clean "all"
+finish
