@@ -21,6 +21,7 @@ begun_s=$(date +%s)
 "$ESTD" -c "$work/est.conf" 2>"$work/estd.err" &
 estd=$!
 pids="$pids $estd"
+wait_for 10 test -s "$work/estd.err"
 
 # counted: for each row how often estd failed, stepped down, waits, and succeeded
 counted() {
@@ -28,7 +29,7 @@ counted() {
         FNR == NR { row[NR] = $1; n = NR; next }
         match($0, /f[0-9]+: /) {
             at = substr($0, RSTART + 1, RLENGTH - 3)
-            failed[at] += /cannot renew: /
+            failed[at] += /cannot (renew|enrol): /
             down[at] += /the next try is by the key and cert of \[auth\]/
             waits[at] += /next try in|goes out again in/
             renewed[at] += /: renewed, /
@@ -43,7 +44,7 @@ seen() {
         $5 == "down" ? $11 < 1 : $5 == "late" ? $13 < 1 : $5 ~ /^wait/ ? $12 < 1 : $10 < 2 { print $1; bad = 1 }
         END { exit bad }' >"$work/unseen"
 }
-until seen || [ $(($(date +%s) - begun_s)) -ge 20 ]; do
+until seen || [ $(($(date +%s) - begun_s)) -ge 50 ]; do
     sleep 0.2
 done
 kill "$estd"
