@@ -103,3 +103,13 @@ bool daemon_hide(struct t2c_error *err)
         return true;
     return t2c_fail_errno(err, errno, "a crash may leave passwords in a core file");
 }
+
+int64_t daemon_watchdog_ms(void)
+{
+    const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    if (usec == NULL || (pid != NULL && strtoll(pid, NULL, 10) != getpid()))
+        return 0;
+    char *end = NULL;
+    long long limit_us = strtoll(usec, &end, 10);
+    return end != usec && *end == '\0' && limit_us > 0 ? limit_us / 2000 + (limit_us < 2000) : 0;
+}

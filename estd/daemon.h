@@ -22,4 +22,7 @@ bool daemon_notify(const char *message, struct t2c_error *err);
  */
 bool daemon_hide(struct t2c_error *err);
 
+/* Gives how often to send "WATCHDOG=1", half of what systemd allows; 0: not at all. Spec: sd_watchdog_enabled(3). */
+int64_t daemon_watchdog_ms(void);
+
 #endif

@@ -114,6 +114,11 @@ bool manager_next(const struct manager *manager, const char *after, struct t2c_c
     return true;
 }
 
+int64_t manager_busy_ms(const struct manager *manager)
+{
+    return transfer_busy_ms(manager->common.transfer);
+}
+
 struct events *manager_events(struct manager *manager)
 {
     return &manager->common.events;

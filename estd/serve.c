@@ -11,6 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * The watchdog is for this loop, which never waits. The transfer thread may: a key is made in seconds, and a kernel gives a
+ * TPM up to five minutes for one command. But one that does not come back for as long as this never will.
+ */
+#define STUCK_MS (30 * 60 * 1000)
+
 struct server {
     const char *path;
     const char *once;
@@ -18,10 +24,13 @@ struct server {
     struct loop *loop;
     struct manager *manager;
     struct control *control; /* NULL: none */
+    struct loop_source *watchdog;
+    int64_t watchdog_ms;
 };
 
 static void server_fini(struct server *server)
 {
+    loop_source_free(server->watchdog);
     control_close(server->control);
     manager_free(server->manager);
     loop_free(server->loop);
@@ -96,6 +105,32 @@ static void on_signal(void *data, uint32_t number)
     }
 }
 
+/* ---- the watchdog of systemd ---- */
+
+static void on_watchdog(void *data, uint32_t what)
+{
+    struct server *server = data;
+    struct t2c_error why = {0};
+    (void)what;
+    int64_t busy_ms = manager_busy_ms(server->manager);
+    if (busy_ms < STUCK_MS)
+        notify("WATCHDOG=1");
+    else
+        t2c_log(T2C_LOG_ERROR, "a TPM or a key has not answered for %" PRId64 " s; systemd may start estd anew",
+            busy_ms / 1000);
+    if (!loop_timer_set(server->watchdog, server->watchdog_ms, &why))
+        t2c_log(T2C_LOG_ERROR, "%s", why.text);
+}
+
+/* Without WATCHDOG_USEC there is no timer, so that nothing wakes an idle estd. */
+static bool open_watchdog(struct server *server, struct t2c_error *err)
+{
+    server->watchdog_ms = daemon_watchdog_ms();
+    return server->watchdog_ms == 0 ||
+        (loop_timer(server->loop, on_watchdog, server, &server->watchdog, err) &&
+            loop_timer_set(server->watchdog, server->watchdog_ms, err));
+}
+
 /* ---- the life of the daemon ---- */
 
 /* Without its socket estd does what it is for all the same. */
@@ -111,6 +146,8 @@ static void open_control(struct server *server)
 static bool run(struct server *server, struct t2c_error *err)
 {
     struct events *events = manager_events(server->manager);
+    if (!open_watchdog(server, err))
+        return false;
     open_control(server);
     event_tell(events, EVENT_STARTED, NULL, NULL, "started with %zu certificate(s)", config_certs_n(server->config));
     notify("READY=1");

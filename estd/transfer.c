@@ -419,6 +419,11 @@ void transfer_stop(struct transfer *transfer)
     release(transfer);
 }
 
+int64_t transfer_busy_ms(const struct transfer *transfer)
+{
+    return loop_busy_ms(transfer->loop);
+}
+
 void transfer_submit(struct transfer *transfer, struct job *job)
 {
     pthread_mutex_lock(&transfer->lock);
