@@ -173,7 +173,7 @@ static void dismiss_human(struct renew *renew)
 static struct renew_action fail(struct renew *renew, const struct renew_event *event, int64_t now_s)
 {
     bool placing = renew->state == RENEW_PLACING, asking = renew->state == RENEW_ASKING;
-    bool refused = asking && event->refused;
+    bool refused = event->refused;
     /* What a certificate could not do any more when it got there, [auth] may. */
     bool over = asking && renew->by == RENEW_SELF && !is_in_force(renew, now_s);
     enum renew_news news = refused && !over && !renew->attended ? refuse(renew) : RENEW_NO_NEWS;

@@ -226,6 +226,10 @@ static const struct story stories[] = {
             WAKE(830, REENROL, ANY), FAILED(831, T2C_TPM, -1, ANY), WAKE(870, REENROL, ANY), REFUSED(870, ANY, NO_NEWS),
             WAKE(910, REENROL, ANY), FAILED(911, T2C_LOCKOUT, -1, ANY), WAKE(950, REENROL, ANY),
             FAILED(951, T2C_AUTH, -1, ANY), WAKE(990, REENROL, ANY), REFUSED(990, ANY, STEPPED_DOWN), END}},
+    {"the third time, it had ended", RENEW_RELOADED, PAIR,
+        {LOADED(70000, 0, 100000, REENROL, ANY), REFUSED(70000, ANY, NO_NEWS), WAKE(71000, REENROL, ANY),
+            REFUSED(71000, ANY, NO_NEWS), WAKE(99999, REENROL, ANY), REFUSED(100001, ANY, NO_NEWS), OVER(101000, ENROL),
+            END}},
     {"both are refused", RENEW_RELOADED, PAIR,
         {LOADED(70000, 0, 100000, REENROL, ANY), REFUSED(70000, 70045, NO_NEWS), WAKE(70045, REENROL, ANY),
             REFUSED(70045, 70135, NO_NEWS), WAKE(70135, REENROL, ANY), REFUSED(70135, 70180, STEPPED_DOWN),
@@ -247,6 +251,10 @@ static const struct story stories[] = {
         {LOADED(70000, 0, 100000, REENROL, ANY), REFUSED(70000, 72813, BARRED), WAKE(72813, REENROL, ANY),
             REFUSED(72813, ANY, NO_NEWS), WAKE(80000, REENROL, ANY), REFUSED(80000, ANY, NO_NEWS),
             WAKE(90000, REENROL, ANY), REFUSED(90000, ANY, NO_NEWS), WAKE(95000, REENROL, ANY), END}},
+    {"fallback = no: let in, and refused another time", RENEW_RELOADED, PAIR | ONLY,
+        {LOADED(700, 0, 1000, REENROL, ANY), REFUSED(700, ANY, BARRED), WAKE(750, REENROL, ANY),
+            RECEIVED(751, 751, 1751), INSTALLED(751, WAIT, 1451), WAKE(1451, REENROL, ANY), REFUSED(1451, ANY, BARRED),
+            END}},
     {"fallback = no, over: [auth] is for that", RENEW_RELOADED, PAIR | ONLY,
         {LOADED_OVER(1001, 0, 1000, ENROL), REFUSED(1001, ANY, BARRED), WAKE(9000, ENROL, ANY), END}},
     {"no pair to step down to", RENEW_RELOADED, SECRET,
@@ -315,6 +323,16 @@ static const struct story stories[] = {
     {"a hint that comes too late", RENEW_BOOTED, PAIR | HINTS,
         {LOADED(100, 0, 1000, WAIT, 105), ASKS_HINT(105, WAKE, 0, 0, 700), WAKE(700, REENROL, ANY),
             HINT(701, 10, 20, -1, NOTHING, ANY), FAILED(702, T2C_IO, -1, 740), WAKE(740, REENROL, ANY), END}},
+    {"an answer for the certificate before", RENEW_BOOTED, PAIR | HINTS,
+        {LOADED(100, 0, 1000, WAIT, 105), ASKS_HINT(105, WAKE, 0, 0, 700), WAKE(700, REENROL, ANY),
+            RECEIVED(701, 701, 1701), INSTALLED(701, WAIT, 706), HINT(702, 10, 20, -1, NOTHING, ANY),
+            ASKS_HINT(706, WAKE, 0, 0, 1401), END}},
+    {"a server that took the request is not asked for hints", RENEW_BOOTED, PAIR | HINTS,
+        {LOADED(100, 0, 1000, WAIT, 105), ENROL(101, ENROL), PENDING(102, 300, 402), WAKE(110, WAIT, 402),
+            WAKE(402, ENROL, ANY), END}},
+    {"nor does its hint cut the pause short", RENEW_BOOTED, PAIR | HINTS,
+        {LOADED(100, 0, 1000, WAIT, 105), ASKS_HINT(105, WAKE, 0, 0, 700), ENROL(106, ENROL), PENDING(107, 300, 407),
+            HINT(108, 10, 20, -1, NOTHING, ANY), WAKE(407, ENROL, ANY), END}},
     {"never expires, but the server asks", RENEW_BOOTED, PAIR | HINTS,
         {LOADED(100, 0, T2C_CERT_NEVER - T0, WAIT, 550), ASKS_HINT(550, WAKE, 0, 0, SCHEDULE_NEVER - T0),
             HINT(551, 1000, 2000, -1, WAIT, 1500), WAKE(1500, REENROL, ANY), END}},
@@ -391,6 +409,10 @@ START_TEST(a_step_down_is_seen_until_it_is_mended)
     struct renew_rules rules = rules_of(PAIR);
     struct renew_event loaded = {.type = RENEW_EV_LOADED, .life = {T0, T0 + 100000}, .retry_after_s = -1};
     struct renew renew;
+    renew_start(&renew, &rules, RENEW_BOOTED);
+    renew_step(&renew, &(struct renew_event){.type = RENEW_EV_MISSING, .retry_after_s = -1}, T0);
+    renew_once(&renew, 0);
+    ck_assert(!renew_is_fallen(&renew)); /* the first enrolment is no step down */
     for (int restart = 0; restart < 2; restart++) {
         renew_start(&renew, &rules, RENEW_BOOTED);
         loaded.fallen = restart == 1;

@@ -454,7 +454,8 @@ START_TEST(cold_start_is_spread)
 {
     struct schedule_life life = life_of(100 * DAY), brief = life_of(20);
     ck_assert_int_eq(schedule_boot_delay_s(&life, 0.5, NB + 85 * DAY), 450);
-    ck_assert_int_eq(schedule_boot_delay_s(&life, 0.5, NB + 95 * DAY), 0); /* little remains: no time to lose */
+    ck_assert_int_eq(schedule_boot_delay_s(&life, 0.5, NB + 89 * DAY), 450);
+    ck_assert_int_eq(schedule_boot_delay_s(&life, 0.5, NB + 91 * DAY), 0); /* little remains: no time to lose */
     ck_assert_int_eq(schedule_boot_delay_s(&life, 0.5, NB + 200 * DAY), 0);
     ck_assert_int_eq(schedule_boot_delay_s(&brief, 0.9, NB + 16), 0);
 }
