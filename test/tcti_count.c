@@ -11,7 +11,8 @@
  * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
  * first TIMES commands CODE of each process with RC, without asking the TPM; an RC of the TCTI's own layer comes as it does from
  * a socket whose other end is closed, with SIGPIPE. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
- * BYTE at OFFSET of each answer to CODE.
+ * BYTE at OFFSET of each answer to CODE. T2C_TCTI_DELAY=/path names a file with the milliseconds that each answer takes
+ * longer; it may change, or come and go.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
@@ -149,9 +150,24 @@ static void tell_lie(const struct count *count, uint8_t *response, size_t size)
         response[offset] = (uint8_t)byte;
 }
 
+/* The TPM is slow: nobody else can use it meanwhile, as our caller waits. */
+static void take_time(void)
+{
+    const char *path = getenv("T2C_TCTI_DELAY");
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    unsigned ms = 0;
+    if (file == NULL)
+        return;
+    if (fscanf(file, "%u", &ms) == 1)
+        usleep(ms * 1000);
+    fclose(file);
+}
+
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
     struct count *count = (struct count *)context;
+    if (response != NULL)
+        take_time();
     TSS2_RC rc =
         count->faulty ? answer_fault(count, size, response) : Tss2_Tcti_Receive(count->next, size, response, timeout);
     if (rc == TSS2_RC_SUCCESS && response != NULL)
