@@ -79,12 +79,13 @@ static void wait_for_server(struct entry *entry, const struct job *job)
     struct t2c_state_entry *state = entry->state;
     entry->wanted = ENTRY_NOTHING;
     feed(entry, &event);
-    state->pending_until_s = entry->wake_s;
-    memcpy(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest));
     if (entry->common->once != NULL)
         fail(entry, asks_for(job->kind), &job->error, job);
     else
         report_pending(entry, &job->error);
+    state->pending_until_s = entry->wake_s;
+    memcpy(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest));
+    persist_changed(entry->common->events.persist);
 }
 
 /*

@@ -104,7 +104,7 @@ bool origin_follow(const char *url, bool post, long status, const char *location
         return t2c_fail(err, T2C_PROTO, "the server redirects (HTTP %ld) and does not say where to", status);
     if (post && status == 303)
         return t2c_fail(
-            err, T2C_INVALID, "the server turns the request into a GET (HTTP 303), which EST does not know");
+            err, T2C_PROTO, "the server turns the request into a GET (HTTP 303), which EST does not know");
     if (!resolve(url, location, &target, err) || !origin_of(url, &from, err))
         return false;
     if (!origin_of((const char *)target.data, &to, NULL))

@@ -423,7 +423,7 @@ static bool follow(struct task *task, const struct http_reply *got, struct t2c_e
     const char *url = (const char *)task->url.data, *location = got->location[0] != '\0' ? got->location : NULL;
     enum origin_redirect how = ORIGIN_SAME;
     if (++task->redirects > REDIRECTS_MAX)
-        return t2c_fail(err, T2C_INVALID, "%s: more than %d redirects, the last one from here", url, REDIRECTS_MAX);
+        return t2c_fail(err, T2C_PROTO, "%s: more than %d redirects, the last one from here", url, REDIRECTS_MAX);
     if (!origin_follow(url, task->step == STEP_ENROL, got->status, location, &target, &how, err))
         return t2c_fail_context(err, "%s", url);
     if (task->step == STEP_BOOTSTRAP && how == ORIGIN_OTHER)
