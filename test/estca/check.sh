@@ -178,7 +178,7 @@ openssl s_client -ign_eof -connect "127.0.0.1:$PORT" -CAfile ca/root.pem </dev/n
 IDLE=$!
 PIDS="$PIDS $IDLE"
 tries=0
-while ! grep -q "Verify return code" idle && [ "$tries" -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+while ! grep -qs "Verify return code" idle && [ "$tries" -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
 begun=$(date +%s)
 ok "SIGTERM exits 0, without a word on stderr" stop
 ok "at once, with a connection open" [ $(($(date +%s) - begun)) -le 2 ]
