@@ -66,8 +66,8 @@ def read_item(data, at):
 
 def connect(path):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(path)  # with a time limit it would fail where the queue is full, instead of waiting
     s.settimeout(20)
-    s.connect(path)
     return s
 
 

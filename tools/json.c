@@ -62,6 +62,9 @@ static void print_value(const struct t2c_cbor_field *field, const void *place)
     case T2C_CBOR_OCTETS:
         print_octets(place, field->size);
         break;
+    case T2C_CBOR_BYTES:
+        print_octets(((const struct t2c_bytes *)place)->data, ((const struct t2c_bytes *)place)->len);
+        break;
     case T2C_CBOR_STRUCT:
         putchar('{');
         json_members(field->fields, field->size, place);
