@@ -65,7 +65,7 @@ cat >estd.conf <<END
 [estd]
 certs_d = $work/certs.d
 state_dir = $work/state
-socket = none
+socket = $work/socket
 END
 signed idevid 86400
 signed factory 86400
@@ -114,6 +114,8 @@ pids="$pids $daemon"
 said() { [ "$(grep -c -- "$2" log)" -ge "$1" ]; }
 # asked OP STATUS PEER SUBJECT [LOG]: the number of such requests
 asked() { grep -c "op=$1 status=$2 .*peer=\"CN=$3\" subject=\"$4\"" "${5:-ca.log}"; }
+fallen() { "$T2C" status --config estd.conf 2>status.err | grep -q "^$1: the server refused its certificate, so that \[auth\] asks"; }
+not_fallen() { ! fallen "$1"; }
 down='the server refuses the installed certificate, so the next try is by the key and cert of'
 
 for name in revoked unknown unauthorized forbidden oldrevoked ldevid; do
@@ -141,6 +143,7 @@ check "both: after that each of them, in turn" wait_for 20 sh -c "sed '1,/ both:
 check "both: at the slowest pace" sh -c "! sed '1,/ both: .*refuses every/d' log | grep ' both: cannot' | head -2 | grep -v 'next try in [2-6] s'"
 check "both: by itself" [ "$(asked simplereenroll 403 both '')" -ge 4 ]
 check "both: and by the other" [ "$(asked simpleenroll 403 factory '')" -ge 2 ]
+check "both: status tells" fallen both
 grep -v "^$both" refused >refused.new && mv refused.new refused
 check "both: let in again, it renews itself" wait_for 20 said 1 "^estd: both: renewed"
 
@@ -161,8 +164,9 @@ serve_more late --port "$late"
 check "late: renewed when it is there" wait_for 20 said 1 "^estd: late: renewed"
 check_equal "neither steps down" 0 "$(grep -c " distrust: $down\| late: $down\| busy: $down\| limited: $down" log)"
 
+check "status: nothing is left of a step down once the next has renewed itself" not_fallen forbidden
+check "a human may use the password once more" "$T2C" enroll lapsed --config estd.conf
+check_equal "which went out once" 1 "$(grep -c 'op=simpleenroll status=200 auth=basic peer="" subject="CN=lapsed"' ca.log)"
 kill "$daemon"
 check "SIGTERM ends it" wait "$daemon"
-check "a human may use the password once more" "$ESTD" -c estd.conf --once lapsed
-check_equal "which went out once" 1 "$(grep -c 'op=simpleenroll status=200 auth=basic peer="" subject="CN=lapsed"' ca.log)"
 finish
