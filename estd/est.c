@@ -33,7 +33,8 @@ const char *est_op_name(enum est_op op)
 
 /* ---- URL ---- */
 
-static bool ends_with_op(const char *base)
+/* Gives the operation whose name BASE ends with, EST_OPS_N: none. */
+static enum est_op find_op(const char *base)
 {
     size_t len = strlen(base);
     while (len > 0 && base[len - 1] == '/')
@@ -42,9 +43,23 @@ static bool ends_with_op(const char *base)
         const char *name = est_op_name(op);
         size_t name_len = strlen(name);
         if (len > name_len && base[len - name_len - 1] == '/' && strncmp(base + len - name_len, name, name_len) == 0)
-            return true;
+            return op;
     }
-    return false;
+    return EST_OPS_N;
+}
+
+/* Refuses a base URL that ends with OP. */
+static bool refuse_op(const char *base, enum est_op op, struct t2c_error *err)
+{
+    static const char *const reasons[EST_OPS_N] = {
+        [EST_SERVERKEYGEN] = "a key is made where it is used, and never sent",
+        [EST_FULLCMC] = "estd enrols by simpleenroll and renews by simplereenroll",
+    };
+    if (reasons[op] != NULL)
+        return t2c_fail(err, T2C_INVALID, "%s is not supported: %s; give the base, as in https://HOST/.well-known/est",
+            est_op_name(op), reasons[op]);
+    return t2c_fail(
+        err, T2C_INVALID, "\"%s\" ends with an operation; give the base, as in https://HOST/.well-known/est", base);
 }
 
 bool est_check_url(const char *base, struct t2c_error *err)
@@ -62,10 +77,8 @@ bool est_check_url(const char *base, struct t2c_error *err)
         if (!isgraph((unsigned char)*at) || *at == '?' || *at == '#')
             return t2c_fail(err, T2C_INVALID, "\"%s\" has a character that a base URL cannot have (byte %zu)", base,
                 (size_t)(at - base));
-    if (ends_with_op(base))
-        return t2c_fail(
-            err, T2C_INVALID, "\"%s\" ends with an operation; give the base, as in https://HOST/.well-known/est", base);
-    return true;
+    enum est_op op = find_op(base);
+    return op == EST_OPS_N || refuse_op(base, op, err);
 }
 
 bool est_url(const char *base, enum est_op op, struct t2c_bytes *out, struct t2c_error *err)

@@ -76,6 +76,12 @@ static const struct {
     {"https://est.example/est/simpleenroll/",
         "\"https://est.example/est/simpleenroll/\" ends with an operation; give "
         "the base, as in https://HOST/.well-known/est"},
+    {"https://est.example/est/serverkeygen",
+        "serverkeygen is not supported: a key is made where it is used, and never sent; give the base, as in "
+        "https://HOST/.well-known/est"},
+    {"https://est.example/est/fullcmc",
+        "fullcmc is not supported: estd enrols by simpleenroll and renews by simplereenroll; give the base, as in "
+        "https://HOST/.well-known/est"},
 };
 
 START_TEST(bad_url_is_refused)
@@ -88,6 +94,18 @@ START_TEST(bad_url_is_refused)
 END_TEST
 
 /* ---- request ---- */
+
+START_TEST(length_is_known_before)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    uint8_t der[300] = {0};
+    for (size_t len = 1; len < sizeof(der); len++) {
+        t2c_bytes_clear(&text);
+        ck_assert(t2c_bytes_base64(&text, der, len, 64, NULL));
+        ck_assert_uint_eq(est_request_len(len), text.len);
+    }
+}
+END_TEST
 
 START_TEST(request_is_64_columns)
 {
@@ -453,6 +471,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, url_is_base_and_operation, 0, COUNT(urls));
     tcase_add_loop_test(t, bad_url_is_refused, 0, COUNT(bad_urls));
     tcase_add_test(t, request_is_64_columns);
+    tcase_add_test(t, length_is_known_before);
     tcase_add_loop_test(t, status_and_type_are_judged, 0, COUNT(answers));
     tcase_add_loop_test(t, cacerts_behind_a_password_is_not_blamed_on_auth, 401, 402);
     tcase_add_test(t, what_libest_says_is_quoted);
