@@ -73,6 +73,7 @@ configure() {
 [estd]
 certs_d = $dir/certs.d
 state_dir = $dir/state
+socket = $dir/estd.sock
 [defaults]
 url = https://$1:$3/.well-known/est
 trust = $dir/$2

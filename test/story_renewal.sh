@@ -19,6 +19,7 @@ cat >"$work/estd.conf" <<END
 [estd]
 certs_d = $work/certs.d
 state_dir = $work/state
+socket = $work/estd.sock
 [defaults]
 url = https://localhost:$port/.well-known/est
 trust = $work/operator/root.pem

@@ -67,6 +67,7 @@ cat >"$work/estd.conf" <<CONF
 [estd]
 certs_d = $work/certs.d
 state_dir = $work/state
+socket = $work/estd.sock
 [defaults]
 url = https://localhost:$port/.well-known/est
 trust = $work/operator/root.pem
