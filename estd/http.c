@@ -252,7 +252,10 @@ static bool fail_result(const struct http *http, CURLcode result, struct t2c_err
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
         return t2c_fail(err, T2C_PROTO, "the server's answer is not HTTP: %s", text);
-    case CURLE_OUT_OF_MEMORY: /* what libcurl says of a header above 100 kB, too */
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
+    case CURLE_OUT_OF_MEMORY: /* what older versions of libcurl say of a header above 100 kB, too */
         return t2c_fail(err, T2C_IO, "the answer has a header that is too long, or memory ran out");
     case CURLE_OPERATION_TIMEDOUT:
         return t2c_fail(err, T2C_IO, "the server does not answer in time: %s", text);

@@ -290,6 +290,8 @@ bool tls_prepare(struct tls *tls, SSL_CTX *ctx)
     SSL_CTX_set_cert_verify_callback(ctx, judge, tls);
     SSL_CTX_set_cert_cb(ctx, note_asked, tls);
     SSL_CTX_set_info_callback(ctx, note_end);
+    /* As old versions of libcurl did: servers close without a word, and an answer that is cut off does not decode. */
+    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
     return true;
 }
 
