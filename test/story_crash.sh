@@ -1,33 +1,39 @@
 #!/bin/sh
-# estd is stopped, or the disk fails, at every point of a renewal where that could matter: after each, readers find keys and
-# certificates that fit each other, and the next start completes what was begun, without a human.
+# estd is stopped, the disk fails, or power is lost, at every point of a renewal where that could matter: after each, readers find
+# keys and certificates that fit each other, and the next start completes what was begun, without a human.
 #
-# make check tries one of ten points, `CRASH_EVERY=1 test/story_crash.sh` all of them.
+# make check tries one of ten points, `CRASH_EVERY=1 test/story_crash.sh` all of them; CRASH_SCENES="rotate first", those scenes.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/crash/scene.sh"
 crash_needs
+need swtpm
 estca_start ca || skip_all "estca does not start"
 
-# all_ways WHAT: kills, failures and losses of power, at every point of the scene.
-all_ways() {
-    undisturbed "$1"
-    n=$(points_n "file|peer" 8)
-    for when in before after; do
-        # shellcheck disable=SC2046
-        tries kill-$when $(points_of 1 "$n")
-        tried kill-$when "$1: killed $when a system call"
-    done
-    n=$(points_n "file|read" 1)
-    for errno in ENOSPC EIO EACCES; do
-        # shellcheck disable=SC2046
-        tries fail-$errno $(points_of 1 "$n")
-        tried fail-$errno "$1: $errno at a file operation"
-    done
-    n=$(points_n "file" 1)
+# at_points KIND WHICH WHAT: tries KIND at every point of WHICH kinds, and a few more than there are.
+at_points() {
+    n=$(points_n "$2" 6)
     # shellcheck disable=SC2046
-    tries onward-ENOSPC $(points_of 1 "$n")
-    tried onward-ENOSPC "$1: ENOSPC from a file operation on"
+    tries "$1" $(points_of 1 "$n")
+    tried "$1" "$3"
+}
+# kills WHAT, failures_of WHAT: at every point of the scene.
+kills() {
+    at_points kill-before "file|peer" "$1: killed before a system call"
+    at_points kill-after "file|peer" "$1: killed after a system call"
+}
+failures_of() {
+    for errno in EIO EACCES; do
+        at_points "fail-$errno" "file|read" "$1: $errno at a file operation"
+    done
+    at_points full "file" "$1: ENOSPC at an operation that writes"
+    at_points full-on "file" "$1: ENOSPC from such an operation on"
+}
+# all_ways WHAT: kills, failures and losses of power.
+all_ways() {
+    undisturbed "$1" || return 0
+    kills "$1"
+    failures_of "$1"
     losses "$1"
 }
 
@@ -38,34 +44,79 @@ conf() {
     printf '%s\n' "$@"
 }
 due "$work/idevid.key" "$work/idevid.pem"
+current=generations/dev/current
 cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
 
-scene first
-echo optional=yes >>"$scene/env"
-cp "$work/idevid.key" "$scene/tree/keys/dev.pem"
-mkdir "$scene/tree/certd"
-conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
-printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
-all_ways "first enrolment"
+# Nothing is there yet but a key; the state's directory is made, and certd's.
+first() {
+    scene first
+    echo optional=yes >>"$scene/env"
+    cp "$work/idevid.key" "$scene/tree/keys/dev.pem"
+    mkdir "$scene/tree/certd"
+    conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
+    printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
+    all_ways "first enrolment"
+}
 
-scene files
-due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
-mkdir "$scene/tree/certd" "$scene/tree/certd/certs"
-cp "$scene/tree/dev.pem" "$scene/tree/$cer"
-conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
-printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
-steady
-all_ways "key reused, two files"
+files() {
+    scene files
+    due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
+    mkdir "$scene/tree/certd" "$scene/tree/certd/certs"
+    cp "$scene/tree/dev.pem" "$scene/tree/$cer"
+    conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
+    printf 'keys/dev.pem %s\n' dev.pem "$cer" >"$scene/pairs"
+    steady
+    all_ways "key reused, two files"
+}
+
+# generation: keys/dev.pem and dev.pem are in force.
+generation() {
+    mkdir -p "$scene/tree/generations/dev/gen-1"
+    gen=$scene/tree/generations/dev/gen-1
+    cp "$scene/tree/keys/dev.pem" "$gen/key.pem"
+    cp "$scene/tree/dev.pem" "$gen/cert.pem"
+    cat "$gen/key.pem" "$gen/cert.pem" >"$gen/combined.pem"
+    chmod 600 "$gen/combined.pem"
+    ln -s gen-1 "$scene/tree/generations/dev/current"
+    { conf "file = @TREE@/dev.pem"; printf '[renew]\nrotate = yes\n'; } >"$scene/certs.d/dev.conf"
+    printf '%s %s\n' "$current/combined.pem" "$current/combined.pem" "$current/key.pem" "$current/cert.pem" \
+        >"$scene/pairs"
+    echo dev.pem >"$scene/copies"
+}
+
+rotate() {
+    scene rotate
+    due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
+    generation
+    steady
+    all_ways "key rotated"
+}
+
+rotate_tpm() {
+    scene rotate_tpm
+    scene_tpm
+    "$T2C" key create dev >/dev/null
+    "$T2C" csr dev --subject /CN=dev --san DNS:dev.example --out "$work/dev.csr"
+    sign_due "$work/dev.csr" "$scene/tree/dev.pem"
+    scene_tpm_done
+    generation
+    sed -i 's|^key = @TREE@.*|key = tpm2cloud:dev|' "$scene/certs.d/dev.conf"
+    steady
+    undisturbed "key of the TPM rotated" || return 0
+    kills "key of the TPM rotated"
+    losses "key of the TPM rotated"
+}
 
 # The command line makes a key in a file, and puts a certificate into the TPM's memory. It has no lock, so it does not clear away
 # what may be another's that works at the same time.
-scene command
-scene_tpm
-"$T2C" key create idevid >/dev/null
-"$T2C" csr idevid --subject /CN=dev --out "$work/dev.csr"
-"$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --out "$scene/idevid.pem"
-scene_tpm_done
-cat >>"$scene/env" <<'ENV'
+command_line() {
+    scene command_line
+    scene_tpm
+    "$T2C" key create idevid >/dev/null
+    "$T2C" csr idevid --subject /CN=dev --out "$work/dev.csr"
+    "$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --out "$scene/idevid.pem"
+    scene_tpm_done
+    cat >>"$scene/env" <<'ENV'
 stays='.*.??????'
 undertake() {
     # shellcheck disable=SC2016
@@ -81,5 +132,10 @@ completed() {
     "$T2C" cert export idevid | cmp -s - "$scene/idevid.pem" || end FAIL "the certificate is not the imported one"
 }
 ENV
-all_ways "a key and a certificate by tpm2cloud"
+    all_ways "a key and a certificate by tpm2cloud"
+}
+
+for name in ${CRASH_SCENES:-first files rotate rotate_tpm command_line}; do
+    $name
+done
 finish

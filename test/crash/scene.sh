@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # Scenes of the crash stories; sourced after harness.sh. A scene is a directory $work/NAME: the prepared tree, in tree; the
 # configuration, where @TREE@ stands for the copy that a point works on; in pairs, the keys and certificates that belong
-# together, as a reader finds them; in env, what test/crash/try wants to know,
+# together, as a reader finds them; in copies, what holds the same certificate in the end; in env, what test/crash/try wants to know,
 # and functions that do what it does otherwise.
 
 crash=$srcdir/test/crash
@@ -38,6 +38,7 @@ ROOT=$work/ca/root.pem ESTD=$ESTD T2C=$T2C POINTS=$POINTS PROVIDERS=
 ENV
     : >"$scene/results"
     : >"$scene/pairs"
+    : >"$scene/copies"
 }
 
 # scene_tpm: the scene has a TPM, which the story may use until scene_tpm_done. Paths of the tree are those of the prepared one.
@@ -58,12 +59,17 @@ scene_tpm_done() {
     rm -f "$work/swtpm.pid"
 }
 
-# due KEY CERTIFICATE: a key in a file, with a certificate at 95 % of its lifetime.
+# sign_due REQUEST CERTIFICATE: one at 95 % of its lifetime.
+sign_due() {
+    "$ESTCA" sign "$work/ca" --csr "$1" --lifetime 8640000 --not-before -8208000 --out "$2"
+}
+
+# due KEY CERTIFICATE: a key in a file, and such a certificate.
 due() {
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null
     chmod 600 "$1"
     openssl req -new -key "$1" -subj /CN=dev -addext subjectAltName=DNS:dev.example -out "$work/dev.csr"
-    "$ESTCA" sign "$work/ca" --csr "$work/dev.csr" --lifetime 8640000 --not-before -8208000 --out "$2"
+    sign_due "$work/dev.csr" "$2"
 }
 
 # steady: the scene is one where estd has worked before.
@@ -77,6 +83,7 @@ steady() {
 undisturbed() {
     "$crash/try" "$scene" whole 0
     check "$1: undisturbed" grep -q '^ok whole' "$scene/results"
+    grep -q '^ok whole' "$scene/results"
 }
 
 # points_n KINDS: how many points there are, by the list of the undisturbed run. The peer's bytes come in more pieces at
