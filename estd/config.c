@@ -5,6 +5,7 @@
 #include "config_cert.h"
 
 #include "aziot.h"
+#include "spool.h"
 #include "tpm2cloud/generation.h"
 #include "tpm2cloud/log.h"
 #include <dirent.h>
@@ -127,22 +128,37 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-/*
- * Finds the place from which estd itself reads the certificate. One whose chain has no place of its own gets one beside the state.
- * What once was a generation stays one: whoever reads tpm2cloud:NAME is led there.
- */
+/* Whether the chain has a place of its own among the targets, which then is the first. */
+static bool has_chain(const struct config_cert *cert)
+{
+    return cert->targets_n > 0 && cert->targets[0].part == INSTALL_CHAIN;
+}
+
+/* Gives the place from which estd itself reads the certificate: a generation, what root is asked for, a target, or beside the state. */
+static char *find_place(const struct config_daemon *daemon, const struct config_cert *cert)
+{
+    char *out = NULL;
+    int len = 0;
+    if (cert->current)
+        len = asprintf(&out, "%s/%s/" T2C_GENERATION_LINK "/" T2C_GENERATION_CERT, daemon->certs_dir, cert->name);
+    else if (cert->deploy)
+        len = asprintf(&out, "%s/" SPOOL_REQUESTS "/%s.pem", daemon->state_dir, cert->name);
+    else if (has_chain(cert))
+        len = asprintf(&out, "%s", cert->targets[0].path);
+    else
+        len = asprintf(&out, "%s/own/%s.pem", daemon->state_dir, cert->name);
+    return len >= 0 ? out : NULL;
+}
+
+/* What once was a generation stays one: whoever reads tpm2cloud:NAME is led there. */
 static bool set_place(const struct config_daemon *daemon, struct config_cert *cert, struct t2c_error *err)
 {
     uint64_t n = 0;
     cert->current = cert->current || t2c_generation_current(daemon->certs_dir, cert->name, &n, NULL);
-    bool chain = cert->targets_n > 0 && cert->targets[0].part == INSTALL_CHAIN;
-    int len = cert->current
-        ? asprintf(&cert->place, "%s/%s/" T2C_GENERATION_LINK "/" T2C_GENERATION_CERT, daemon->certs_dir, cert->name)
-        : chain ? asprintf(&cert->place, "%s", cert->targets[0].path)
-                : asprintf(&cert->place, "%s/own/%s.pem", daemon->state_dir, cert->name);
-    if (len < 0)
+    cert->place = find_place(daemon, cert);
+    if (cert->place == NULL)
         return t2c_fail_nomem(err);
-    if (cert->current || chain)
+    if (cert->current || cert->deploy || has_chain(cert))
         return true;
     char *path = strdup(cert->place);
     cert->targets[cert->targets_n++] =

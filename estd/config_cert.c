@@ -122,6 +122,19 @@ static bool check_eku(const char *text, struct t2c_error *err)
         check_extension(NID_ext_key_usage, text, "clientAuth,serverAuth, or none", err);
 }
 
+/* Names of units with blanks between; what begins with - would be an option. */
+static bool check_units(const char *text, struct t2c_error *err)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-";
+    for (const char *at = text + strspn(text, " \t"); *at != '\0'; at += strspn(at, " \t")) {
+        size_t len = strcspn(at, " \t");
+        if (strspn(at, allowed) < len || at[0] == '-' || memchr(at, '.', len) == NULL)
+            return t2c_fail(err, T2C_INVALID, "\"%.*s\" is not the name of a unit, as nginx.service", (int)len, at);
+        at += len;
+    }
+    return true;
+}
+
 /* ---- the sections ---- */
 
 static bool read_names(const struct source *source, struct config_cert *cert, struct t2c_error *err)
@@ -349,7 +362,7 @@ static bool read_deploy(const struct source *source, struct config_cert *cert, s
     struct value deploy = value_own(source, "install", "deploy"), restart = value_own(source, "install", "restart");
     struct value command = value_own(source, "install", "command");
     const struct value *root = restart.text != NULL ? &restart : &command;
-    if (!value_flag(&deploy, &cert->deploy, err) || !value_take(&restart, NULL, &cert->restart, err) ||
+    if (!value_flag(&deploy, &cert->deploy, err) || !value_take(&restart, check_units, &cert->restart, err) ||
         !value_take(&command, value_check_path, &cert->command, err))
         return false;
     if (cert->deploy || root->text == NULL)

@@ -183,6 +183,7 @@ static void look(struct entry *entry)
         t2c_cert_append_pem(chain, &entry->installed, &why)) {
         if (!same && !place_write(entry->common->config, cert, 0, chain, &why))
             report_warning(entry, "a copy of the certificate is not up to date: %s", why.text);
+        entry_look_at_root(entry);
         submit(entry, JOB_LOOK, false);
         return;
     }
@@ -233,14 +234,27 @@ static void finish_install(struct entry *entry, struct t2c_bytes *pem)
     t2c_x509s_freep(&entry->received);
 }
 
+static struct deployment_of deployment_of(struct entry *entry)
+{
+    struct entry_common *common = entry->common;
+    return (struct deployment_of){common->config, entry->cert, &common->events, entry->state};
+}
+
+void entry_look_at_root(struct entry *entry)
+{
+    const struct deployment_of of = deployment_of(entry);
+    deployment_look(&entry->deployment, &of);
+}
+
 static void install(struct entry *entry)
 {
     struct t2c_error why = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
     if (t2c_cert_append_pem(entry->received, &pem, &why) &&
-        place_write(entry->common->config, entry->cert, entry->generation, entry->received, &why))
+        place_write(entry->common->config, entry->cert, entry->generation, entry->received, &why)) {
         finish_install(entry, &pem);
-    else
+        entry_look_at_root(entry);
+    } else
         fail(entry, "install the new certificate", &why, NULL);
 }
 
@@ -376,6 +390,7 @@ struct entry *entry_new(struct entry_common *common, const struct config_cert *c
     if (entry == NULL)
         return NULL;
     *entry = (struct entry){.common = common, .cert = cert, .wake_s = SCHEDULE_NEVER};
+    deployment_init(&entry->deployment);
     entry->state = persist_entry(common->events.persist, cert->name);
     return entry->state != NULL ? T2C_STEAL(entry) : NULL;
 }
@@ -410,10 +425,17 @@ void entry_begin(struct entry *entry, enum renew_begin begin)
     hurry(entry);
 }
 
+int64_t entry_wake_s(const struct entry *entry)
+{
+    return entry->deployment.wake_s < entry->wake_s ? entry->deployment.wake_s : entry->wake_s;
+}
+
 void entry_wake(struct entry *entry)
 {
     static const struct renew_event wake = {.type = RENEW_EV_WAKE, .retry_after_s = -1};
     feed(entry, &wake);
+    const struct deployment_of of = deployment_of(entry);
+    deployment_wake(&entry->deployment, &of);
 }
 
 void entry_take_job(struct entry *entry, struct job *job)

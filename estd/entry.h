@@ -5,7 +5,7 @@
 #ifndef ESTD_ENTRY_H
 #define ESTD_ENTRY_H
 
-#include "event.h"
+#include "deployment.h"
 #include "renew.h"
 #include "transfer.h"
 
@@ -35,6 +35,7 @@ struct entry {
     struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
     STACK_OF(X509) *received;   /* to be installed */
     uint64_t generation;        /* that waits for it, 0: none */
+    struct deployment deployment;
     enum entry_wish wanted;
     bool renewal;    /* received renews the installed one */
     bool clock_told; /* that it waits for a clock that is set */
@@ -69,7 +70,13 @@ bool entry_enroll(struct entry *entry, struct t2c_error *err);
 /* Gives the word for what goes on. */
 const char *entry_doing(const struct entry *entry);
 
-/* The time of wake_s came, or the clock was set; too early does no harm. */
+/* Root may have answered. */
+void entry_look_at_root(struct entry *entry);
+
+/* When entry_wake is to be called. */
+int64_t entry_wake_s(const struct entry *entry);
+
+/* That time came, or the clock was set; too early does no harm. */
 void entry_wake(struct entry *entry);
 
 /* The job of job_id or hint_job_id ended, well or not; what JOB brought is taken out of it. */

@@ -13,7 +13,8 @@
 struct manager {
     struct entry_common common;
     struct loop_source *alarm;
-    struct entry **entries; /* by name */
+    struct deployment_watch *deployments; /* NULL: nothing is root's */
+    struct entry **entries;               /* by name */
     size_t entries_n;
 };
 
@@ -22,8 +23,8 @@ static void set_alarm(struct manager *manager)
     struct t2c_error why = {0};
     int64_t first_s = SCHEDULE_NEVER;
     for (size_t i = 0; i < manager->entries_n; i++)
-        if (manager->entries[i]->wake_s < first_s)
-            first_s = manager->entries[i]->wake_s;
+        if (entry_wake_s(manager->entries[i]) < first_s)
+            first_s = entry_wake_s(manager->entries[i]);
     if (!loop_alarm_set(manager->alarm, first_s, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
 }
@@ -68,6 +69,29 @@ static void on_alarm(void *data, uint32_t what)
     for (size_t i = 0; i < manager->entries_n; i++)
         entry_wake(manager->entries[i]);
     set_alarm(manager);
+}
+
+static void on_root(void *data, uint32_t what)
+{
+    struct manager *manager = data;
+    (void)what;
+    for (size_t i = 0; i < manager->entries_n; i++)
+        entry_look_at_root(manager->entries[i]);
+    set_alarm(manager);
+}
+
+/* Waits for root's answers, if it is asked for anything; what cannot be waited for is looked at now and then. */
+static void watch_root(struct manager *manager)
+{
+    const struct config *config = manager->common.config;
+    struct t2c_error why = {0};
+    bool asked = false;
+    for (size_t i = 0; i < manager->entries_n; i++)
+        asked = asked || manager->entries[i]->cert->deploy;
+    if (asked && manager->deployments == NULL &&
+        !deployment_watch(
+            manager->common.loop, config_state_dir(config), on_root, manager, &manager->deployments, &why))
+        t2c_log(T2C_LOG_WARNING, "%s", why.text);
 }
 
 /* ---- what a human asks for ---- */
@@ -201,6 +225,7 @@ bool manager_new(
         !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
         !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
+    watch_root(manager);
     begin(manager, once == NULL ? RENEW_BOOTED : anew ? RENEW_ANEW : RENEW_ATTENDED);
     *out = T2C_STEAL(manager);
     return true;
@@ -214,6 +239,7 @@ void manager_free(struct manager *manager)
     struct entries all = {manager->entries, manager->entries_n};
     entries_fini(&all);
     loop_source_free(manager->alarm);
+    deployment_unwatch(manager->deployments);
     persist_close(manager->common.events.persist);
     t2c_bytes_fini(&manager->common.seed);
     config_unref(manager->common.config);
@@ -269,6 +295,7 @@ bool manager_reload(struct manager *manager, struct config *config, struct t2c_e
     before = manager->common.config;
     manager->common.config = config_ref(config);
     persist_use(manager->common.events.persist, config);
+    watch_root(manager);
     go_on(manager, config);
     return true;
 }

@@ -88,8 +88,8 @@ static const char *setting(const CONF *conf, const char *name, const char *fallb
     return value != NULL ? value : fallback;
 }
 
-/* A directory that is relative would be another one for each program. */
-static bool set_dir(
+/* A path that is relative would be another one for each program. */
+static bool set_path(
     char **field, const CONF *conf, const char *path, const char *name, const char *fallback, struct t2c_error *err)
 {
     const char *value = setting(conf, name, fallback);
@@ -110,7 +110,7 @@ static bool set_tcti(char **field, const CONF *conf, struct t2c_error *err)
 bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 {
     static const struct t2c_conf_key keys[] = {
-        {NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"}, {NULL, "certs_dir"}};
+        {NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"}, {NULL, "certs_dir"}, {NULL, "systemctl"}};
     const char *named = secure_getenv("TPM2CLOUD_CONF");
     if (named != NULL && named[0] == '\0')
         named = NULL;
@@ -125,8 +125,9 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 
     struct t2c_settings settings = {0};
     if (!set_tcti(&settings.tcti, conf, err) ||
-        !set_dir(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
-        !set_dir(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err)) {
+        !set_path(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
+        !set_path(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err) ||
+        !set_path(&settings.systemctl, conf, path, "systemctl", "/usr/bin/systemctl", err)) {
         t2c_settings_fini(&settings);
         return false;
     }
@@ -139,5 +140,6 @@ void t2c_settings_fini(struct t2c_settings *settings)
     free(settings->tcti);
     free(settings->keys_dir);
     free(settings->certs_dir);
+    free(settings->systemctl);
     *settings = (struct t2c_settings){0};
 }

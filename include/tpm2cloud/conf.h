@@ -34,6 +34,7 @@ struct t2c_settings {
     char *tcti; /* NULL: not configured */
     char *keys_dir;
     char *certs_dir;
+    char *systemctl; /* the program that tpm2cloud-deploy restarts units with */
 };
 
 /* Gives: *out, released by t2c_settings_fini. */
