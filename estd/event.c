@@ -39,7 +39,7 @@ static void count(struct t2c_state_entry *entry, enum event_type type, const str
     switch (type) {
     case EVENT_ENROLLED:
     case EVENT_RENEWED:
-        t2c_state_succeeded(entry, now_s);
+        t2c_state_succeeded(entry, type == EVENT_RENEWED, now_s);
         break;
     case EVENT_FAILED:
         t2c_state_failed(entry, why, now_s);

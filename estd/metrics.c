@@ -32,7 +32,7 @@ static const struct metric {
         offsetof(struct t2c_state_entry, last_success_s)},
     {"tpm2cloud_certificate_last_failure_timestamp_seconds", "gauge", "When a step failed last, as Unix time.",
         SHAPE_TIME, offsetof(struct t2c_state_entry, last_failure_s)},
-    {"tpm2cloud_certificate_renewals_total", "counter", "Certificates that were installed, the first among them.",
+    {"tpm2cloud_certificate_renewals_total", "counter", "Certificates that were renewed.",
         SHAPE_COUNT, offsetof(struct t2c_state_entry, renewals)},
     {"tpm2cloud_certificate_failures_total", "counter", "Steps that failed.", SHAPE_COUNT,
         offsetof(struct t2c_state_entry, failures_in_all)},

@@ -107,9 +107,9 @@ void t2c_state_remove(struct t2c_state *state, const char *name)
     memmove(at, at + 1, (state->entries_n - place) * sizeof(struct t2c_state_entry *));
 }
 
-void t2c_state_succeeded(struct t2c_state_entry *entry, int64_t now_s)
+void t2c_state_succeeded(struct t2c_state_entry *entry, bool renewal, int64_t now_s)
 {
-    entry->renewals++;
+    entry->renewals += renewal;
     entry->last_success_s = now_s;
     entry->failures = 0;
     entry->pending_until_s = 0;

@@ -36,8 +36,8 @@ static void fill(struct t2c_state *state)
 {
     struct t2c_state_entry *a = t2c_state_entry(state, "a"), *b;
     ck_assert_ptr_nonnull(a);
-    t2c_state_succeeded(a, INT64_C(5000000000)); /* beyond 32 bits */
-    t2c_state_succeeded(a, INT64_C(5000000001));
+    t2c_state_succeeded(a, true, INT64_C(5000000000)); /* beyond 32 bits */
+    t2c_state_succeeded(a, true, INT64_C(5000000001));
     b = t2c_state_entry(state, "b.c-d_e");
     const struct t2c_error first = {.code = T2C_IO, .text = "no way to the server"};
     const struct t2c_error second = {.code = T2C_AUTH, .text = "no way to the server: \"x\""};
@@ -98,7 +98,7 @@ START_TEST(success_ends_a_row_of_failures)
     T2C_CLEANUP(t2c_state_fini) struct t2c_state state = {0};
     fill(&state);
     struct t2c_state_entry *b = t2c_state_entry(&state, "b.c-d_e");
-    t2c_state_succeeded(b, 7);
+    t2c_state_succeeded(b, true, 7);
     ck_assert_uint_eq(b->failures, 0);
     ck_assert_str_eq(b->last_error, "");
 }

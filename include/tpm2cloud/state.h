@@ -48,8 +48,8 @@ struct t2c_state_entry *t2c_state_entry(struct t2c_state *state, const char *nam
 struct t2c_state_entry *t2c_state_find(const struct t2c_state *state, const char *name);
 void t2c_state_remove(struct t2c_state *state, const char *name);
 
-/* A certificate was installed. */
-void t2c_state_succeeded(struct t2c_state_entry *entry, int64_t now_s);
+/* A certificate was installed. RENEWAL: in place of one that was in force. */
+void t2c_state_succeeded(struct t2c_state_entry *entry, bool renewal, int64_t now_s);
 void t2c_state_failed(struct t2c_state_entry *entry, const struct t2c_error *why, int64_t now_s);
 
 /* Appends STATE as CBOR: docs/control.cddl, state. */
