@@ -246,6 +246,17 @@ ok "Digest with SHA-256" status 200 simpleenroll dev.b64 --digest -u admin:secre
 ok "--wrap 76 --crlf" same "$(head -1 body | wc -c) $(head -1 body | tail -c 2 | od -An -tx1)" "78  0d 0a"
 ok "the server ends well" stop
 
+# shellcheck disable=SC2086
+{
+	serve --client-cert-late --tls 1.3
+	ok "--client-cert-late: curl has not shown its certificate yet" get $MTLS -o body "$URL/cacerts"
+	ok "nor was it asked" has log 'op=cacerts status=200 auth=none peer=""'
+	ok "it is, for an enrolment" enrolled dev.b64 $MTLS
+	ok "and its answer may be that there is none" status 403 simpleenroll dev.b64
+	ok "a certificate of an unknown CA is refused then" fails enrolled dev.b64 --cert maker.pem --key dev.key
+	ok "and the log says why" soon has log "op=tls status=0 .*client certificate: unable to get"
+	ok "the server ends well" stop
+}
 serve --tickets --tls 1.2
 ok "--tickets lets a session resume" resumes Reused
 ok "the server ends well" stop

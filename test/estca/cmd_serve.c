@@ -59,6 +59,8 @@ static const struct opt opts[] = {
     {"tickets", NULL, "session tickets on", OPT_FLAG, AT(tls.tickets), 0, 0, NULL},
     {"client-cert-required", NULL, "no TLS without a client certificate", OPT_FLAG, AT(tls.client_cert_required), 0, 0,
         NULL},
+    {"client-cert-late", NULL, "ask for it when a request is posted (TLS 1.3)", OPT_FLAG, AT(tls.client_cert_late), 0,
+        0, NULL},
     {"no-ems", NULL, "no extended master secret in TLS 1.2", OPT_FLAG, AT(tls.no_ems), 0, 0, NULL},
     {"renegotiation", NULL, "clients may renegotiate in TLS 1.2", OPT_FLAG, AT(tls.renegotiation), 0, 0, NULL},
     {"auth", "mtls|basic|digest|header|any|none", "who may enrol (mtls)", OPT_WORD, AT(auth), 0, 0, auth_words},

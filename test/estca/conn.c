@@ -185,6 +185,43 @@ enum conn_end conn_accept(struct conn *c, struct fail *err)
     return end;
 }
 
+/* OpenSSL's msg_callback: the client's Finished ends its answer, with a certificate or without. */
+static void note_finished(int sent, int version, int type, const void *message, size_t len, SSL *ssl, void *finished)
+{
+    (void)version, (void)ssl;
+    if (!sent && type == SSL3_RT_HANDSHAKE && len > 0 && *(const uint8_t *)message == SSL3_MT_FINISHED)
+        *(bool *)finished = true;
+}
+
+enum conn_end conn_ask_client(struct conn *c, struct fail *err)
+{
+    char first = 0;
+    bool finished = false;
+    enum conn_end end = CONN_OK;
+    if ((SSL_get_verify_mode(c->ssl) & SSL_VERIFY_POST_HANDSHAKE) == 0 || SSL_version(c->ssl) != TLS1_3_VERSION ||
+        SSL_get0_peer_certificate(c->ssl) != NULL)
+        return CONN_OK;
+    SSL_set_msg_callback(c->ssl, note_finished);
+    SSL_set_msg_callback_arg(c->ssl, &finished);
+    SSL_clear_mode(c->ssl, SSL_MODE_AUTO_RETRY); /* else SSL_peek waits for what the client has no reason to send */
+    ERR_clear_error();
+    if (SSL_verify_client_post_handshake(c->ssl) != 1 || SSL_do_handshake(c->ssl) != 1) {
+        fail_ossl(err, "TLS: the client does not take a request for its certificate");
+        return CONN_ERROR;
+    }
+    while (end == CONN_OK && !finished) {
+        ERR_clear_error();
+        errno = 0;
+        int ret = SSL_peek(c->ssl, &first, sizeof(first));
+        if (!finished)
+            end = wait_again(c, ret, conn_now_ms() + CONN_STEP_MS);
+    }
+    if (end != CONN_OK)
+        say_why(c, end, errno, err);
+    SSL_set_msg_callback(c->ssl, NULL);
+    return end;
+}
+
 enum conn_end conn_fill(struct conn *c, int64_t deadline_ms)
 {
     enum conn_end end = CONN_OK;

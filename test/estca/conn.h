@@ -59,6 +59,12 @@ void conn_fini(struct conn *c);
 /* Do the handshake, or what is planned instead. Errors: ERR says why, with the reason why a client certificate was refused. */
 enum conn_end conn_accept(struct conn *c, struct fail *err);
 
+/*
+ * Ask for the client's certificate if that was put off until now (RFC 8446 section 4.6.2), and wait for the answer, which may be
+ * that there is none.
+ */
+enum conn_end conn_ask_client(struct conn *c, struct fail *err);
+
 /* Have at least one byte in c->in, waiting until DEADLINE_MS or one step, whichever is first. */
 enum conn_end conn_fill(struct conn *c, int64_t deadline_ms);
 

@@ -72,6 +72,13 @@ static enum conn_end answer(struct session *s, enum http_end how, uint64_t numbe
     OWN(log_line_fini) struct log_line line = {0};
     OWN(reply_fini) struct reply reply;
 
+    struct fail err;
+    enum conn_end asked =
+        how == HTTP_REQUEST && strcmp(s->req.method, "POST") == 0 ? conn_ask_client(&s->conn, &err) : CONN_OK;
+    if (asked != CONN_OK) {
+        log_failure(s, "tls", number, err.text);
+        return asked;
+    }
     start_line(s, number, &line);
     reply_init(&reply);
     if (how == HTTP_REQUEST) {

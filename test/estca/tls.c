@@ -32,8 +32,9 @@ static bool set_trust(SSL_CTX *ctx, const struct pki *pki, const struct tls_sett
     if (!settings->no_own_client_ca && (!trust(ctx, pki->root, err) || !trust(ctx, pki->ca, err)))
         return false;
     X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_PARTIAL_CHAIN);
-    SSL_CTX_set_verify(
-        ctx, SSL_VERIFY_PEER | (settings->client_cert_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+    int required = settings->client_cert_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+    int late = settings->client_cert_late ? SSL_VERIFY_POST_HANDSHAKE : 0;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | required | late, NULL);
     return true;
 }
 

@@ -16,8 +16,9 @@ struct tls_settings {
     const char *groups; /* NULL: OpenSSL's */
     bool tickets;
     bool client_cert_required;
-    bool no_ems;        /* no extended master secret (RFC 7627) in TLS 1.2 */
-    bool renegotiation; /* a client of TLS 1.2 may renegotiate */
+    bool client_cert_late; /* asked for behind the handshake, by whom it matters to (TLS 1.3) */
+    bool no_ems;           /* no extended master secret (RFC 7627) in TLS 1.2 */
+    bool renegotiation;    /* a client of TLS 1.2 may renegotiate */
 };
 
 /*
