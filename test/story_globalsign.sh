@@ -5,7 +5,7 @@
 . "${srcdir:-.}/test/harness.sh"
 need swtpm openssl tpm2_getcap curl
 peers=$srcdir/build/peers
-[ -w "$srcdir" ] || [ -x "$peers/estserver" ] || peers=$BUILD/peers
+[ -w "$srcdir" ] || [ -x "$peers/estserver" ] || peers=$work/peers
 "$srcdir/test/globalsign/build" "$peers" >"$work/build.log" 2>&1
 case $? in
 0) ;;
