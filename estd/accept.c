@@ -62,15 +62,52 @@ static bool pick_new(const STACK_OF(X509) *issued, const struct accept_rules *ru
     return t2c_fail(err, T2C_PROTO, "the server sent the certificate that was to be renewed, and no new one");
 }
 
+/* Refuses an ISSUER that certifies a CA DEPTH steps below it and may not. */
+static bool check_path(const X509 *issuer, int depth, struct t2c_error *err)
+{
+    char name[128];
+    long most = X509_get_pathlen((X509 *)issuer); /* -1: any */
+    if (most < 0 || most >= depth)
+        return true;
+    t2c_cert_name_text(X509_get_subject_name(issuer), name, sizeof(name));
+    return t2c_fail(err, T2C_PROTO,
+        "\"%s\" certifies a CA and may have no CA below it (its path length is %ld), so what that issues would not "
+        "verify; ask the CA's operator",
+        name, most);
+}
+
+/*
+ * Path verification counts the CAs between, and not the one at its end: that one's own certificates are not looked at
+ * (RFC 5280 4.2.1.9). CHAIN: without its root, which is among ANCHORS.
+ */
+static bool check_paths(const STACK_OF(X509) *chain, const STACK_OF(X509) *anchors, struct t2c_error *err)
+{
+    int n = sk_X509_num(chain);
+    for (int depth = 1; depth < n; depth++)
+        if (!check_path(sk_X509_value(chain, depth), depth, err))
+            return false;
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        X509 *anchor = sk_X509_value(anchors, i);
+        if (t2c_cert_is_root(anchor) && X509_check_issued(anchor, sk_X509_value(chain, n - 1)) == X509_V_OK &&
+            !check_path(anchor, n, err))
+            return false;
+    }
+    return true;
+}
+
 bool accept_chain(
     const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain, struct t2c_error *err)
 {
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *verified = NULL;
     X509 *leaf = NULL;
     int64_t from = 0, to = 0;
     if (!pick_new(issued, rules, &leaf, err) || !check_leaf(leaf, rules, err) ||
-        !t2c_cert_validity(leaf, &from, &to, err))
+        !t2c_cert_validity(leaf, &from, &to, err) ||
+        !t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), &verified, err) ||
+        (rules->ca && !check_paths(verified, rules->anchors, err)))
         return false;
-    return t2c_cert_verify(leaf, issued, rules->anchors, judged_at_s(from, rules->now_s), chain, err);
+    *chain = T2C_STEAL(verified);
+    return true;
 }
 
 /* ---- names ---- */

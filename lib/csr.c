@@ -87,7 +87,8 @@ bool t2c_csr_extensions(const struct t2c_csr_spec *spec, STACK_OF(X509_EXTENSION
     } profiles[] = {
         [T2C_CSR_CLIENT] = {NULL, NULL},
         [T2C_CSR_SERVER] = {NULL, "critical,digitalSignature"},
-        [T2C_CSR_EDGE_CA] = {"critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign"},
+        /* digitalSignature: it renews itself, as a client of TLS. */
+        [T2C_CSR_EDGE_CA] = {"critical,CA:TRUE,pathlen:0", "critical,digitalSignature,keyCertSign,cRLSign"},
     };
     T2C_CLEANUP(t2c_x509_extensions_freep) STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
     if (extensions == NULL)

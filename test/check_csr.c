@@ -124,7 +124,7 @@ static const struct {
                    "X509v3 Extended Key Usage: TLS Web Server Authentication " END},
     {{.subject = "/CN=a", .profile = T2C_CSR_EDGE_CA},
         EXTENSIONS "X509v3 Basic Constraints: critical CA:TRUE, pathlen:0 "
-                   "X509v3 Key Usage: critical Certificate Sign, CRL Sign " END},
+                   "X509v3 Key Usage: critical Digital Signature, Certificate Sign, CRL Sign " END},
     {{.subject = "/CN=a", .challenge = "QUJDREVGR0hJSktM"}, " Attributes: challengePassword :QUJDREVGR0hJSktM " END},
     {{.subject = "/CN=a", .linking = "QUJD"}, " Attributes: 1.2.840.113549.1.9.16.2.58:QUJD " END},
     {{.subject = "/CN=a", .digest = "SHA512"}, " Attributes: (none) Signature Algorithm: ecdsa-with-SHA512 "},
@@ -152,7 +152,7 @@ START_TEST(renewal_keeps_the_profile)
     print(req, text, sizeof(text));
     ck_assert_str_eq(text,
         EXTENSIONS "X509v3 Subject Alternative Name: DNS:edge X509v3 Basic Constraints: critical CA:TRUE, pathlen:0 "
-                   "X509v3 Key Usage: critical Certificate Sign, CRL Sign " END);
+                   "X509v3 Key Usage: critical Digital Signature, Certificate Sign, CRL Sign " END);
     t2c_cert_name_text(X509_REQ_get_subject_name(req), name, sizeof(name));
     ck_assert_str_eq(name, "CN = edge");
 }

@@ -409,7 +409,7 @@ static const struct request requests[] = {
         "CN = device-1 | " EKU "X509v3 Basic Constraints=[CA:FALSE] | ecdsa-with-SHA256", ""},
     {ONE_EXTENSION("1=OID:keyUsage\n2=OCTWRAP,FORMAT:BITLIST,BITSTR:0"), &p256,
         {.subject = "/CN=ca", .profile = T2C_CSR_EDGE_CA},
-        "CN = ca | X509v3 Basic Constraints!=[CA:TRUE, pathlen:0] X509v3 Key Usage!=[Certificate Sign, CRL Sign] | "
+        "CN = ca | X509v3 Basic Constraints!=[CA:TRUE, pathlen:0] X509v3 Key Usage!=[Digital Signature, Certificate Sign, CRL Sign] | "
         "ecdsa-with-SHA256",
         ""},
     {"attrs=SEQ:list\n[list]\n1=OID:keyUsage\n", &p256, {.subject = "/CN=s", .profile = T2C_CSR_SERVER},

@@ -14,6 +14,7 @@ static const struct opt opts[] = {
     {"server-days", "N", "how long the server certificate lives (365); negative: expired", OPT_NUMBER, AT(server_days),
         -36500, 36500, NULL},
     {"server-is-ra", NULL, "the server certificate bears id-kp-cmcRA", OPT_FLAG, AT(server_is_ra), 0, 0, NULL},
+    {"sub-ca", NULL, "the issuing CA may certify CAs", OPT_FLAG, AT(sub_ca), 0, 0, NULL},
 };
 
 static int run(const struct verb *verb, int argc, char **argv)

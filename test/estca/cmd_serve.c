@@ -25,6 +25,7 @@ struct settings {
     int wrap; /* index into wrap_words */
     bool crlf;
     bool lax;
+    bool sub_ca;
     bool with_chain;
     const char *header;
     int binding; /* enum binding_rule */
@@ -74,6 +75,7 @@ static const struct opt opts[] = {
     {"wrap", "64|76|0", "columns of base64 (64); 0: one line, without its end", OPT_WORD, AT(wrap), 0, 0, wrap_words},
     {"crlf", NULL, "lines of base64 end with CRLF", OPT_FLAG, AT(crlf), 0, 0, NULL},
     {"lax", NULL, "simplereenroll is admitted like simpleenroll", OPT_FLAG, AT(lax), 0, 0, NULL},
+    {"sub-ca", NULL, "a request for a CA's certificate gets one", OPT_FLAG, AT(sub_ca), 0, 0, NULL},
     {"with-chain", NULL, "add issuing CA and root to the certificate", OPT_FLAG, AT(with_chain), 0, 0, NULL},
     {"cacerts", "FILE", "PEM bundle for cacerts (issuing CA and root)", OPT_TEXT, AT(cacerts), 0, 0, NULL},
     {"csrattrs", "BASE64", "what csrattrs answers (204)", OPT_TEXT, AT(csrattrs), 0, 0, NULL},
@@ -112,6 +114,7 @@ static bool set_up_est(const struct settings *settings, struct est *est, struct 
     est->hint = settings->hint;
     est->refused = settings->refused;
     est->lax = settings->lax;
+    est->sub_ca = settings->sub_ca;
     est->with_chain = settings->with_chain;
     est->lifetime_s = settings->lifetime_s != 0 ? settings->lifetime_s : 30 * (int64_t)DAY_S;
     est->not_after = settings->not_after;

@@ -168,6 +168,7 @@ static bool make_order(struct task *task, struct issue_order *order, struct fail
     order->not_before_s = (int64_t)time(NULL) - est->backdate_s;
     order->lifetime_s = est->lifetime_s;
     order->not_after = est->not_after;
+    order->any_constraints = est->sub_ca;
     issue_set_issuer(order, est->pki.ca, est->pki.ca_key);
     return csr_order(task->csr, order, err) && faults_order(&task->faults, &scene, order, err);
 }

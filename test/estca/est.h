@@ -21,7 +21,8 @@ struct est {
     const char *base;    /* the path before [/LABEL]/OP */
     unsigned columns;    /* of base64; 0: one line */
     const char *eol;
-    bool lax; /* simplereenroll is like simpleenroll */
+    bool lax;    /* simplereenroll is like simpleenroll */
+    bool sub_ca; /* a CA gets what it asks for */
     bool with_chain;
     int64_t lifetime_s;
     const char *not_after; /* wins over lifetime_s */

@@ -101,8 +101,10 @@ static bool make_cert(struct members *m, size_t i, const struct pki_plan *plan, 
     issue_set_key(&order, m->of[i].key);
     if (above != NULL)
         issue_set_issuer(&order, above->cert, above->key);
-    for (size_t e = 0; e < 3 && rows[i].ext[e].value != NULL; e++)
-        issue_add_ext(&order, rows[i].ext[e].nid, rows[i].ext[e].value);
+    for (size_t e = 0; e < 3 && rows[i].ext[e].value != NULL; e++) {
+        bool longer = i == CA && plan->sub_ca && rows[i].ext[e].nid == NID_basic_constraints;
+        issue_add_ext(&order, rows[i].ext[e].nid, longer ? "critical,CA:TRUE,pathlen:1" : rows[i].ext[e].value);
+    }
     if (rows[i].cn != NULL ? !order_ca(&order, rows[i].cn, plan, now_s, err)
                            : !order_server(&order, plan, now_s, &san, err))
         return false;

@@ -21,6 +21,7 @@ struct pki_plan {
     const char *server_name; /* NULL: localhost and 127.0.0.1 */
     int64_t server_days;     /* negative: expired that long ago */
     bool server_is_ra;       /* it bears id-kp-cmcRA (RFC 6402) */
+    bool sub_ca;             /* the issuing CA may certify CAs */
 };
 
 void pki_fini(struct pki *pki);
