@@ -25,20 +25,11 @@ ca_make() {
     "$ESTCA" init "$work/$name" --name "$name" "$@" >/dev/null
 }
 
-# ca_serve NAME ARGUMENTS...: sets $port, $server and $log
+# ca_serve NAME ARGUMENTS...: the CA in $work/NAME, made if it is not there, serving; sets $port, $server and $log, which is empty
 ca_serve() {
-    name=$1 log=$work/$1.log
-    shift
-    rm -f "$work/$name.port"
+    log=$work/$1.log
     : >"$log"
-    "$ESTCA" serve "$work/$name" --port-file "$work/$name.port" --log "$log" "$@" >/dev/null 2>"$work/$name.err" &
-    server=$!
-    pids="$pids $server"
-    wait_for 10 test -s "$work/$name.port" || {
-        sed 's/^/# /' "$work/$name.err"
-        return 1
-    }
-    port=$(cat "$work/$name.port")
+    estca_start "$@" && server=$estca
 }
 
 ca_stop() {

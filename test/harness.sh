@@ -195,7 +195,10 @@ estca_start() {
     "$ESTCA" serve "$work/$ca" --port-file "$work/$ca.port" --log "$work/$ca.log" "$@" >/dev/null 2>"$work/$ca.err" &
     estca=$!
     pids="$pids $estca"
-    wait_for 10 test -s "$work/$ca.port" || return 1
+    wait_for 10 test -s "$work/$ca.port" || {
+        sed 's/^/# /' "$work/$ca.err"
+        return 1
+    }
     port=$(cat "$work/$ca.port")
 }
 
