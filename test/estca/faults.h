@@ -57,7 +57,7 @@ struct faults {
     struct fault of[OPT_LIST_MAX];
     size_t n;
     const char *op; /* NULL: simpleenroll and simplereenroll */
-    atomic_ullong requests, connections;
+    atomic_uint requests, connections;
 };
 
 /* The faults that act on one request. */
