@@ -448,6 +448,10 @@ bool csrattrs_decode(const void *body, size_t body_len, struct csrattrs *out, st
     T2C_CLEANUP(csrattrs_fini) struct csrattrs attrs = {0};
     if (body_len > CSRATTRS_BODY_MAX)
         return t2c_fail(err, T2C_PROTO, "the CSR attributes are longer than %d bytes", CSRATTRS_BODY_MAX);
+    if (body_len == 0) {
+        *out = attrs;
+        return true;
+    }
     if (!est_decode_der(body, body_len, &der, err))
         return false;
     T2C_CLEANUP(types_freep) STACK_OF(ASN1_TYPE) *items = children_of_der(der.data, der.len, V_ASN1_SEQUENCE);

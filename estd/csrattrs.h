@@ -53,7 +53,7 @@ void csrattrs_fini(struct csrattrs *attrs);
 
 /*
  * Decodes the body of a 200: base64 with white space and NULs, or DER. Gives: *out, all zero when the server wants nothing
- * (a 204 or 404 means the same). Errors: PROTO.
+ * (an empty body, a 204 and a 404 mean the same). Errors: PROTO.
  */
 bool csrattrs_decode(const void *body, size_t body_len, struct csrattrs *out, struct t2c_error *err);
 
