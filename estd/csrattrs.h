@@ -57,9 +57,6 @@ void csrattrs_fini(struct csrattrs *attrs);
  */
 bool csrattrs_decode(const void *body, size_t body_len, struct csrattrs *out, struct t2c_error *err);
 
-/* Says whether KEY is of a kind that ATTRS asks for. */
-bool csrattrs_takes_key(const struct csrattrs *attrs, EVP_PKEY *key);
-
 /* What csrattrs_apply made, for a spec to borrow. All zero is empty. */
 struct csrattrs_request {
     X509_NAME *name;
@@ -74,8 +71,7 @@ void csrattrs_request_fini(struct csrattrs_request *made);
  * leaves open from SPEC. Sets SPEC's name, extensions and digest, which point into MADE. Of a renewal (SPEC's like) names
  * stay as they are. What cannot be done, or what changes a name of the configuration, is a warning in MADE: a key of
  * another kind, a digest that the key's signatures do not go with, a SAN that is damaged, an extension or RDN for which SPEC
- * has no value. What
- * kind of certificate it is (CA or not) is never the server's to say. The channel binding is the caller's.
+ * has no value. What kind of certificate it is (CA or not) is never the server's to say. The channel binding is the caller's.
  * Errors: NOMEM; INVALID for a SPEC that is wrong in itself.
  */
 bool csrattrs_apply(const struct csrattrs *attrs, EVP_PKEY *key, struct t2c_csr_spec *spec,

@@ -77,7 +77,8 @@ static int curve_of(const EVP_PKEY *key)
     return nid != NID_undef ? nid : EC_curve_nist2nid(name);
 }
 
-bool csrattrs_takes_key(const struct csrattrs *attrs, EVP_PKEY *key)
+/* Says whether KEY is of a kind that ATTRS asks for. */
+static bool takes_key(const struct csrattrs *attrs, EVP_PKEY *key)
 {
     ERR_set_mark();
     bool takes = attrs->keys_n == 0;
@@ -106,7 +107,7 @@ static void check_key(const struct merge *merge)
 {
     const struct csrattrs *attrs = merge->attrs;
     char list[160] = "", one[80];
-    if (csrattrs_takes_key(attrs, merge->key))
+    if (takes_key(attrs, merge->key))
         return;
     for (size_t i = 0; i < attrs->keys_n; i++) {
         size_t len = strlen(list);
