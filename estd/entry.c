@@ -384,12 +384,12 @@ static void want(struct entry *entry, enum entry_wish wish)
     hurry(entry);
 }
 
-struct entry *entry_new(struct entry_common *common, const struct config_cert *cert)
+struct entry *entry_new(struct entry_common *common, const struct config_cert *cert, enum renew_begin begin)
 {
     T2C_CLEANUP(entry_freep) struct entry *entry = malloc(sizeof(*entry));
     if (entry == NULL)
         return NULL;
-    *entry = (struct entry){.common = common, .cert = cert, .wake_s = SCHEDULE_NEVER};
+    *entry = (struct entry){.common = common, .cert = cert, .begin = begin, .wake_s = SCHEDULE_NEVER};
     deployment_init(&entry->deployment);
     entry->state = persist_entry(common->events.persist, cert->name);
     return entry->state != NULL ? T2C_STEAL(entry) : NULL;
@@ -416,11 +416,12 @@ static struct renew_rules rules_of(const struct entry *entry)
     };
 }
 
-void entry_begin(struct entry *entry, enum renew_begin begin)
+static void begin(struct entry *entry, enum renew_begin begin)
 {
     struct renew_rules rules = rules_of(entry);
     struct renew_action action = renew_start(&entry->renew, &rules, begin);
     entry->wanted = begin == RENEW_ATTENDED ? ENTRY_RENEWAL : begin == RENEW_ANEW ? ENTRY_ENROLMENT : ENTRY_NOTHING;
+    entry->begun = true;
     act(entry, &action);
     hurry(entry);
 }
@@ -460,27 +461,31 @@ void entry_take_job(struct entry *entry, struct job *job)
     hurry(entry);
 }
 
-/* Says whether the files are still as estd knows them. */
-static bool is_untouched(const struct entry *entry)
+void entry_use(struct entry *entry, const struct config_cert *cert)
 {
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    bool same = false;
-    return place_read(entry->common->config, entry->cert, &found, &same, NULL) && same &&
-        t2c_cert_append_pem(found, &pem, NULL) && pem.len == entry->installed.len &&
-        memcmp(pem.data, entry->installed.data, pem.len) == 0;
+    entry->cert = cert;
+    entry->stale = true;
 }
 
-void entry_refresh(struct entry *entry, const struct config_cert *cert)
+static void refresh(struct entry *entry)
 {
     const struct renew *renew = &entry->renew;
-    entry->cert = cert;
     if (!renew->waiting)
         return;
     if (renew->state == RENEW_PLACING)
         want(entry, ENTRY_RENEWAL);
-    else if (renew->failures > 0 || renew->clock_unset || !is_untouched(entry))
-        entry_begin(entry, RENEW_RELOADED);
+    else if (renew->failures > 0 || renew->clock_unset ||
+        !place_is_untouched(entry->common->config, entry->cert, &entry->installed))
+        begin(entry, RENEW_RELOADED);
+}
+
+void entry_attend(struct entry *entry)
+{
+    if (!entry->begun)
+        begin(entry, entry->begin);
+    else if (entry->stale)
+        refresh(entry);
+    entry->stale = false;
 }
 
 void entry_cancel(struct entry *entry)
@@ -513,6 +518,7 @@ static bool check_wait(const struct entry *entry, struct t2c_error *err)
 
 bool entry_renew(struct entry *entry, bool now, struct t2c_error *err)
 {
+    entry_attend(entry);
     if (entry->renew.state == RENEW_ASKING)
         return true;
     if (!now && !check_wait(entry, err))
@@ -523,6 +529,7 @@ bool entry_renew(struct entry *entry, bool now, struct t2c_error *err)
 
 bool entry_enroll(struct entry *entry, struct t2c_error *err)
 {
+    entry_attend(entry);
     if (entry->renew.state == RENEW_ASKING || (entry->renew.state == RENEW_PLACING && !entry->renew.waiting))
         return t2c_fail(
             err, T2C_RETRY, "the server is being asked for %s already; wait for the outcome", entry->cert->name);

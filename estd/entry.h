@@ -37,23 +37,26 @@ struct entry {
     uint64_t generation;        /* that waits for it, 0: none */
     struct deployment deployment;
     enum entry_wish wanted;
-    bool renewal;    /* received renews the installed one */
-    bool clock_told; /* that it waits for a clock that is set */
+    enum renew_begin begin; /* how the first step is taken */
+    bool begun;             /* it was */
+    bool stale;             /* the configuration was read again since it was attended to */
+    bool renewal;           /* received renews the installed one */
+    bool clock_told;        /* that it waits for a clock that is set */
 };
 
-/* Gives an entry that has not begun, or NULL without memory. */
-struct entry *entry_new(struct entry_common *common, const struct config_cert *cert);
+/* Gives an entry that entry_attend will begin, as BEGIN says; NULL without memory. */
+struct entry *entry_new(struct entry_common *common, const struct config_cert *cert, enum renew_begin begin);
 void entry_free(struct entry *entry);
 T2C_DEFINE_FREEP(entry_freep, struct entry, entry_free)
 
-/* Takes the first step. */
-void entry_begin(struct entry *entry, enum renew_begin begin);
+/* Goes on with CERT of a configuration that was read again; CERT is configured as before. */
+void entry_use(struct entry *entry, const struct config_cert *cert);
 
 /*
- * Goes on with CERT of a configuration that was read again; CERT is configured as before. What runs goes on, what waits
- * after a failure is tried at once, and what somebody has changed on disk is noticed.
+ * Takes the first step. Or, behind entry_use: what runs goes on, what waits after a failure is tried at once, and what somebody
+ * has changed on disk is noticed. Reads files.
  */
-void entry_refresh(struct entry *entry, const struct config_cert *cert);
+void entry_attend(struct entry *entry);
 
 /* Drops what runs. */
 void entry_cancel(struct entry *entry);

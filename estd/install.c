@@ -5,7 +5,6 @@
 #include "install.h"
 
 #include "tpm2cloud/dir.h"
-#include "tpm2cloud/log.h"
 #include "tpm2cloud/wrapper.h"
 #include <dirent.h>
 #include <errno.h>
@@ -213,31 +212,6 @@ bool install_write(const struct install_target *targets, size_t targets_n, const
         if (!write_target(&targets[i], &content->parts[targets[i].part], err))
             return false;
     return true;
-}
-
-size_t install_remove_temps(const char *path)
-{
-    T2C_CLEANUP(t2c_freep) char *dir = strndup(path, (size_t)(base_of(path) - path));
-    DIR *listing = dir != NULL ? opendir(dir) : NULL;
-    size_t removed = 0;
-    if (listing == NULL)
-        return 0;
-    for (const struct dirent *entry; (entry = readdir(listing)) != NULL;) {
-        struct stat found;
-        if (t2c_file_is_temp(entry->d_name, base_of(path)) &&
-            fstatat(dirfd(listing), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
-            unlinkat(dirfd(listing), entry->d_name, 0) == 0)
-            removed++;
-    }
-    closedir(listing);
-    return removed;
-}
-
-void install_tidy(const char *path)
-{
-    size_t removed = install_remove_temps(path);
-    if (removed > 0)
-        t2c_log(T2C_LOG_NOTICE, "removed %zu temporary file(s) left beside %s by a killed estd", removed, path);
 }
 
 /* ---- reading ---- */

@@ -33,14 +33,6 @@ bool install_check_path(const char *path, struct t2c_error *err);
 /* Says whether two paths are one file: equal, or links to the same one. */
 bool install_is_same(const char *one, const char *other);
 
-/*
- * Removes what a process that was killed in the middle of replacing PATH has left beside it. Gives their number. Only
- * under the lock: another process may be writing its own.
- */
-size_t install_remove_temps(const char *path);
-/* The same, and the log says so. */
-void install_tidy(const char *path);
-
 /* What is installed, as PEM, by enum install_part. A part that no target wants may be empty. */
 struct install_content {
     struct t2c_bytes parts[INSTALL_CA + 1];

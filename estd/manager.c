@@ -10,12 +10,17 @@
 
 #define MACHINE_ID "/etc/machine-id"
 
+/* So many entries are attended to in one turn of the loop: a thousand at once would keep others waiting. */
+#define ATTENDED_MAX 8
+
 struct manager {
     struct entry_common common;
     struct loop_source *alarm;
     struct deployment_watch *deployments; /* NULL: nothing is root's */
     struct entry **entries;               /* by name */
     size_t entries_n;
+    struct loop_source *turn; /* posted while not all are attended to */
+    size_t attended_n;        /* those in front are */
 };
 
 static void set_alarm(struct manager *manager)
@@ -94,6 +99,25 @@ static void watch_root(struct manager *manager)
         t2c_log(T2C_LOG_WARNING, "%s", why.text);
 }
 
+static void on_turn(void *data, uint32_t what)
+{
+    struct manager *manager = data;
+    size_t end = manager->attended_n + ATTENDED_MAX;
+    (void)what;
+    while (manager->attended_n < end && manager->attended_n < manager->entries_n)
+        entry_attend(manager->entries[manager->attended_n++]);
+    set_alarm(manager);
+    if (manager->attended_n < manager->entries_n)
+        loop_event_post(manager->turn);
+}
+
+/* Begins to attend to all entries. */
+static void attend(struct manager *manager)
+{
+    manager->attended_n = 0;
+    loop_event_post(manager->turn);
+}
+
 /* ---- what a human asks for ---- */
 
 static struct entry *find_for(struct manager *manager, const char *name, struct t2c_error *err)
@@ -163,7 +187,8 @@ static void entries_fini(struct entries *entries)
     free(entries->all);
 }
 
-static bool make_entries(struct manager *manager, const struct config *config, struct entries *out)
+static bool make_entries(
+    struct manager *manager, const struct config *config, enum renew_begin begin, struct entries *out)
 {
     const char *once = manager->common.once;
     out->all = calloc(config_certs_n(config) + 1, sizeof(struct entry *));
@@ -173,7 +198,7 @@ static bool make_entries(struct manager *manager, const struct config *config, s
         const struct config_cert *cert = config_cert(config, i);
         if (once != NULL && strcmp(once, cert->name) != 0)
             continue;
-        out->all[out->n] = entry_new(&manager->common, cert);
+        out->all[out->n] = entry_new(&manager->common, cert, begin);
         if (out->all[out->n] == NULL)
             return false;
         out->n++;
@@ -181,10 +206,10 @@ static bool make_entries(struct manager *manager, const struct config *config, s
     return true;
 }
 
-static bool use_first(struct manager *manager, struct config *config, struct t2c_error *err)
+static bool use_first(struct manager *manager, struct config *config, enum renew_begin begin, struct t2c_error *err)
 {
     T2C_CLEANUP(entries_fini) struct entries made = {0};
-    if (!make_entries(manager, config, &made))
+    if (!make_entries(manager, config, begin, &made))
         return t2c_fail_nomem(err);
     manager->entries = T2C_STEAL(made.all);
     manager->entries_n = made.n;
@@ -203,13 +228,6 @@ static bool open_common(struct entry_common *common, struct config *config, stru
     return true;
 }
 
-static void begin(struct manager *manager, enum renew_begin begin)
-{
-    for (size_t i = 0; i < manager->entries_n; i++)
-        entry_begin(manager->entries[i], begin);
-    set_alarm(manager);
-}
-
 bool manager_new(
     struct loop *loop, struct config *config, const char *once, bool anew, struct manager **out, struct t2c_error *err)
 {
@@ -221,12 +239,14 @@ bool manager_new(
     if (once != NULL && config_find(config, once) == NULL)
         return t2c_fail(
             err, T2C_NOT_FOUND, "no certificate \"%s\" is configured; --check-config lists what there is", once);
-    if (!open_common(&manager->common, config, err) || !use_first(manager, config, err) ||
+    enum renew_begin begin = once == NULL ? RENEW_BOOTED : anew ? RENEW_ANEW : RENEW_ATTENDED;
+    if (!open_common(&manager->common, config, err) || !use_first(manager, config, begin, err) ||
         !loop_alarm(loop, on_alarm, manager, &manager->alarm, err) ||
+        !loop_event(loop, on_turn, manager, &manager->turn, err) ||
         !transfer_start(loop, on_job, manager, &manager->common.transfer, err))
         return false;
     watch_root(manager);
-    begin(manager, once == NULL ? RENEW_BOOTED : anew ? RENEW_ANEW : RENEW_ATTENDED);
+    attend(manager);
     *out = T2C_STEAL(manager);
     return true;
 }
@@ -240,6 +260,7 @@ void manager_free(struct manager *manager)
     entries_fini(&all);
     loop_source_free(manager->alarm);
     deployment_unwatch(manager->deployments);
+    loop_source_free(manager->turn);
     persist_close(manager->common.events.persist);
     t2c_bytes_fini(&manager->common.seed);
     config_unref(manager->common.config);
@@ -264,25 +285,22 @@ static void keep(const struct manager *manager, struct entry **place)
     *old = made;
 }
 
-/* The kept ones are those that do not know CONFIG yet. */
-static void go_on(struct manager *manager, const struct config *config)
+/* Gives CONFIG to those that were kept, the only ones that do not have it yet. */
+static void use(struct manager *manager, const struct config *config)
 {
     for (size_t i = 0; i < manager->entries_n; i++) {
         struct entry *entry = manager->entries[i];
         const struct config_cert *cert = config_find(config, entry->cert->name);
-        if (entry->cert == cert)
-            entry_begin(entry, RENEW_RELOADED);
-        else
-            entry_refresh(entry, cert);
+        if (entry->cert != cert)
+            entry_use(entry, cert);
     }
-    set_alarm(manager);
 }
 
 bool manager_reload(struct manager *manager, struct config *config, struct t2c_error *err)
 {
     T2C_CLEANUP(entries_fini) struct entries made = {0};
     T2C_CLEANUP(config_unrefp) struct config *before = NULL;
-    if (!make_entries(manager, config, &made))
+    if (!make_entries(manager, config, RENEW_RELOADED, &made))
         return t2c_fail_nomem(err);
     for (size_t i = 0; i < made.n; i++)
         keep(manager, &made.all[i]);
@@ -294,8 +312,9 @@ bool manager_reload(struct manager *manager, struct config *config, struct t2c_e
     made = gone;
     before = manager->common.config;
     manager->common.config = config_ref(config);
+    use(manager, config);
     persist_use(manager->common.events.persist, config);
     watch_root(manager);
-    go_on(manager, config);
+    attend(manager);
     return true;
 }

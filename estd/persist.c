@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "metrics.h"
 #include "state.h"
+#include "tidy.h"
 #include "tpm2cloud/civil.h"
 #include "tpm2cloud/log.h"
 #include <stdio.h>
@@ -91,13 +92,34 @@ void persist_changed(struct persist *persist)
 
 /* ---- beginning and end ---- */
 
+/* Removes the leftovers of a process that was killed while it wrote any of the files that CONFIG has estd write. */
+static bool tidy_up(const struct config *config, struct t2c_error *err)
+{
+    const struct config_daemon *daemon = config_daemon(config);
+    size_t paths_n = 0, certs_n = config_certs_n(config);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes state = {0};
+    T2C_CLEANUP(t2c_freep) const char **paths = calloc(2 + certs_n * (CONFIG_TARGETS_MAX + 1), sizeof(*paths));
+    if (paths == NULL)
+        return t2c_fail_nomem(err);
+    if (!t2c_bytes_printf(&state, err, "%s/" T2C_STATE_FILE, daemon->state_dir))
+        return false;
+    paths[paths_n++] = (const char *)state.data;
+    if (daemon->metrics != NULL)
+        paths[paths_n++] = daemon->metrics;
+    for (size_t i = 0; i < certs_n; i++) {
+        const struct config_cert *cert = config_cert(config, i);
+        for (size_t t = 0; t < cert->targets_n && !cert->deploy; t++)
+            paths[paths_n++] = cert->targets[t].path;
+        if (cert->deploy) /* the targets are root's */
+            paths[paths_n++] = cert->place;
+    }
+    tidy_files(paths, paths_n);
+    return true;
+}
+
 static bool load(struct persist *persist, const char *dir, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
     struct t2c_error note = {0};
-    if (!t2c_bytes_printf(&path, err, "%s/" T2C_STATE_FILE, dir))
-        return false;
-    install_tidy((const char *)path.data);
     if (!state_load(dir, &persist->state, &note, err))
         return false;
     if (note.code != T2C_OK)
@@ -112,7 +134,7 @@ bool persist_open(struct loop *loop, struct config *config, struct persist **out
         return t2c_fail_nomem(err);
     persist->saved_ms = -PAUSE_MS;
     persist->config = config_ref(config);
-    if (!load(persist, config_daemon(config)->state_dir, err) ||
+    if (!tidy_up(config, err) || !load(persist, config_daemon(config)->state_dir, err) ||
         !loop_timer(loop, on_timer, persist, &persist->timer, err))
         return false;
     *out = T2C_STEAL(persist);
@@ -141,9 +163,12 @@ static void forget_others(struct persist *persist)
 
 void persist_use(struct persist *persist, struct config *config)
 {
+    struct t2c_error why = {0};
     config_ref(config);
     config_unref(persist->config);
     persist->config = config;
+    if (!tidy_up(config, &why))
+        t2c_log(T2C_LOG_WARNING, "%s", why.text);
     forget_others(persist);
     persist_changed(persist);
 }

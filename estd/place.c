@@ -61,14 +61,10 @@ static bool fill(const struct config *config, const struct config_cert *cert, co
 
 /* ---- reading ---- */
 
-static bool tidy(const struct config *config, const struct config_cert *cert, struct t2c_error *err)
+static bool recover(const struct config *config, const struct config_cert *cert, struct t2c_error *err)
 {
     const struct generation_dir dir = dir_of(config, cert);
     bool switched = false;
-    for (size_t i = 0; i < cert->targets_n && !cert->deploy; i++)
-        install_tidy(cert->targets[i].path);
-    if (cert->deploy)
-        install_tidy(cert->place);
     if (!cert->current)
         return true;
     if (!generation_recover(&dir, &switched, err))
@@ -109,12 +105,26 @@ static bool is_written(
         spool_hash(&wanted, wanted_hash, NULL) && strcmp(asked_hash, wanted_hash) == 0;
 }
 
+bool place_is_untouched(const struct config *config, const struct config_cert *cert, const struct t2c_bytes *pem)
+{
+    T2C_CLEANUP(install_content_fini) struct install_content content = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes found = {0};
+    if (!t2c_file_read(cert->place, pem->len, &found, NULL) || found.len != pem->len ||
+        memcmp(found.data, pem->data, pem->len) != 0)
+        return false;
+    if (!cert->deploy && cert->targets_n == 1 && strcmp(cert->targets[0].path, cert->place) == 0)
+        return true;
+    return t2c_cert_parse_pem(pem->data, pem->len, &chain, NULL) && fill(config, cert, chain, &content, NULL) &&
+        is_written(config, cert, &content);
+}
+
 bool place_read(const struct config *config, const struct config_cert *cert, STACK_OF(X509) **chain, bool *same,
     struct t2c_error *err)
 {
     T2C_CLEANUP(install_content_fini) struct install_content content = {0};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
-    if (!tidy(config, cert, err) || !read_chain(cert, &found, err))
+    if (!recover(config, cert, err) || !read_chain(cert, &found, err))
         return false;
     /* What cannot be said for the copies is said when they are written. */
     *same = fill(config, cert, found, &content, NULL) && is_written(config, cert, &content);

@@ -9,11 +9,14 @@
 
 /*
  * Gives: *chain, what is installed, leaf first; *same, whether all copies are. Before that it finishes what a killed process was
- * about and removes what it left; only under the lock.
+ * about; only under the lock.
  * Errors: NOT_FOUND when nothing is installed, INVALID when it is no PEM chain, EXISTS when it holds a private key; AUTH, IO.
  */
 bool place_read(const struct config *config, const struct config_cert *cert, STACK_OF(X509) **chain, bool *same,
     struct t2c_error *err);
+
+/* Says whether PEM, which was installed, and all copies of it are still there. Changes nothing. */
+bool place_is_untouched(const struct config *config, const struct config_cert *cert, const struct t2c_bytes *pem);
 
 /*
  * Installs CHAIN: GENERATION (0: none) gets it and comes into force, then the copies are written. A second time does no harm.

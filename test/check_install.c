@@ -2,6 +2,7 @@
  * install: certd's names, whole files, what is left behind when it fails.
  */
 #include "../estd/install.h"
+#include "../estd/tidy.h"
 #include "check_main.h"
 
 #include <dirent.h>
@@ -215,21 +216,28 @@ END_TEST
 
 START_TEST(leftovers_are_removed_and_nothing_else)
 {
-    static const char *const leftovers[] = {".a.pem.Ab3dE9", ".a.pem.abcde1"};
-    static const char *const others[] = {
-        "a.pem", ".a.pem.backup", ".a.pem.Ab3dE", ".a.pem.Ab3dE9x", ".a.pem.Ab3d~9", ".b.pem.Ab3dE9", "a.pem.Ab3dE9"};
-    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("a.pem");
+    static const char *const leftovers[] = {".a.pem.Ab3dE9", ".a.pem.abcde1", ".c.Ab3dE9", "sub/.a.pem.Ab3dE9"};
+    static const char *const others[] = {"a.pem", ".a.pem.backup", ".a.pem.Ab3dE", ".a.pem.Ab3dE9x", ".a.pem.Ab3d~9",
+        ".b.pem.Ab3dE9", "a.pem.Ab3dE9", ".Ab3dE9", "sub/.c.Ab3dE9"};
+    T2C_CLEANUP(t2c_freep) char *a = path_in_dir("a.pem");
+    T2C_CLEANUP(t2c_freep) char *c = path_in_dir("c");
+    T2C_CLEANUP(t2c_freep) char *sub = path_in_dir("sub");
+    T2C_CLEANUP(t2c_freep) char *sub_a = path_in_dir("sub/a.pem");
+    T2C_CLEANUP(t2c_freep) char *none = path_in_dir("none/a.pem");
     T2C_CLEANUP(t2c_freep) char *inside = path_in_dir(".a.pem.DIRec1");
+    const char *paths[] = {sub_a, a, none, c, a};
     const struct t2c_file_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    ck_assert_uint_eq(install_remove_temps(path), 0);
+    ck_assert_uint_eq(tidy_files(paths, COUNT(paths)), 0);
+    ck_assert_int_eq(mkdir(inside, 0755), 0);
+    ck_assert_int_eq(mkdir(sub, 0755), 0);
     for (int i = 0; i < COUNT(leftovers) + COUNT(others); i++) {
         T2C_CLEANUP(t2c_freep)
         char *file = path_in_dir(i < COUNT(leftovers) ? leftovers[i] : others[i - COUNT(leftovers)]);
         ck_assert(t2c_file_replace(file, "x", 1, &owner, NULL));
     }
-    ck_assert_int_eq(mkdir(inside, 0755), 0);
-    ck_assert_uint_eq(install_remove_temps(path), COUNT(leftovers));
-    ck_assert_int_eq(count_entries(dir), COUNT(others) + 1);
+    ck_assert_uint_eq(tidy_files(paths, COUNT(paths)), COUNT(leftovers));
+    ck_assert_int_eq(count_entries(dir), COUNT(others) + 2 - 1);
+    ck_assert_int_eq(count_entries(sub), 1);
 }
 END_TEST
 
