@@ -19,6 +19,7 @@ struct client {
     struct ucred peer;
     uint8_t in[T2C_REQUEST_MAX];
     size_t in_len;
+    bool asked;   /* a request is being carried out */
     bool ended;   /* the peer says nothing more */
     bool refused; /* what it said is nonsense, and so may be all that follows */
     struct t2c_bytes out;
@@ -49,6 +50,7 @@ static void list_more(struct client *client)
             strcpy(client->listed, reply.as.certificate.state.name);
         else
             reply = (struct t2c_reply){.kind = T2C_TELL_DONE, .as.done = client->done};
+        client->asked = client->listing;
         queue(client, &reply);
     }
 }
@@ -90,7 +92,7 @@ static bool answer(struct client *client)
     struct t2c_cbor from = {.data = client->in, .len = client->in_len};
     struct t2c_request request;
     struct t2c_error why = {0};
-    if (client->in_len == 0 || client->refused || client->listing || client->out.len >= REPLIES_MAX)
+    if (client->in_len == 0 || client->refused || client->asked || client->out.len >= REPLIES_MAX)
         return false;
     if (!t2c_request_decode(&from, &request, &why)) {
         if (!from.cut || client->in_len == sizeof(client->in))
@@ -99,6 +101,7 @@ static bool answer(struct client *client)
     }
     client->in_len -= from.at;
     memmove(client->in, client->in + from.at, client->in_len);
+    client->asked = true;
     client->handler->request(client->handler->data, client, &request);
     return true;
 }
@@ -120,7 +123,7 @@ static bool fill(struct client *client)
 static bool update(struct client *client, bool more)
 {
     bool room = client->in_len < sizeof(client->in) && client->out.len < REPLIES_MAX;
-    bool in = room && !client->ended && !client->refused && !client->listing;
+    bool in = room && !client->ended && !client->refused && !client->asked;
     bool out = more || client->out.len > 0 || client->listing;
     return loop_rewatch(client->source, (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0), NULL);
 }
@@ -129,11 +132,12 @@ static bool update(struct client *client, bool more)
 static void on_ready(void *data, uint32_t what)
 {
     struct client *client = data;
-    bool ok = (what & EPOLLERR) == 0 && ((what & EPOLLIN) == 0 || fill(client));
+    bool gone = (what & EPOLLERR) != 0 || (what & (EPOLLHUP | EPOLLIN)) == EPOLLHUP;
+    bool ok = !gone && ((what & EPOLLIN) == 0 || fill(client));
     bool more = ok && answer(client);
     list_more(client);
     ok = ok && !client->broken && flush(client);
-    bool over = (client->ended || client->refused) && !more && client->out.len == 0 && !client->listing;
+    bool over = (client->ended || client->refused) && !more && client->out.len == 0 && !client->asked;
     if (!ok || over || !update(client, more))
         client->handler->ended(client->handler->data, client);
 }
@@ -178,7 +182,9 @@ const struct ucred *client_peer(const struct client *client)
 void client_done(struct client *client, const struct t2c_done *done)
 {
     const struct t2c_reply reply = {.kind = T2C_TELL_DONE, .as.done = *done};
+    client->asked = false;
     queue(client, &reply);
+    (void)update(client, true); /* it may not be this client's turn */
 }
 
 void client_refuse(struct client *client, const struct t2c_error *why)
@@ -186,7 +192,9 @@ void client_refuse(struct client *client, const struct t2c_error *why)
     struct t2c_reply reply = {.kind = T2C_TELL_ERROR};
     t2c_text_copy(reply.as.refusal.code, sizeof(reply.as.refusal.code), t2c_code_name(why->code));
     t2c_text_copy(reply.as.refusal.text, sizeof(reply.as.refusal.text), why->text);
+    client->asked = false;
     queue(client, &reply);
+    (void)update(client, true);
 }
 
 void client_list(struct client *client, const struct t2c_done *done)

@@ -12,7 +12,7 @@
 struct client;
 
 struct client_handler {
-    /* A request came: answer it once. */
+    /* A request came: answer it once, now or later; until then the next one waits. */
     void (*request)(void *data, struct client *client, const struct t2c_request *request);
     /* Gives the certificate that follows AFTER, "" for the first; false behind the last. */
     bool (*list)(void *data, const char *after, struct t2c_certificate *out);

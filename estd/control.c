@@ -23,6 +23,7 @@
 struct place {
     struct client *client; /* NULL: free */
     uint64_t heard;        /* when it asked last, in the order of all that was asked */
+    bool reloads;          /* it asked for that and has no answer yet */
 };
 
 struct control {
@@ -57,29 +58,6 @@ static void tell_request(struct control *control, const struct client *client, c
         (long)peer->pid);
 }
 
-static bool carry_out(
-    struct control *control, struct client *client, const struct t2c_request *request, struct t2c_error *err)
-{
-    switch (request->kind) {
-    case T2C_ASK_PING:
-    case T2C_ASK_STATUS:
-        return true;
-    case T2C_ASK_WATCH:
-        client_watch(client);
-        return true;
-    case T2C_ASK_RENEW:
-        tell_request(control, client, "renewal", request->name);
-        return manager_renew(control->manager, request->name, request->now, err);
-    case T2C_ASK_ENROLL:
-        tell_request(control, client, "enrolment", request->name);
-        return manager_enroll(control->manager, request->name, err);
-    case T2C_ASK_RELOAD:
-        tell_request(control, client, "reading of the configuration", "");
-        return control->reload(control->data, err);
-    }
-    return t2c_fail(err, T2C_INVALID, "not known");
-}
-
 static struct place *place_of(struct control *control, const struct client *client)
 {
     struct place *place = control->places;
@@ -88,19 +66,65 @@ static struct place *place_of(struct control *control, const struct client *clie
     return place;
 }
 
+static void answer(struct control *control, struct client *client, const struct t2c_error *why)
+{
+    const struct t2c_done done = make_done(control);
+    if (why == NULL)
+        client_done(client, &done);
+    else
+        client_refuse(client, why);
+}
+
+static void list(struct control *control, struct client *client)
+{
+    const struct t2c_done done = make_done(control);
+    client_list(client, &done);
+}
+
+static void reload_for(struct control *control, struct client *client)
+{
+    tell_request(control, client, "reading of the configuration", "");
+    place_of(control, client)->reloads = true;
+    control->reload(control->data);
+}
+
 static void on_request(void *data, struct client *client, const struct t2c_request *request)
 {
     struct control *control = data;
     struct t2c_error why = {0};
+    bool ok = true;
     place_of(control, client)->heard = ++control->heard;
-    bool ok = carry_out(control, client, request, &why);
-    const struct t2c_done done = make_done(control);
-    if (!ok)
-        client_refuse(client, &why);
-    else if (request->kind == T2C_ASK_STATUS)
-        client_list(client, &done);
-    else
-        client_done(client, &done);
+    switch (request->kind) {
+    case T2C_ASK_PING:
+        break;
+    case T2C_ASK_STATUS:
+        list(control, client);
+        return;
+    case T2C_ASK_WATCH:
+        client_watch(client);
+        break;
+    case T2C_ASK_RENEW:
+        tell_request(control, client, "renewal", request->name);
+        ok = manager_renew(control->manager, request->name, request->now, &why);
+        break;
+    case T2C_ASK_ENROLL:
+        tell_request(control, client, "enrolment", request->name);
+        ok = manager_enroll(control->manager, request->name, &why);
+        break;
+    case T2C_ASK_RELOAD:
+        reload_for(control, client);
+        return;
+    }
+    answer(control, client, ok ? NULL : &why);
+}
+
+void control_reloaded(struct control *control, const struct t2c_error *why)
+{
+    for (struct place *place = control->places; place < control->places + CLIENTS_MAX; place++) {
+        if (place->client != NULL && place->reloads)
+            answer(control, place->client, why);
+        place->reloads = false;
+    }
 }
 
 static bool on_list(void *data, const char *after, struct t2c_certificate *out)
@@ -167,6 +191,7 @@ static void on_connection(void *data, uint32_t what)
     }
     struct place *place = find_place(control);
     client_freep(&place->client);
+    place->reloads = false;
     if (client_new(control->loop, fd, &control->handler, &place->client, &why))
         place->heard = ++control->heard;
     else

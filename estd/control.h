@@ -8,8 +8,8 @@
 
 struct control;
 
-/* Reads the configuration again. */
-typedef bool control_reload(void *data, struct t2c_error *err);
+/* Begins to read the configuration again; control_reloaded says how that went. */
+typedef void control_reload(void *data);
 
 /*
  * Listens at PATH and answers for MANAGER, whose events it tells. Errors: EXISTS when another process listens there;
@@ -17,6 +17,9 @@ typedef bool control_reload(void *data, struct t2c_error *err);
  */
 bool control_open(struct loop *loop, const char *path, struct manager *manager, control_reload *reload, void *data,
     struct control **out, struct t2c_error *err);
+/* Answers those who asked for it. WHY: NULL, or why the old configuration stays. */
+void control_reloaded(struct control *control, const struct t2c_error *why);
+
 void control_close(struct control *control);
 T2C_DEFINE_FREEP(control_closep, struct control, control_close)
 

@@ -5,6 +5,7 @@
 
 #include "control.h"
 #include "daemon.h"
+#include "reload.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -24,6 +25,7 @@ struct server {
     struct loop *loop;
     struct manager *manager;
     struct control *control; /* NULL: none */
+    struct reload *reload;
     struct loop_source *watchdog;
     int64_t watchdog_ms;
 };
@@ -31,6 +33,7 @@ struct server {
 static void server_fini(struct server *server)
 {
     loop_source_free(server->watchdog);
+    reload_close(server->reload);
     control_close(server->control);
     manager_free(server->manager);
     loop_free(server->loop);
@@ -62,32 +65,39 @@ static bool check_fixed(const struct server *server, const struct config *config
     return true;
 }
 
-static bool load_again(struct server *server, struct t2c_error *err)
+static bool use(struct server *server, struct config *config, struct t2c_error *err)
 {
-    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
-    if (!config_load(server->path, true, &config, err) || !check_fixed(server, config, err) ||
-        !manager_reload(server->manager, config, err))
+    if (!check_fixed(server, config, err) || !manager_reload(server->manager, config, err))
         return false;
     config_unref(server->config);
     server->config = config_ref(config);
     return true;
 }
 
-static bool reload(void *data, struct t2c_error *err)
+static void on_loaded(void *data, struct config *config, const struct t2c_error *why)
 {
     struct server *server = data;
     struct events *events = manager_events(server->manager);
-    char message[64];
-    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, loop_now_ms() * 1000);
-    notify(message);
-    bool ok = load_again(server, err);
+    struct t2c_error err = *why;
+    bool ok = config != NULL && use(server, config, &err);
     if (ok)
         event_tell(events, EVENT_RELOADED, NULL, NULL, "configuration read again: %zu certificate(s)",
             config_certs_n(server->config));
     else
-        event_tell(events, EVENT_CONFIG_REFUSED, NULL, err, "the old configuration stays: %s", err->text);
+        event_tell(events, EVENT_CONFIG_REFUSED, NULL, &err, "the old configuration stays: %s", err.text);
     notify("READY=1");
-    return ok;
+    if (server->control != NULL)
+        control_reloaded(server->control, ok ? NULL : &err);
+}
+
+static void start_reload(void *data)
+{
+    struct server *server = data;
+    char message[64];
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, loop_now_ms() * 1000);
+    if (!reload_is_running(server->reload))
+        notify(message);
+    reload_start(server->reload);
 }
 
 /* ---- signals ---- */
@@ -95,9 +105,8 @@ static bool reload(void *data, struct t2c_error *err)
 static void on_signal(void *data, uint32_t number)
 {
     struct server *server = data;
-    struct t2c_error why = {0};
-    if (number == SIGHUP && server->once == NULL)
-        reload(server, &why);
+    if (number == SIGHUP && server->reload != NULL)
+        start_reload(server);
     else if (number != SIGHUP) {
         if (server->once != NULL)
             t2c_log(T2C_LOG_ERROR, "interrupted before the end");
@@ -138,7 +147,8 @@ static void open_control(struct server *server)
 {
     const char *path = config_daemon(server->config)->socket;
     struct t2c_error why = {0};
-    if (path != NULL && !control_open(server->loop, path, server->manager, reload, server, &server->control, &why))
+    if (path != NULL &&
+        !control_open(server->loop, path, server->manager, start_reload, server, &server->control, &why))
         t2c_log(
             T2C_LOG_ERROR, "there is no control socket, so tpm2cloud cannot ask this estd for anything: %s", why.text);
 }
@@ -146,7 +156,8 @@ static void open_control(struct server *server)
 static bool run(struct server *server, struct t2c_error *err)
 {
     struct events *events = manager_events(server->manager);
-    if (!open_watchdog(server, err))
+    if (!open_watchdog(server, err) ||
+        !reload_open(server->loop, server->path, on_loaded, server, &server->reload, err))
         return false;
     open_control(server);
     event_tell(events, EVENT_STARTED, NULL, NULL, "started with %zu certificate(s)", config_certs_n(server->config));

@@ -41,6 +41,9 @@ both_found() {
 waits() {
     [ "$(field "$1" doing)" = waiting ]
 }
+asks() {
+    [ "$(field "$1" doing)" = asking ]
+}
 
 # ---- the state file ----
 
@@ -150,7 +153,7 @@ estd_stop
 # ---- the configuration, read again while things go on ----
 
 ca_stop
-ca_serve ca --auth any --user dev:secret --fault delay=3000@1 --fault-op simplereenroll
+ca_serve ca --auth any --user dev:secret --fault delay=5000@1 --fault-op simplereenroll
 configure
 estd_start
 wait_for 10 both_found
@@ -158,12 +161,13 @@ wait_for 10 waits a
 : >"$log"
 "$T2C" renew a >"$work/renewed" 2>&1 &
 renew=$!
-wait_for 10 [ "$(field a doing)" = asking ]
+wait_for 10 asks a
 cert_conf c
 check "reload in the middle of a transfer" "$T2C" reload
 check "a new certificate is enrolled" wait_for 10 test -s "$work/installed/c.pem"
-check_equal "the transfer goes on" asking "$(field a doing)"
-check "to its end" wait "$renew"
+check "the transfer goes on to its end" wait "$renew"
+check_equal "which came behind that" "read renewed" \
+    "$(sed -n 's/.*configuration read again.*/read/p; s/.* a: renewed.*/renewed/p' "$work/estd.log" | tr '\n' ' ' | sed 's/ $//')"
 check_equal "in one request" 1 "$(requests 'op=simplereenroll')"
 kill -HUP "$estd"
 wait_for 10 says "read again: 3" "$work/estd.log"
