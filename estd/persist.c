@@ -10,6 +10,7 @@
 #include "tpm2cloud/civil.h"
 #include "tpm2cloud/log.h"
 #include <stdio.h>
+#include <malloc.h>
 #include <string.h>
 
 #define PAUSE_MS 1000
@@ -71,6 +72,7 @@ static void save(struct persist *persist)
     if (daemon->metrics != NULL && !metrics_write(daemon->metrics, persist->config, &persist->state, &why))
         t2c_log(T2C_LOG_WARNING, "metrics are not written: %s", why.text);
     tell_status(persist);
+    malloc_trim(0); /* something has been done, and nothing may follow for a year */
 }
 
 static void on_timer(void *data, uint32_t what)

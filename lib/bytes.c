@@ -32,9 +32,10 @@ static bool reserve(struct t2c_bytes *bytes, size_t extra, struct t2c_error *err
     size_t need = bytes->len + extra + 1;
     if (need <= bytes->cap)
         return true;
-    size_t cap = bytes->cap < 256 ? 256 : bytes->cap;
-    while (cap < need)
-        cap *= 2;
+    /* What comes in one piece takes no more than it needs: it may stay for years. */
+    size_t cap = bytes->cap == 0 ? 256 : 2 * bytes->cap;
+    if (cap < need)
+        cap = need;
     uint8_t *data = calloc(1, cap);
     if (data == NULL)
         return t2c_fail_nomem(err);
