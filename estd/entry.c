@@ -1,17 +1,16 @@
 /*
- * An event goes through feed(): renew_step says what to do, act() does it, and what can be done at once (looking at a
+ * An event goes through entry_feed(): renew_step says what to do, act() does it, and what can be done at once (looking at a
  * missing file, installing) becomes the next event.
  */
 #include "entry.h"
 
+#include "aside.h"
 #include "place.h"
 #include "report.h"
-#include "trust.h"
 #include "tpm2cloud/civil.h"
 #include <openssl/rand.h>
 #include <string.h>
 
-static void feed(struct entry *entry, const struct renew_event *event);
 static void act(struct entry *entry, const struct renew_action *action);
 
 static double dice(void)
@@ -78,7 +77,7 @@ static void wait_for_server(struct entry *entry, const struct job *job)
     const struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
     struct t2c_state_entry *state = entry->state;
     entry->wanted = ENTRY_NOTHING;
-    feed(entry, &event);
+    entry_feed(entry, &event);
     if (entry->common->once != NULL)
         fail(entry, asks_for(job->kind), &job->error, job);
     else
@@ -134,7 +133,7 @@ static void send_missing(struct entry *entry, bool known)
         .retry_after_s = left_pending_s(entry)};
     t2c_bytes_fini(&entry->installed);
     note_life(entry, &(struct schedule_life){0}, NULL);
-    feed(entry, &missing);
+    entry_feed(entry, &missing);
 }
 
 /* ---- actions ---- */
@@ -152,23 +151,6 @@ static void submit(struct entry *entry, enum job_kind kind, bool secret)
     job->secret = secret;
     job->timeout_s = schedule_timeout_s(&entry->renew.life);
     entry->job_id = job->id = ++common->last_job_id;
-    transfer_submit(common->transfer, job);
-}
-
-/* Asks when the server would like a renewal, beside whatever goes on. */
-static void submit_hint(struct entry *entry)
-{
-    struct entry_common *common = entry->common;
-    struct t2c_error why = {0};
-    struct job *job = NULL;
-    if (!job_new(JOB_HINT, common->config, entry->cert, &entry->installed, &job, &why)) {
-        const struct renew_event failed = {.type = RENEW_EV_HINT, .code = T2C_NOMEM, .retry_after_s = -1};
-        report_warning(entry, "cannot ask for the server's wish for a renewal: %s", why.text);
-        feed(entry, &failed);
-        return;
-    }
-    job->timeout_s = schedule_timeout_s(&entry->renew.life);
-    entry->hint_job_id = job->id = ++common->last_job_id;
     transfer_submit(common->transfer, job);
 }
 
@@ -223,7 +205,7 @@ static void finish_install(struct entry *entry, struct t2c_bytes *pem)
     entry->installed = *pem;
     *pem = (struct t2c_bytes){0};
     note_life(entry, &entry->renew.received, entry->received);
-    feed(entry, &installed);
+    entry_feed(entry, &installed);
     report_installed(entry);
     if (entry->common->once != NULL) {
         bool ok = report_once(entry, &why);
@@ -271,7 +253,7 @@ static void act(struct entry *entry, const struct renew_action *action)
         break;
     case RENEW_DO_WAIT:
         if (action->ask_hint)
-            submit_hint(entry);
+            aside_ask_hint(entry);
         break;
     case RENEW_DO_LOOK:
         look(entry);
@@ -291,7 +273,7 @@ static void act(struct entry *entry, const struct renew_action *action)
     }
 }
 
-static void feed(struct entry *entry, const struct renew_event *event)
+void entry_feed(struct entry *entry, const struct renew_event *event)
 {
     struct renew_action action = renew_step(&entry->renew, event, loop_now_s());
     report_news(entry, action.news);
@@ -313,8 +295,9 @@ static void take_look(struct entry *entry, struct job *job)
         send_missing(entry, true);
     } else if (job_open(job, &why) && describe(entry->common, job->old, &event, &why)) {
         note_life(entry, &event.life, job->old);
-        feed(entry, &event);
+        entry_feed(entry, &event);
         report_found(entry, job->old);
+        aside_plan(entry);
     } else {
         report_warning(entry, "%s: %s; it will be replaced", entry->cert->place, why.text);
         send_missing(entry, true);
@@ -335,32 +318,7 @@ static void take_chain(struct entry *entry, struct job *job)
     entry->received = T2C_STEAL(job->chain);
     entry->generation = job->generation;
     entry->renewal = job->kind == JOB_REENROL;
-    feed(entry, &event);
-}
-
-/* What the server says of its CA holds, whatever became of the request. */
-static void keep_trust(struct entry *entry, const struct job *job)
-{
-    struct t2c_error why = {0};
-    if (trust_save(config_state_dir(entry->common->config), entry->cert->name, &job->fetched, &why))
-        report_trust(entry, &job->fetched);
-    else
-        report_warning(entry, "the CA certificates that the server sent cannot be kept: %s", why.text);
-}
-
-static void take_hint(struct entry *entry, const struct job *job)
-{
-    const struct renew_event event = {.type = RENEW_EV_HINT,
-        .hint = job->hint,
-        .code = job->ok ? T2C_OK : job->error.code,
-        .retry_after_s = job->retry_after_s};
-    struct schedule_hint before = entry->renew.hint;
-    entry->hint_job_id = 0;
-    if (!job->ok)
-        report_warning(entry, "no wish of the server for a renewal: %s", job->error.text);
-    feed(entry, &event);
-    if (job->ok)
-        report_hint(entry, &before);
+    entry_feed(entry, &event);
 }
 
 /* ---- what the manager passes on ---- */
@@ -375,7 +333,7 @@ static void hurry(struct entry *entry)
     const struct renew_event event = {.type = anew ? RENEW_EV_ENROL : RENEW_EV_NOW, .retry_after_s = -1};
     if (state != RENEW_LOOKING)
         entry->wanted = ENTRY_NOTHING;
-    feed(entry, &event);
+    entry_feed(entry, &event);
 }
 
 static void want(struct entry *entry, enum entry_wish wish)
@@ -389,7 +347,8 @@ struct entry *entry_new(struct entry_common *common, const struct config_cert *c
     T2C_CLEANUP(entry_freep) struct entry *entry = malloc(sizeof(*entry));
     if (entry == NULL)
         return NULL;
-    *entry = (struct entry){.common = common, .cert = cert, .begin = begin, .wake_s = SCHEDULE_NEVER};
+    *entry = (struct entry){
+        .common = common, .cert = cert, .begin = begin, .wake_s = SCHEDULE_NEVER, .trust_at_s = SCHEDULE_NEVER};
     deployment_init(&entry->deployment);
     entry->state = persist_entry(common->events.persist, cert->name);
     return entry->state != NULL ? T2C_STEAL(entry) : NULL;
@@ -428,28 +387,25 @@ static void begin(struct entry *entry, enum renew_begin begin)
 
 int64_t entry_wake_s(const struct entry *entry)
 {
-    return entry->deployment.wake_s < entry->wake_s ? entry->deployment.wake_s : entry->wake_s;
+    int64_t aside_s = aside_due_s(entry);
+    int64_t first_s = entry->deployment.wake_s < entry->wake_s ? entry->deployment.wake_s : entry->wake_s;
+    return aside_s < first_s ? aside_s : first_s;
 }
 
 void entry_wake(struct entry *entry)
 {
     static const struct renew_event wake = {.type = RENEW_EV_WAKE, .retry_after_s = -1};
-    feed(entry, &wake);
+    entry_feed(entry, &wake);
+    aside_wake(entry);
     const struct deployment_of of = deployment_of(entry);
     deployment_wake(&entry->deployment, &of);
 }
 
 void entry_take_job(struct entry *entry, struct job *job)
 {
-    if (job->kind == JOB_HINT) {
-        take_hint(entry, job);
+    if (aside_take(entry, job))
         return;
-    }
     entry->job_id = 0;
-    if (job->trust_changed)
-        keep_trust(entry, job);
-    if (job->warnings.len > 0)
-        report_warning(entry, "%s", (const char *)job->warnings.data);
     if (!job->ok && job->pending)
         wait_for_server(entry, job);
     else if (!job->ok)
@@ -492,9 +448,8 @@ void entry_cancel(struct entry *entry)
 {
     if (entry->job_id != 0)
         transfer_cancel(entry->common->transfer, entry->job_id);
-    if (entry->hint_job_id != 0)
-        transfer_cancel(entry->common->transfer, entry->hint_job_id);
-    entry->job_id = entry->hint_job_id = 0;
+    entry->job_id = 0;
+    aside_cancel(entry);
 }
 
 /* ---- what a human asks for ---- */

@@ -29,12 +29,13 @@ struct entry {
     const struct config_cert *cert; /* of common->config */
     struct t2c_state_entry *state;
     struct renew renew;
-    uint64_t job_id;            /* of the job that runs, 0: none */
-    uint64_t hint_job_id;       /* of the one for a hint, which may run beside it */
-    int64_t wake_s;             /* SCHEDULE_NEVER: not waiting */
-    struct t2c_bytes installed; /* PEM, a tenth of what the parsed chain takes; empty: none */
-    STACK_OF(X509) *received;   /* to be installed */
-    uint64_t generation;        /* that waits for it, 0: none */
+    uint64_t job_id;                    /* of the job that runs, 0: none */
+    uint64_t hint_job_id, trust_job_id; /* of aside.h, which may run beside it */
+    int64_t wake_s;                     /* SCHEDULE_NEVER: not waiting */
+    int64_t trust_at_s;                 /* when to ask for the CA certificates; SCHEDULE_NEVER: not */
+    struct t2c_bytes installed;         /* PEM, a tenth of what the parsed chain takes; empty: none */
+    STACK_OF(X509) *received;           /* to be installed */
+    uint64_t generation;                /* that waits for it, 0: none */
     struct deployment deployment;
     enum entry_wish wanted;
     enum renew_begin begin; /* how the first step is taken */
@@ -76,13 +77,16 @@ const char *entry_doing(const struct entry *entry);
 /* Root may have answered. */
 void entry_look_at_root(struct entry *entry);
 
-/* When entry_wake is to be called. */
+/* Goes on with EVENT. */
+void entry_feed(struct entry *entry, const struct renew_event *event);
+
+/* Gives when entry_wake is to be called, SCHEDULE_NEVER: not. */
 int64_t entry_wake_s(const struct entry *entry);
 
 /* That time came, or the clock was set; too early does no harm. */
 void entry_wake(struct entry *entry);
 
-/* The job of job_id or hint_job_id ended, well or not; what JOB brought is taken out of it. */
+/* One of its jobs ended, well or not; what JOB brought is taken out of it. */
 void entry_take_job(struct entry *entry, struct job *job);
 
 #endif

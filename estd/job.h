@@ -11,7 +11,8 @@ enum job_kind {
     JOB_LOOK,    /* does the installed certificate fit the key? */
     JOB_ENROL,   /* simpleenroll, authenticated as [auth] says */
     JOB_REENROL, /* simplereenroll by the installed certificate and its key */
-    JOB_HINT     /* when would the server like the installed certificate to be renewed? */
+    JOB_HINT,    /* when would the server like the installed certificate to be renewed? */
+    JOB_TRUST    /* what are the CA certificates by now? */
 };
 
 struct job {
@@ -31,8 +32,9 @@ struct job {
     bool pending;              /* not ok because the server took the request and wants it once more, later */
     int64_t retry_after_s;     /* the server's wish, -1: none */
     bool fits;                 /* JOB_LOOK */
+    bool trust_fetched;        /* /cacerts was answered */
     bool trust_changed;        /* fetched is not what the cache of anchors has */
-    struct anchors fetched;    /* JOB_ENROL, JOB_REENROL: anchors beside the configured ones */
+    struct anchors fetched;    /* anchors beside the configured ones */
     struct schedule_hint hint; /* JOB_HINT */
     struct t2c_bytes warnings; /* text, "; " between; len 0: none */
     STACK_OF(X509) *chain;     /* JOB_ENROL, JOB_REENROL: verified, leaf first, without the root */

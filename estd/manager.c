@@ -4,7 +4,7 @@
  */
 #include "manager.h"
 
-#include "entry.h"
+#include "aside.h"
 #include "tpm2cloud/log.h"
 #include <string.h>
 
@@ -61,7 +61,7 @@ static void on_job(void *data, struct job *taken)
     struct manager *manager = data;
     T2C_CLEANUP(job_freep) struct job *job = taken;
     struct entry *entry = find(manager, job->cert->name);
-    if (entry == NULL || (entry->job_id != job->id && entry->hint_job_id != job->id))
+    if (entry == NULL || (entry->job_id != job->id && !aside_owns(entry, job->id)))
         return; /* asked for before the last reload */
     entry_take_job(entry, job);
     set_alarm(manager);

@@ -63,6 +63,10 @@ static bool take_certs(struct task *task, const struct http_reply *got, STACK_OF
 static bool pass_cacerts(struct task *task, bool new_connection, struct t2c_error *err)
 {
     bool ask_attrs = task->job->cert->csrattrs != CONFIG_NEVER;
+    if (task->job->kind == JOB_TRUST) {
+        task_succeed(task);
+        return true;
+    }
     return ask_attrs ? task_enter(task, STEP_CSRATTRS, new_connection, err) : task_enter(task, STEP_ENROL, true, err);
 }
 
@@ -75,6 +79,7 @@ static bool take_cacerts(struct task *task, const struct http_reply *got, struct
     if (first ? !trusted_begin(&task->trusted, bag, got->presented, loop_now_s(), err)
               : !trusted_update(&task->trusted, bag, got->presented, loop_now_s(), &task->job->warnings, err))
         return t2c_fail_context(err, "%s", task->job->cert->url);
+    task->job->trust_fetched = true;
     return pass_cacerts(task, first, err);
 }
 
@@ -113,7 +118,7 @@ static bool go_without(struct task *task, struct t2c_error *why)
 static bool may_keep_trust(const struct task *task, const struct http *http, const struct http_reply *got)
 {
     bool heard = got != NULL ? got->status != 429 && got->status != 503 : http_wants_identity(http);
-    return task->step == STEP_CACERTS && heard && sk_X509_num(task->trusted.all) > 0;
+    return task->step == STEP_CACERTS && task->job->kind != JOB_TRUST && heard && sk_X509_num(task->trusted.all) > 0;
 }
 
 static bool keep_trust(struct task *task, struct t2c_error *why)

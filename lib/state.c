@@ -27,6 +27,7 @@ const struct t2c_cbor_field t2c_state_fields[T2C_STATE_FIELDS_N] = {
     FIELD(rung, T2C_CBOR_NUMBER),
     FIELD(pending_until_s, T2C_CBOR_NUMBER),
     FIELD(pending_digest, T2C_CBOR_OCTETS),
+    FIELD(trust_s, T2C_CBOR_NUMBER),
     FIELD(deploy_pending, T2C_CBOR_BOOL),
 };
 

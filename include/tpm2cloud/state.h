@@ -27,11 +27,12 @@ struct t2c_state_entry {
                                    renewed itself again */
     int64_t pending_until_s;    /* the server has accepted a request (202): when to ask again */
     uint8_t pending_digest[32]; /* and of what configuration that request was made */
+    int64_t trust_s;            /* the CA certificates were fetched */
     bool deploy_pending;        /* installed, and root's part is not done yet */
 };
 
 /* All but the name. */
-#define T2C_STATE_FIELDS_N 15
+#define T2C_STATE_FIELDS_N 16
 extern const struct t2c_cbor_field t2c_state_fields[T2C_STATE_FIELDS_N];
 
 struct t2c_state {
