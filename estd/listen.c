@@ -65,7 +65,7 @@ static bool bind_at(const char *temp, int *fd, struct t2c_error *err)
     T2C_CLEANUP(t2c_closep) int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0)
         return t2c_fail_errno(err, errno, "cannot create a socket");
-    (void)unlink(temp); /* of a process that had our number and was killed */
+    (void)unlink(temp); /* of a process that was killed */
     if (bind(made, (const struct sockaddr *)&address, sizeof(address)) != 0)
         return t2c_fail_errno(err, errno, "cannot create the socket %s", temp);
     if (chmod(temp, SOCKET_MODE) != 0 || listen(made, BACKLOG) != 0) {
@@ -89,7 +89,7 @@ bool listen_open(const char *path, struct listener *out, struct t2c_error *err)
         return t2c_fail_nomem(err);
     if (!make_address(path, &address, err) || !make_dir(path, err) || !check_replaced(&address, err))
         return false;
-    snprintf(temp, sizeof(temp), "%s.%ld", path, (long)getpid());
+    snprintf(temp, sizeof(temp), "%s.new", path); /* the same each time, so that none is left for good */
     if (!bind_at(temp, &fd, err))
         return false;
     if (stat(temp, &made) != 0 || rename(temp, path) != 0) {

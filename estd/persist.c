@@ -7,6 +7,7 @@
 #include "metrics.h"
 #include "state.h"
 #include "tidy.h"
+#include "trust.h"
 #include "tpm2cloud/civil.h"
 #include "tpm2cloud/log.h"
 #include <stdio.h>
@@ -116,6 +117,7 @@ static bool tidy_up(const struct config *config, struct t2c_error *err)
             paths[paths_n++] = cert->place;
     }
     tidy_files(paths, paths_n);
+    trust_tidy(daemon->state_dir);
     return true;
 }
 

@@ -25,4 +25,7 @@ bool trust_load(const char *state_dir, const char *name, struct anchors *out, in
  */
 bool trust_save(const char *state_dir, const char *name, const struct anchors *anchors, struct t2c_error *err);
 
+/* Removes what a process that was killed in trust_save has left. Only under the lock. */
+void trust_tidy(const char *state_dir);
+
 #endif

@@ -47,10 +47,12 @@ due "$work/idevid.key" "$work/idevid.pem"
 current=generations/dev/current
 cer=certd/certs/dev-$(printf dev | sha256sum | cut -d ' ' -f 1).cer
 
-# Nothing is there yet but a key; the state's directory is made, and certd's.
+# Nothing is there yet but a key; the state's directory is made, and certd's, and the server's CA is fetched and kept.
 first() {
     scene first
     echo optional=yes >>"$scene/env"
+    print=$(openssl x509 -in "$work/ca/root.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g')
+    sed -i "s|^trust = .*|trust_fingerprint = sha256:$print|" "$scene/estd.conf"
     cp "$work/idevid.key" "$scene/tree/keys/dev.pem"
     mkdir "$scene/tree/certd"
     conf "file = @TREE@/dev.pem" "certd = @TREE@/certd" "cert_id = dev" >"$scene/certs.d/dev.conf"
@@ -82,6 +84,7 @@ generation() {
     printf '%s %s\n' "$current/combined.pem" "$current/combined.pem" "$current/key.pem" "$current/cert.pem" \
         >"$scene/pairs"
     echo dev.pem >"$scene/copies"
+    echo begun=generations/dev/gen-2/key.pem >>"$scene/env"
 }
 
 rotate() {
@@ -90,6 +93,29 @@ rotate() {
     generation
     steady
     all_ways "key rotated"
+}
+
+# The daemon from its start to its end, with all that --once has not.
+daemon() {
+    scene daemon
+    due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
+    conf "file = @TREE@/dev.pem" >"$scene/certs.d/dev.conf"
+    sed -i 's|^socket = none|socket = @TREE@/control/estd.sock\nmetrics = @TREE@/estd.prom|' "$scene/estd.conf"
+    echo 'keys/dev.pem dev.pem' >"$scene/pairs"
+    cat >>"$scene/env" <<'ENV'
+undertake() {
+    (
+        until grep -q 'dev: renewed' "$slot/first" 2>/dev/null; do sleep 0.02; done
+        kill -TERM "$(cat "$tree/state/lock")"
+    ) &
+    watcher=$!
+    disturbed "$ESTD" -c "$slot/estd.conf"
+    kill $watcher 2>/dev/null
+}
+ENV
+    steady
+    undisturbed "the daemon" || return 0
+    kills "the daemon"
 }
 
 rotate_tpm() {
@@ -135,7 +161,7 @@ ENV
     all_ways "a key and a certificate by tpm2cloud"
 }
 
-for name in ${CRASH_SCENES:-first files rotate rotate_tpm command_line}; do
+for name in ${CRASH_SCENES:-first files rotate rotate_tpm daemon command_line}; do
     $name
 done
 finish
