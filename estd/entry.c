@@ -5,11 +5,10 @@
 #include "entry.h"
 
 #include "aside.h"
+#include "note.h"
 #include "place.h"
 #include "report.h"
-#include "tpm2cloud/civil.h"
 #include <openssl/rand.h>
-#include <string.h>
 
 static void act(struct entry *entry, const struct renew_action *action);
 
@@ -75,54 +74,13 @@ static void fail(struct entry *entry, const char *what, const struct t2c_error *
 static void wait_for_server(struct entry *entry, const struct job *job)
 {
     const struct renew_event event = {.type = RENEW_EV_PENDING, .retry_after_s = job->retry_after_s};
-    struct t2c_state_entry *state = entry->state;
     entry->wanted = ENTRY_NOTHING;
     entry_feed(entry, &event);
     if (entry->common->once != NULL)
         fail(entry, asks_for(job->kind), &job->error, job);
     else
         report_pending(entry, &job->error);
-    state->pending_until_s = entry->wake_s;
-    memcpy(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest));
-    persist_changed(entry->common->events.persist);
-}
-
-/*
- * Gives how long the server still wants to be left in peace with this request, by what it said before the last start; -1:
- * not at all.
- */
-static int64_t left_pending_s(const struct entry *entry)
-{
-    const struct t2c_state_entry *state = entry->state;
-    bool same = memcmp(state->pending_digest, entry->cert->digest, sizeof(state->pending_digest)) == 0;
-    int64_t left_s = state->pending_until_s - loop_now_s();
-    return same && left_s > 0 ? left_s : -1;
-}
-
-/* Writes down what is installed: CHAIN, or NULL for nothing. */
-static void note_life(struct entry *entry, const struct schedule_life *life, const STACK_OF(X509) *chain)
-{
-    struct t2c_state_entry *state = entry->state;
-    state->not_before_s = life->not_before_s > 0 ? life->not_before_s : 0;
-    state->not_after_s = life->not_after_s > 0 ? life->not_after_s : 0;
-    state->issuer[0] = '\0';
-    if (chain != NULL)
-        report_issuer(chain, state->issuer, sizeof(state->issuer));
-    persist_changed(entry->common->events.persist);
-}
-
-static void note_step(struct entry *entry, const struct renew_action *action)
-{
-    struct t2c_state_entry *state = entry->state;
-    int64_t next_s = action->what == RENEW_DO_WAIT ? entry->renew.due_s : state->next_s;
-    uint64_t rung = renew_is_fallen(&entry->renew) ? 1 : 0;
-    if (entry->renew.state == RENEW_LOOKING) /* knows nothing yet */
-        rung = state->rung;
-    if (state->next_s == next_s && state->rung == rung)
-        return;
-    state->next_s = next_s;
-    state->rung = rung;
-    persist_changed(entry->common->events.persist);
+    note_pending(entry);
 }
 
 /* KNOWN: there is something, but it cannot be used. */
@@ -130,7 +88,7 @@ static void send_missing(struct entry *entry, bool known)
 {
     const struct renew_event missing = {.type = RENEW_EV_MISSING,
         .known = known || entry->state->last_success_s > 0,
-        .retry_after_s = left_pending_s(entry)};
+        .retry_after_s = note_pending_s(entry)};
     t2c_bytes_fini(&entry->installed);
     note_life(entry, &(struct schedule_life){0}, NULL);
     entry_feed(entry, &missing);
@@ -286,7 +244,7 @@ static void take_look(struct entry *entry, struct job *job)
 {
     struct renew_event event = {.type = RENEW_EV_LOADED,
         .fallen = entry->state->rung > 0,
-        .retry_after_s = left_pending_s(entry),
+        .retry_after_s = note_pending_s(entry),
         .jitter = dice()};
     struct t2c_error why = {0};
     if (!job->fits) {
@@ -336,7 +294,7 @@ static void hurry(struct entry *entry)
     entry_feed(entry, &event);
 }
 
-static void want(struct entry *entry, enum entry_wish wish)
+void entry_want(struct entry *entry, enum entry_wish wish)
 {
     entry->wanted = wish;
     hurry(entry);
@@ -429,7 +387,7 @@ static void refresh(struct entry *entry)
     if (!renew->waiting)
         return;
     if (renew->state == RENEW_PLACING)
-        want(entry, ENTRY_RENEWAL);
+        entry_want(entry, ENTRY_RENEWAL);
     else if (renew->failures > 0 || renew->clock_unset ||
         !place_is_untouched(entry->common->config, entry->cert, &entry->installed))
         begin(entry, RENEW_RELOADED);
@@ -450,46 +408,6 @@ void entry_cancel(struct entry *entry)
         transfer_cancel(entry->common->transfer, entry->job_id);
     entry->job_id = 0;
     aside_cancel(entry);
-}
-
-/* ---- what a human asks for ---- */
-
-/* Fails when a step that a human wants had better wait. */
-static bool check_wait(const struct entry *entry, struct t2c_error *err)
-{
-    const struct renew *renew = &entry->renew;
-    const char *name = entry->cert->name;
-    char at[T2C_CIVIL_TEXT_MAX];
-    if (renew->clock_unset)
-        return t2c_fail(err, T2C_RETRY, "%s waits until the clock is set; --now does not wait", name);
-    if (renew->waiting && left_pending_s(entry) > 0)
-        return t2c_fail(err, T2C_RETRY, "%s waits for the server, which issues later, until %s; --now does not wait",
-            name, t2c_civil_text(entry->wake_s, at));
-    if (renew->waiting && renew->failures > 0)
-        return t2c_fail(err, T2C_RETRY, "%s waits after a failure, until %s; --now does not wait: %s", name,
-            t2c_civil_text(entry->wake_s, at), entry->state->last_error);
-    return true;
-}
-
-bool entry_renew(struct entry *entry, bool now, struct t2c_error *err)
-{
-    entry_attend(entry);
-    if (entry->renew.state == RENEW_ASKING)
-        return true;
-    if (!now && !check_wait(entry, err))
-        return false;
-    want(entry, ENTRY_RENEWAL);
-    return true;
-}
-
-bool entry_enroll(struct entry *entry, struct t2c_error *err)
-{
-    entry_attend(entry);
-    if (entry->renew.state == RENEW_ASKING || (entry->renew.state == RENEW_PLACING && !entry->renew.waiting))
-        return t2c_fail(
-            err, T2C_RETRY, "the server is being asked for %s already; wait for the outcome", entry->cert->name);
-    want(entry, ENTRY_ENROLMENT);
-    return true;
 }
 
 const char *entry_doing(const struct entry *entry)

@@ -62,14 +62,8 @@ void entry_attend(struct entry *entry);
 /* Drops what runs. */
 void entry_cancel(struct entry *entry);
 
-/*
- * A human wants a new certificate at once. NOW: even while it waits after a failure or for the clock. What is under way
- * already is success. Errors: RETRY when it waits.
- */
-bool entry_renew(struct entry *entry, bool now, struct t2c_error *err);
-
-/* The same, but by a first enrolment, as if there were no certificate. Errors: RETRY when the server is being asked. */
-bool entry_enroll(struct entry *entry, struct t2c_error *err);
+/* Does what somebody wants, now or when it is known what is installed. */
+void entry_want(struct entry *entry, enum entry_wish wish);
 
 /* Gives the word for what goes on. */
 const char *entry_doing(const struct entry *entry);

@@ -6,6 +6,7 @@
 
 #include "aside.h"
 #include "tpm2cloud/log.h"
+#include "wish.h"
 #include <string.h>
 
 #define MACHINE_ID "/etc/machine-id"
@@ -131,7 +132,7 @@ static struct entry *find_for(struct manager *manager, const char *name, struct 
 bool manager_renew(struct manager *manager, const char *name, bool now, struct t2c_error *err)
 {
     struct entry *entry = find_for(manager, name, err);
-    bool ok = entry != NULL && entry_renew(entry, now, err);
+    bool ok = entry != NULL && wish_renewal(entry, now, err);
     set_alarm(manager);
     return ok;
 }
@@ -139,7 +140,7 @@ bool manager_renew(struct manager *manager, const char *name, bool now, struct t
 bool manager_enroll(struct manager *manager, const char *name, struct t2c_error *err)
 {
     struct entry *entry = find_for(manager, name, err);
-    bool ok = entry != NULL && entry_enroll(entry, err);
+    bool ok = entry != NULL && wish_enrolment(entry, err);
     set_alarm(manager);
     return ok;
 }

@@ -29,7 +29,7 @@ T2C_DEFINE_FREEP(manager_freep, struct manager, manager_free)
  */
 bool manager_reload(struct manager *manager, struct config *config, struct t2c_error *err);
 
-/* See entry_renew and entry_enroll. Errors: NOT_FOUND when there is no certificate NAME; RETRY. */
+/* See wish_renewal and wish_enrolment. Errors: NOT_FOUND when there is no certificate NAME; RETRY. */
 bool manager_renew(struct manager *manager, const char *name, bool now, struct t2c_error *err);
 bool manager_enroll(struct manager *manager, const char *name, struct t2c_error *err);
 
