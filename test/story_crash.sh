@@ -118,6 +118,40 @@ ENV
     kills "the daemon"
 }
 
+# What root installs, and the restart of a unit. The daemon asks again for what was not done, a minute later; here it is root who
+# comes at once.
+deploy() {
+    scene deploy
+    due "$scene/tree/keys/dev.pem" "$work/due.pem"
+    mkdir "$scene/tree/here"
+    conf "file = @TREE@/here/dev.pem" "leaf = @TREE@/here/leaf.pem" "deploy = yes" "restart = dev.service" \
+        >"$scene/certs.d/dev.conf"
+    echo "systemctl = @SLOT@/systemctl" >"$scene/tpm2cloud.conf"
+    echo 'keys/dev.pem here/dev.pem' >"$scene/pairs"
+    echo here/leaf.pem >"$scene/copies"
+    own_conf
+    ln -s /bin/true "$scene/own/systemctl"
+    export TPM2CLOUD_CONF="$scene/own/tpm2cloud.conf"
+    check "deployment by root: what was there" "$ESTD" -c "$scene/own/estd.conf" --once dev
+    cp "$work/due.pem" "$scene/tree/state/deploy/requests/dev.pem"
+    check "deployment by root: is installed" "$BUILD/tpm2cloud-deploy" -c "$scene/own/estd.conf"
+    cat >>"$scene/env" <<'ENV'
+undertake() {
+    rm -f "$slot/restarts"
+    printf '#!/bin/sh\necho "$*" >>"%s/restarts"\n' "$slot" >"$slot/systemctl"
+    chmod 755 "$slot/systemctl"
+    # shellcheck disable=SC2016
+    disturbed sh -c '"$0" -c "$2" --once dev && "$1" -c "$2"' "$ESTD" "$DEPLOY" "$slot/estd.conf"
+}
+carry_on() {
+    daemon_runs
+    "$DEPLOY" -c "$slot/estd.conf" >>"$slot/daemon" 2>&1 || end FAIL "it is not done: $(cat "$slot/daemon")"
+    grep -q dev.service "$slot/restarts" || end FAIL "the unit was not restarted"
+}
+ENV
+    all_ways "deployment by root"
+}
+
 rotate_tpm() {
     scene rotate_tpm
     scene_tpm
@@ -161,7 +195,7 @@ ENV
     all_ways "a key and a certificate by tpm2cloud"
 }
 
-for name in ${CRASH_SCENES:-first files rotate rotate_tpm daemon command_line}; do
+for name in ${CRASH_SCENES:-first files rotate rotate_tpm daemon deploy command_line}; do
     $name
 done
 finish

@@ -34,7 +34,7 @@ url = https://localhost:$port/.well-known/est
 trust = $work/ca/root.pem
 CONF
     cat >"$scene/env" <<ENV
-ROOT=$work/ca/root.pem ESTD=$ESTD T2C=$T2C POINTS=$POINTS PROVIDERS=
+ROOT=$work/ca/root.pem ESTD=$ESTD T2C=$T2C DEPLOY=$BUILD/tpm2cloud-deploy POINTS=$POINTS PROVIDERS=
 ENV
     : >"$scene/results"
     : >"$scene/pairs"
@@ -57,6 +57,14 @@ scene_tpm_done() {
     kill "$tpm_pid"
     wait_for 5 sh -c "! kill -0 $tpm_pid"
     rm -f "$work/swtpm.pid"
+}
+
+# own_conf: the scene's configuration for the prepared tree itself is in $scene/own.
+own_conf() {
+    mkdir -p "$scene/own/certs.d"
+    for conf in "$scene"/*.conf "$scene/certs.d"/*.conf; do
+        sed "s|@TREE@|$scene/tree|; s|@SLOT@|$scene/own|" "$conf" >"$scene/own${conf#"$scene"}"
+    done
 }
 
 # sign_due REQUEST CERTIFICATE: one at 95 % of its lifetime.
