@@ -166,8 +166,7 @@ static bool give_key(const struct opened *generation, const struct t2c_file_owne
         return t2c_fail_errno(err, errno, "cannot open the key %s/" T2C_GENERATION_KEY, generation->path);
     *out = *owner;
     out->mode = found.st_mode & owner->mode & 0770;
-    bool keep = owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1;
-    if ((!keep && fchown(fd, owner->uid, owner->gid) != 0) || fchmod(fd, out->mode) != 0 || fsync(fd) != 0)
+    if (!t2c_file_give(fd, out) || fsync(fd) != 0)
         return t2c_fail_errno(err, errno, "cannot give %s/" T2C_GENERATION_KEY " to its owner", generation->path);
     return t2c_file_read_fd(fd, T2C_GENERATION_KEY, KEY_MAX, key, err);
 }

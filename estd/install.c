@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define CHAIN_MAX (256 * 1024)
+#define DIR_MODE 0755
 
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err)
 {
@@ -142,11 +143,12 @@ static bool enter(int parent, const char *name, struct dir *out, struct t2c_erro
 static bool give(
     int parent, const char *name, const struct dir *dir, const struct t2c_file_owner *owner, struct t2c_error *err)
 {
+    struct t2c_file_owner wanted = *owner;
     struct stat found;
-    bool keep = owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1;
+    wanted.mode = DIR_MODE;
     if (fstat(dir->fd, &found) == 0 && found.st_uid != geteuid())
         errno = EEXIST;
-    else if (keep || fchown(dir->fd, owner->uid, owner->gid) == 0)
+    else if (t2c_file_give(dir->fd, &wanted))
         return fsync(parent) == 0 || errno == EBADF ||
             t2c_fail_errno(err, errno, "cannot sync the directory above %s", dir->path);
     t2c_fail_errno(err, errno, "cannot give the directory %s to its owner", dir->path);
@@ -168,7 +170,7 @@ static bool open_dir(const struct install_target *target, struct dir *out, struc
         return t2c_fail_nomem(err);
     if (!t2c_dir_open(above, &parent, NULL, err))
         return t2c_fail_context(err, "cannot create the directory %s", out->path);
-    bool made = mkdirat(parent, name, 0755) == 0;
+    bool made = mkdirat(parent, name, DIR_MODE) == 0;
     if (!made && errno != EEXIST)
         return t2c_fail_errno(err, errno, "cannot create the directory %s", out->path);
     return enter(parent, name, out, err) && (!made || give(parent, name, out, &target->owner, err));

@@ -69,11 +69,19 @@ static bool write_all(int fd, const uint8_t *data, size_t data_len)
     return true;
 }
 
+bool t2c_file_give(int fd, const struct t2c_file_owner *owner)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0)
+        return false;
+    bool same = (owner->uid == (uid_t)-1 || owner->uid == found.st_uid) &&
+        (owner->gid == (gid_t)-1 || owner->gid == found.st_gid);
+    return (same || fchown(fd, owner->uid, owner->gid) == 0) && fchmod(fd, owner->mode) == 0;
+}
+
 static bool fill(int fd, const void *data, size_t data_len, const struct t2c_file_owner *owner)
 {
-    bool keep = owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1;
-    return write_all(fd, data, data_len) && (keep || fchown(fd, owner->uid, owner->gid) == 0) &&
-        fchmod(fd, owner->mode) == 0 && fsync(fd) == 0;
+    return write_all(fd, data, data_len) && t2c_file_give(fd, owner) && fsync(fd) == 0;
 }
 
 /* A directory and a name in it. */
@@ -247,12 +255,24 @@ bool t2c_file_create(
     return write_path(path, data, data_len, owner, false, err);
 }
 
+bool t2c_file_open_to(int fd, mode_t mode)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0)
+        return false;
+    mode_t wanted = (found.st_mode & 07777) | mode;
+    return wanted == (found.st_mode & 07777) || fchmod(fd, wanted) == 0;
+}
+
 /* Makes PATH, if it is not there; then its name is on the medium, as a file's would be. */
 static bool make_dir(char *path, mode_t mode, struct t2c_error *err)
 {
     char *slash = strrchr(path, '/');
     if (mkdir(path, mode) != 0)
         return errno == EEXIST || t2c_fail_errno(err, errno, "cannot create the directory %s", path);
+    T2C_CLEANUP(t2c_closep) int made = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (made < 0 || !t2c_file_open_to(made, mode))
+        return t2c_fail_errno(err, errno, "cannot give the directory %s its mode", path);
     *slash = '\0';
     T2C_CLEANUP(t2c_closep) int parent = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok = parent < 0 || fsync(parent) == 0; /* one that we may not read cannot be synced */

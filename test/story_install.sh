@@ -29,6 +29,14 @@ check "the provider is there" test -f "$stage$modules/tpm2cloud.so"
 check_equal "and nothing else" "tpm2cloud.so" "$(ls "$stage$modules")"
 check "tpm2cloud" test -x "$stage$prefix/bin/tpm2cloud"
 check "estd" test -x "$stage$prefix/sbin/estd"
+check "tpm2cloud-deploy" test -x "$stage$prefix/sbin/tpm2cloud-deploy"
+for program in estd tpm2cloud-deploy; do
+    check "the unit of $program starts that very one" \
+        grep -qx "ExecStart=$prefix/sbin/$program" "$stage$prefix/lib/systemd/system/$program.service"
+done
+check "the path unit" test -f "$stage$prefix/lib/systemd/system/tpm2cloud-deploy.path"
+check "the user" test -f "$stage$prefix/lib/sysusers.d/tpm2cloud.conf"
+check "the directories" test -f "$stage$prefix/lib/tmpfiles.d/tpm2cloud.conf"
 for file in tpm2cloud.conf openssl.cnf estd.conf; do
     check "$file" test -f "$stage$etc/tpm2cloud/$file"
 done

@@ -35,6 +35,10 @@ bool t2c_file_replace(
 bool t2c_file_create(
     const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err);
 
+/* Removes PATH, or renames FROM, so that it outlasts a loss of power. A file that is not there is removed. */
+bool t2c_file_remove(const char *path, struct t2c_error *err);
+bool t2c_file_rename(const char *from, const char *to, struct t2c_error *err);
+
 /* What a name grows by while its file is being written: ".NAME.XXXXXX". */
 #define T2C_FILE_TEMP_LEN (1 + 1 + 6)
 
@@ -54,6 +58,12 @@ bool t2c_file_read_at(
 
 /* Replaces NAME in DIR by a symbolic link that holds CONTENT, as t2c_file_replace does with a file. */
 bool t2c_file_link_at(int dir, const char *where, const char *name, const char *content, struct t2c_error *err);
+
+/* Gives the open file FD to OWNER, with its mode. Errors: false with errno. */
+bool t2c_file_give(int fd, const struct t2c_file_owner *owner);
+
+/* Adds MODE to what FD, a directory that was just made, allows: whatever the umask took from it. Errors: false with errno. */
+bool t2c_file_open_to(int fd, mode_t mode);
 
 /* Makes the absolute PATH and its missing parents as directories of MODE, on the medium. An existing directory is success. */
 bool t2c_file_mkdirs(const char *path, mode_t mode, struct t2c_error *err);
