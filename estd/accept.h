@@ -16,8 +16,9 @@ struct accept_rules {
 };
 
 /*
- * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, of the kind that was
- * asked for, and another one than before. Gives: *chain, leaf first, without the root. Errors: PROTO with what is wrong. Spec: RFC 7030 4.2.3.
+ * Finds in ISSUED the certificate for the key and judges it: chain to an anchor, in force, of the kind that was asked
+ * for, and another one than before. Gives: *chain, leaf first, without the root. Errors: PROTO with what is wrong.
+ * Spec: RFC 7030 4.2.3.
  */
 bool accept_chain(
     const STACK_OF(X509) *issued, const struct accept_rules *rules, STACK_OF(X509) **chain, struct t2c_error *err);

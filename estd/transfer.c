@@ -140,6 +140,8 @@ static void advance(struct transfer *transfer, struct slot *slot)
     bool tpm = task_needs_tpm(slot->task);
     if (tpm && transfer->tpm_user != NULL) {
         slot->ticket = ++transfer->last_ticket;
+        if (task_needs_connection(slot->task))
+            multi_freep(&slot->multi); /* the line may be long, and a connection takes 100 KB */
         return;
     }
     if (tpm)

@@ -71,6 +71,20 @@ check "estIdentityLinking" enrolled dev
 check_equal "is tied as well" 1 "$(requests 'op=simpleenroll status=200 .*bound=tls-exporter')"
 ca_stop
 
+# ---- by a certificate ----
+
+factory idevid ca
+cert_conf mtls '[auth]' "key = $work/idevid.key" "cert = $work/idevid.pem"
+for options in '--tls 1.2 --renegotiation' '--tls 1.3' '--tls 1.3 --tickets' '--tls 1.3 --client-cert-late'; do
+    # shellcheck disable=SC2086
+    ca_serve ca --binding require $options
+    mode auto
+    check "by a certificate, $options" enrolled mtls
+    check_equal "by a certificate, $options: refused once, then tied, over one connection" '401,200 1' \
+        "$(sed -n 's/.*op=simpleenroll status=\([0-9]*\).*/\1/p' "$log" | paste -sd,) $(sed -n 's/.*op=simpleenroll .* conn=\([0-9]*\) .*/\1/p' "$log" | sort -u | wc -l)"
+    ca_stop
+done
+
 # ---- a challenge in between, which libcurl answers with the request once more ----
 
 ca_serve ca --auth digest --user dev:secret --binding require --tls 1.2
