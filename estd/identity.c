@@ -52,8 +52,10 @@ static bool load_pair(struct keys *keys, const struct config_cert *cert, struct 
 static bool use_installed(const struct job *job, EVP_PKEY *key, struct identity *out, struct t2c_error *err)
 {
     if (!t2c_cert_fits_key(sk_X509_value(job->old, 0), key))
-        return t2c_fail(err, T2C_INVALID, "the certificate %s is not that of the key %s any more", job->cert->place,
-            job->cert->key);
+        return t2c_fail(err, T2C_INVALID,
+            "the certificate %s is not that of the key %s any more; bring its key back, or have the new key certified: "
+            "tpm2cloud enroll %s",
+            job->cert->place, job->key, job->cert->name);
     EVP_PKEY_up_ref(key);
     out->key = key;
     out->chain = X509_chain_up_ref(job->old);

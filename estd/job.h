@@ -30,6 +30,7 @@ struct job {
     struct t2c_error error;    /* when not ok */
     bool refused;              /* not ok because the server does not accept who asks: TLS alert, 401 or 403 */
     bool pending;              /* not ok because the server took the request and wants it once more, later */
+    bool lost;                 /* JOB_REENROL: not ok because the installed certificate has lost its key */
     int64_t retry_after_s;     /* the server's wish, -1: none */
     bool fits;                 /* JOB_LOOK */
     bool trust_fetched;        /* /cacerts was answered */

@@ -152,6 +152,18 @@ static bool make_bound(void *data, const char *binding, struct t2c_bytes *out, s
     return request_encode(data, binding, out, err);
 }
 
+/* Loads the certificate's own key, *OUT, and says if the certificate that is to renew itself has lost it. */
+static bool load_own(struct keys *keys, struct job *job, EVP_PKEY **out, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    bool loaded = rotate_load(keys, job, out, &why);
+    bool renews = job->kind == JOB_REENROL;
+    job->lost = renews &&
+        (loaded ? !t2c_cert_fits_key(sk_X509_value(job->old, 0), *out)
+                : job->cert->rotate && why.code == T2C_NOT_FOUND); /* a rotated key is no human's to bring back */
+    return loaded || t2c_fail_with(err, &why);
+}
+
 /* Loads the keys and settles the request, unless that was done for a transfer before. */
 static bool prepare_enrol(struct task *task, struct t2c_error *err)
 {
@@ -159,7 +171,7 @@ static bool prepare_enrol(struct task *task, struct t2c_error *err)
     EVP_PKEY **key = &task->request.key;
     if (*key != NULL)
         return true;
-    return check_in_force(task->job, err) && rotate_load(task->keys, task->job, &own, err) &&
+    return check_in_force(task->job, err) && load_own(task->keys, task->job, &own, err) &&
         identity_load(task->keys, task->job, own, &task->identity, err) &&
         rotate_take(task->keys, task->job, own, key, err) && request_settle(&task->request, &task->job->warnings, err);
 }
