@@ -166,19 +166,52 @@ static bool set_place(const struct config_daemon *daemon, struct config_cert *ce
     return path != NULL || t2c_fail_nomem(err);
 }
 
-/* Gives a path that both write, or NULL. */
+/* Gives a path that both write, or that the one certificate would write twice, or NULL. */
 static const char *shared_target(const struct config_cert *one, const struct config_cert *other)
 {
     for (size_t i = 0; i < one->targets_n; i++)
-        for (size_t k = 0; k < other->targets_n; k++)
+        for (size_t k = one == other ? i + 1 : 0; k < other->targets_n; k++)
             if (strcmp(one->targets[i].path, other->targets[k].path) == 0)
                 return one->targets[i].path;
     return NULL;
 }
 
+static bool is_below(const char *path, const char *dir, size_t dir_len)
+{
+    while (dir_len > 1 && dir[dir_len - 1] == '/')
+        dir_len--;
+    return strncmp(path, dir, dir_len) == 0 && path[dir_len] == '/';
+}
+
+/* Says whether estd itself lives on the file PATH: its configuration, its state, what it is asked and seen by. */
+static bool is_own_file(
+    const struct source *source, const struct config_daemon *daemon, const struct config_cert *cert, const char *path)
+{
+    const char *const files[] = {source->main_path, daemon->socket, daemon->metrics};
+    for (size_t i = 0; i < COUNT(files); i++)
+        if (files[i] != NULL && strcmp(path, files[i]) == 0)
+            return true;
+    return is_below(path, cert->path, (size_t)(strrchr(cert->path, '/') - cert->path)) ||
+        (is_below(path, daemon->state_dir, strlen(daemon->state_dir)) && strcmp(path, cert->place) != 0);
+}
+
+static bool check_own_files(
+    const struct source *source, const struct config *config, const struct config_cert *cert, struct t2c_error *err)
+{
+    for (size_t i = 0; i < cert->targets_n; i++)
+        if (is_own_file(source, &config->daemon, cert, cert->targets[i].path))
+            return t2c_fail(err, T2C_INVALID, "%s: [install] writes %s, which is estd's own; name another place",
+                cert->path, cert->targets[i].path);
+    return true;
+}
+
 /* Each file has one renewer. */
 static bool check_targets(const struct config *config, const struct config_cert *one, struct t2c_error *err)
 {
+    const char *twice = shared_target(one, one);
+    if (twice != NULL)
+        return t2c_fail(
+            err, T2C_INVALID, "%s: [install] writes %s twice; name another place for one of the two", one->path, twice);
     for (size_t k = 0; k < config->certs_n; k++) {
         const struct config_cert *other = &config->certs[k];
         const char *path = shared_target(one, other);
@@ -231,7 +264,8 @@ static bool read_certs(
         struct config_cert *cert = &config->certs[config->certs_n];
         struct t2c_error why = {0};
         if (read_cert(source, &config->daemon, dir, listing.entries[i]->d_name, cert, &why) &&
-            check_targets(config, cert, &why) && check_aziot(config, cert, &aziot, &why)) {
+            check_own_files(source, config, cert, &why) && check_targets(config, cert, &why) &&
+            check_aziot(config, cert, &aziot, &why)) {
             config->certs_n++;
             continue;
         }

@@ -52,9 +52,21 @@ static const struct t2c_conf_key keys[] = {
 
 /* ---- checks of single values ---- */
 
+/* Two ways to write one path would be taken for two files. */
+static bool check_plain(const char *text, struct t2c_error *err)
+{
+    for (const char *at = text; at != NULL; at = strchr(at + 1, '/')) {
+        size_t len = strcspn(at + 1, "/");
+        bool empty = len == 0 && at[1] == '/', dots = len > 0 && len <= 2 && strspn(at + 1, ".") == len;
+        if (empty || dots)
+            return t2c_fail(err, T2C_INVALID, "\"%s\" has an empty part, . or .. in it; write it without", text);
+    }
+    return true;
+}
+
 static bool check_file(const char *text, struct t2c_error *err)
 {
-    return value_check_path(text, err) && install_check_path(text, err);
+    return value_check_path(text, err) && check_plain(text, err) && install_check_path(text, err);
 }
 
 static bool check_trust(const char *text, struct t2c_error *err)

@@ -188,15 +188,23 @@ static bool refuse_key(const char *path, const struct t2c_bytes *text, struct t2
     return true;
 }
 
-/* Replaces the file of TARGET, but for a key: a mistake in the configuration must not cost one. */
+/* A mistake in the configuration must not cost a key: what cannot be looked at may be one. */
+static bool check_replaced(
+    const struct dir *dir, const char *name, const struct install_target *target, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes old = {0};
+    struct t2c_error why = {0};
+    if (t2c_file_read_at(dir->fd, dir->path, name, CHAIN_MAX, &old, &why))
+        return refuse_key(target->path, &old, err);
+    return why.code != T2C_AUTH || t2c_fail_with(err, &why) ||
+        t2c_fail_context(err, "what is there is not replaced, since it may be a key");
+}
+
 static bool write_target(const struct install_target *target, const struct t2c_bytes *pem, struct t2c_error *err)
 {
     T2C_CLEANUP(dir_fini) struct dir dir = {.fd = -1};
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes old = {0};
     const char *name = base_of(target->path);
-    if (!open_dir(target, &dir, err))
-        return false;
-    if (t2c_file_read_at(dir.fd, dir.path, name, CHAIN_MAX, &old, NULL) && !refuse_key(target->path, &old, err))
+    if (!open_dir(target, &dir, err) || !check_replaced(&dir, name, target, err))
         return false;
     return t2c_file_replace_at(dir.fd, dir.path, name, pem->data, pem->len, &target->owner, err);
 }

@@ -403,6 +403,46 @@ START_TEST(one_file_has_one_renewer)
 }
 END_TEST
 
+static const struct {
+    const char *install, *text;
+} own_files[] = {
+    {"file = DIR/estd.conf\n", "DIR/certs.d/a.conf: [install] writes DIR/estd.conf, which is estd's own"},
+    {"leaf = DIR/certs.d/b.conf\n", "DIR/certs.d/a.conf: [install] writes DIR/certs.d/b.conf, which is estd's own"},
+    {"ca = DIR/state/state.cbor\n", "DIR/certs.d/a.conf: [install] writes DIR/state/state.cbor, which is estd's own"},
+    {"file = /run/estd.sock\n", "DIR/certs.d/a.conf: [install] writes /run/estd.sock, which is estd's own"},
+    {"file = /metrics.prom\n", "DIR/certs.d/a.conf: [install] writes /metrics.prom, which is estd's own"},
+    {"file = /a.pem\nleaf = /a.pem\n", "DIR/certs.d/a.conf: [install] writes /a.pem twice"},
+    {"file = /x/../a.pem\n", "DIR/certs.d/a.conf: [install] file: \"/x/../a.pem\" has an empty part, . or .. in it"},
+    {"file = //a.pem\n", "DIR/certs.d/a.conf: [install] file: \"//a.pem\" has an empty part, . or .. in it"},
+    {"file = /x/.\n", "DIR/certs.d/a.conf: [install] file: \"/x/.\" has an empty part, . or .. in it"},
+};
+
+START_TEST(certificates_have_places_of_their_own)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes install = {0}, want = {0};
+    T2C_CLEANUP(t2c_freep) char *cert = NULL;
+    struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN "socket = /run/estd.sock\nmetrics = /metrics.prom\n");
+    expand(own_files[_i].install, &install);
+    expand(own_files[_i].text, &want);
+    ck_assert_int_gt(asprintf(&cert, CERT "[install]\n%s", (const char *)install.data), 0);
+    write_file("certs.d/a.conf", cert);
+    ck_assert(!load(&config, &err));
+    ck_assert_msg(strncmp(err.text, (const char *)want.data, want.len) == 0, "\"%s\"", err.text);
+}
+END_TEST
+
+START_TEST(hidden_names_are_no_dots)
+{
+    T2C_CLEANUP(config_unrefp) struct config *config = NULL;
+    struct t2c_error err = {0};
+    write_file("estd.conf", MAIN);
+    write_file("certs.d/dev.conf", CERT "[install]\nfile = /.x/..y/...\nleaf = DIR/state-of/a.pem\n");
+    ck_assert_msg(load(&config, &err), "%s", err.text);
+}
+END_TEST
+
 START_TEST(longest_file_name_is_good)
 {
     T2C_CLEANUP(config_unrefp) struct config *config = NULL;
@@ -456,6 +496,8 @@ static Suite *suite(void)
     tcase_add_test(t, eku_is_client_auth_and_window_60_80_by_default);
     tcase_add_loop_test(t, mistake_is_named, 0, COUNT(mistakes));
     tcase_add_test(t, one_file_has_one_renewer);
+    tcase_add_loop_test(t, certificates_have_places_of_their_own, 0, COUNT(own_files));
+    tcase_add_test(t, hidden_names_are_no_dots);
     tcase_add_test(t, longest_file_name_is_good);
     tcase_add_test(t, daemon_goes_on_without_the_broken_ones);
     tcase_add_test(t, missing_file_is_named);

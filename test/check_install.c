@@ -214,6 +214,27 @@ START_TEST(key_is_never_replaced)
 }
 END_TEST
 
+START_TEST(what_cannot_be_read_is_not_replaced)
+{
+    T2C_CLEANUP(t2c_freep) char *path = path_in_dir("theirs");
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const struct t2c_file_owner owner = {.mode = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct install_target target = target_of(path, false);
+    struct t2c_error err = {0};
+    ck_assert(t2c_file_replace(path, keys[0], strlen(keys[0]), &owner, NULL));
+    put(&pem, "one");
+    ck_assert_int_eq(chmod(dir, 0777), 0);
+    bool root = geteuid() == 0;
+    ck_assert(!root || seteuid(65534) == 0); /* root reads everything */
+    bool written = write_targets(&target, 1, &pem, &err);
+    ck_assert(!root || seteuid(0) == 0);
+    ck_assert(!written && err.code == T2C_AUTH);
+    ck_assert_ptr_nonnull(strstr(err.text, "what is there is not replaced"));
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    assert_holds(path, keys[0]);
+}
+END_TEST
+
 START_TEST(leftovers_are_removed_and_nothing_else)
 {
     static const char *const leftovers[] = {".a.pem.Ab3dE9", ".a.pem.abcde1", ".c.Ab3dE9", "sub/.a.pem.Ab3dE9"};
@@ -339,6 +360,7 @@ static Suite *suite(void)
     tcase_add_test(t, link_is_not_followed);
     tcase_add_test(t, only_a_directory_that_we_made_is_given_away);
     tcase_add_loop_test(t, key_is_never_replaced, 0, COUNT(keys));
+    tcase_add_test(t, what_cannot_be_read_is_not_replaced);
     tcase_add_test(t, leftovers_are_removed_and_nothing_else);
     tcase_add_test(t, second_failure_leaves_the_first);
     tcase_add_test(t, failure_leaves_nothing_behind);
