@@ -367,7 +367,7 @@ void entry_take_job(struct entry *entry, struct job *job)
     if (!job->ok && job->pending)
         wait_for_server(entry, job);
     else if (!job->ok && job->lost && entry->renew.rules.pair && entry->common->once == NULL)
-        entry_begin(entry, RENEW_RELOADED); /* looks again, as after a start, so that [auth] asks */
+        begin(entry, RENEW_RELOADED); /* looks again, as after a start, so that [auth] asks */
     else if (!job->ok)
         fail(entry, asks_for(job->kind), &job->error, job);
     else if (job->kind == JOB_LOOK)
