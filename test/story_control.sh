@@ -200,6 +200,9 @@ check_equal "nor is a request longer than 1024 bytes" "error code=invalid text=c
 rss() {
     awk '/^VmRSS/ {print $2}' "/proc/$estd/status"
 }
+# A sanitizer keeps what was freed for a while.
+allowed=1024
+grep -q '^INSTRUMENT = .*-fsanitize' "$BUILD/Makefile" && allowed=32768
 # busy WHAT ARGUMENTS...: a client that stays, until unbusy
 busy() {
     mkfifo "$work/gate"
@@ -221,7 +224,7 @@ unbusy
 grown=$(rss)
 check "one that asks for a hundred thousand lists and reads none" busy flood 100000
 check "status is answered all the same" "$T2C" status
-check "estd does not grow: $(($(rss) - grown)) kB" [ $(($(rss) - grown)) -lt 2048 ]
+check "estd does not grow: $(($(rss) - grown)) kB" [ $(($(rss) - grown)) -lt $allowed ]
 unbusy
 check "a watcher that does not read" busy mute
 i=0 many=
@@ -234,7 +237,7 @@ while [ $i -lt 60 ]; do
     client ask "$many" >/dev/null
     i=$((i + 1))
 done
-check "after 2400 events estd has not grown: $(($(rss) - grown)) kB" [ $(($(rss) - grown)) -lt 2048 ]
+check "after 2400 events estd has not grown: $(($(rss) - grown)) kB" [ $(($(rss) - grown)) -lt $allowed ]
 exec 3>&-
 check "it gets those that there was room for" wait_for 10 says "type=requested" "$work/busy"
 lost_is_told() {
