@@ -90,9 +90,10 @@ void aside_wake(struct entry *entry)
 static void keep_trust(struct entry *entry, const struct job *job)
 {
     struct t2c_error why = {0};
-    if (trust_save(config_state_dir(entry->common->config), entry->cert->name, &job->fetched, &why))
+    if (trust_save(config_state_dir(entry->common->config), entry->cert->name, &job->fetched, &why)) {
         report_trust(entry, &job->fetched);
-    else
+        entry_update_copies(entry);
+    } else
         report_warning(entry, "the CA certificates that the server sent cannot be kept: %s", why.text);
 }
 

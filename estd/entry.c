@@ -186,6 +186,18 @@ void entry_look_at_root(struct entry *entry)
     deployment_look(&entry->deployment, &of);
 }
 
+void entry_update_copies(struct entry *entry)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct t2c_error why = {0};
+    if (entry->installed.len == 0 || entry->renew.state == RENEW_PLACING)
+        return;
+    if (!t2c_cert_parse_pem(entry->installed.data, entry->installed.len, &chain, &why) ||
+        !place_update(entry->common->config, entry->cert, chain, &why))
+        report_warning(entry, "a copy of the certificate is not up to date: %s", why.text);
+    entry_look_at_root(entry);
+}
+
 static void install(struct entry *entry)
 {
     struct t2c_error why = {0};

@@ -68,6 +68,9 @@ void entry_want(struct entry *entry, enum entry_wish wish);
 /* Gives the word for what goes on. */
 const char *entry_doing(const struct entry *entry);
 
+/* Other CA certificates are known: writes down again what has them. */
+void entry_update_copies(struct entry *entry);
+
 /* Root may have answered. */
 void entry_look_at_root(struct entry *entry);
 

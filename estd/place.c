@@ -159,6 +159,14 @@ bool place_write(const struct config *config, const struct config_cert *cert, ui
                         : install_write(cert->targets, cert->targets_n, &content, err);
 }
 
+bool place_update(
+    const struct config *config, const struct config_cert *cert, const STACK_OF(X509) *chain, struct t2c_error *err)
+{
+    T2C_CLEANUP(install_content_fini) struct install_content content = {0};
+    return (fill(config, cert, chain, &content, NULL) && is_written(config, cert, &content)) ||
+        place_write(config, cert, 0, chain, err);
+}
+
 bool place_key(const struct config *config, const struct config_cert *cert, char **out, struct t2c_error *err)
 {
     const struct generation_dir dir = dir_of(config, cert);

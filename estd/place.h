@@ -25,6 +25,10 @@ bool place_is_untouched(const struct config *config, const struct config_cert *c
 bool place_write(const struct config *config, const struct config_cert *cert, uint64_t generation,
     const STACK_OF(X509) *chain, struct t2c_error *err);
 
+/* Writes the copies of CHAIN, which is installed, where they are not what they should be. Errors: as place_write. */
+bool place_update(
+    const struct config *config, const struct config_cert *cert, const STACK_OF(X509) *chain, struct t2c_error *err);
+
 /* Gives: *out, a URI or path of the key in force, to be freed: the generation's, else the configured one. */
 bool place_key(const struct config *config, const struct config_cert *cert, char **out, struct t2c_error *err);
 
