@@ -6,6 +6,7 @@
 #include "tpm2cloud/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -54,13 +55,31 @@ static bool refuse_second(int fd, const char *path, struct t2c_error *err)
         path);
 }
 
+/* What root writes for once in the place of another user would keep that user's estd from starting. */
+static bool check_user(const char *dir, struct t2c_error *err)
+{
+    struct stat found;
+    if (geteuid() != 0 || stat(dir, &found) != 0 || found.st_uid == 0)
+        return true;
+    const struct passwd *user = getpwuid(found.st_uid);
+    return t2c_fail(err, T2C_AUTH,
+        "%s is the state of user %s, whose estd could not use what root writes there; run this as that user, for "
+        "example by: runuser -u %s -- COMMAND",
+        dir, user != NULL ? user->pw_name : "without a name", user != NULL ? user->pw_name : "NAME");
+}
+
 bool daemon_lock(const char *dir, int *fd, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes name = {0};
-    if (!t2c_file_mkdirs(dir, 0755, err) || !t2c_bytes_printf(&name, err, "%s/lock", dir))
+    if (!t2c_file_mkdirs(dir, 0755, err) || !check_user(dir, err) || !t2c_bytes_printf(&name, err, "%s/lock", dir))
         return false;
     const char *path = (const char *)name.data;
     T2C_CLEANUP(t2c_closep) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, LOCK_MODE);
+    if (lock < 0 && errno == EACCES)
+        return t2c_fail(err, T2C_AUTH,
+            "cannot open %s: Permission denied; was estd run by another user before? Give %s to the one who runs it "
+            "now: chown -R",
+            path, dir);
     if (lock < 0)
         return t2c_fail_errno(err, errno, "cannot open %s", path);
     /* Whoever can read a file can lock it, and so keep us from starting. Earlier versions made it readable. */

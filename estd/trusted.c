@@ -94,7 +94,7 @@ bool trusted_begin(struct trusted *trusted, const STACK_OF(X509) *bag, const STA
     T2C_CLEANUP(anchors_fini) struct anchors found = {0};
     const struct config_cert *cert = trusted->cert;
     if (!anchors_bootstrap(bag, cert->trust_fingerprint, server, now_s, &found, err))
-        return t2c_fail_context(err, "%s: trust_fingerprint in %s", cert->url, cert->path);
+        return t2c_fail_context(err, "trust_fingerprint in %s", cert->path);
     trusted->changed = true;
     return replace(trusted, &found, err);
 }

@@ -65,4 +65,18 @@ check "is there again after a reload" wait_for 10 fits "$work/swapped.key" "$wor
 check "estd ends well" sh -c "kill $estd"
 wait "$estd"
 check_equal "with 0" 0 $?
+
+# ---- another user ----
+
+chmod 711 "$work"
+chmod -R a+rX "$work/certs.d" "$work/est.conf" "$work/ca/root.pem"
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups "$ESTD" --help >/dev/null 2>&1; then
+    check_fails "an estd that may not use the state is told why" "was estd run by another user before? Give $work/state to" \
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$ESTD" -c "$work/est.conf" --once swapped
+    chown 65534 "$work/state"
+    check_fails "root does not get in the way of the user who runs it" "runuser -u $(id -un 65534) -- COMMAND" \
+        "$ESTD" -c "$work/est.conf" --once swapped
+else
+    skip "users" "needs root to become another one"
+fi
 finish
