@@ -25,9 +25,9 @@ fits() { # KEY CERTIFICATE
 says() { # PATTERN FILE
     grep -qE -- "$1" "$2"
 }
-lonely_signed() { # a certificate that nobody may ask for anew
+lonely_signed() { # OPTION...: a certificate that nobody may ask for anew
     openssl req -new -key "$work/lonely.key" -subj /CN=lonely -out "$work/lonely.csr" 2>"$work/err"
-    "$ESTCA" sign "$work/ca" --csr "$work/lonely.csr" --out "$work/installed/lonely.pem"
+    "$ESTCA" sign "$work/ca" --csr "$work/lonely.csr" --out "$work/installed/lonely.pem" "$@"
 }
 lonely_signed
 "$ESTD" -c "$work/est.conf" 2>"$work/estd.log" &
@@ -61,6 +61,14 @@ check "and fits it" fits "$work/lonely.key" "$work/installed/lonely.pem"
 rm "$work/installed/swapped.pem"
 check "a certificate that was deleted" "$T2C" reload
 check "is there again after a reload" wait_for 10 fits "$work/swapped.key" "$work/installed/swapped.pem"
+
+lonely_signed --lifetime 60 --not-before -120
+check "an expired one was put there" "$T2C" reload
+expired() {
+    "$T2C" status | grep -q '^lonely: its certificate has expired$'
+}
+check "status says so" wait_for 10 expired
+check_fails "and of none else" "" sh -c "'$T2C' status | grep -v ^lonely | grep expired"
 
 check "estd ends well" sh -c "kill $estd"
 wait "$estd"

@@ -109,13 +109,17 @@ static void print_row(const struct status_row *row, bool bars, int64_t now_s)
     printf("%-21s %8s  %s\n", next, renewals, issuer);
 }
 
-static void print_trouble(const struct status_row *row)
+static void print_trouble(const struct status_row *row, int64_t now_s)
 {
     const struct t2c_state_entry *state = &row->estd.state;
     char at[T2C_CIVIL_TEXT_MAX], next[T2C_CIVIL_TEXT_MAX];
+    bool cut = strlen(state->last_error) == sizeof(state->last_error) - 1;
+    if (row->not_after_s > 0 && row->not_after_s <= now_s)
+        printf("%s: its certificate has expired\n", row->name);
     if (state->failures > 0)
-        printf("%s: failed %" PRIu64 " time(s) in a row, last at %s: %s; next try %s\n", row->name, state->failures,
-            time_text(state->last_failure_s, at), state->last_error, time_text(state->next_s, next));
+        printf("%s: failed %" PRIu64 " time(s) in a row, last at %s: %s%s; next try %s\n", row->name, state->failures,
+            time_text(state->last_failure_s, at), state->last_error, cut ? "... (estd's log has all of it)" : "",
+            time_text(state->next_s, next));
     if (state->rung > 0)
         printf("%s: the server refused its certificate, so that [auth] asks; that is over when one has renewed itself\n", row->name);
     if (state->pending_until_s > 0)
@@ -137,7 +141,7 @@ void status_print_table(const struct status *status, bool bars, int64_t now_s)
         print_row(&status->rows[i], bars, now_s);
     for (size_t i = 0; i < status->rows_n; i++)
         if (status->rows[i].kept)
-            print_trouble(&status->rows[i]);
+            print_trouble(&status->rows[i], now_s);
 }
 
 /* ---- for programs ---- */
