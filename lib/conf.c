@@ -5,6 +5,8 @@
 
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/ossl.h"
+#include <openssl/conferr.h>
+#include <openssl/err.h>
 #include <string.h>
 
 #define CONF_MAX (1024 * 1024)
@@ -59,8 +61,10 @@ bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t key
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NCONF_new(NULL);
     long line = -1;
     bool read_ok = bio != NULL && conf != NULL && NCONF_load_bio(conf, bio, &line) > 0;
+    bool variable = ERR_GET_REASON(ERR_peek_last_error()) == CONF_R_VARIABLE_HAS_NO_VALUE;
     if (!read_ok && line > 0)
-        return t2c_fail_openssl(err, T2C_INVALID, "%s: line %ld", path, line);
+        return t2c_fail_openssl(err, T2C_INVALID, "%s: line %ld%s", path, line,
+            variable ? " ($ begins the name of a variable; \\$ is the character)" : "");
     if (!read_ok)
         return t2c_fail_openssl(err, T2C_INVALID, "%s: cannot be read", path);
     if (keys != NULL && !check(conf, path, keys, keys_n, err))

@@ -203,6 +203,8 @@ END_TEST
 static const struct {
     const char *main, *cert, *text;
 } mistakes[] = {
+    {MAIN, CERT "san = DNS:$HOST\n" INSTALL,
+        "DIR/certs.d/dev.conf: line 6 ($ begins the name of a variable; \\$ is the character): "},
     {MAIN, CERT, "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for aziot-certd"},
     {MAIN, CERT "[install]\n",
         "DIR/certs.d/dev.conf: [install] names no place; write file = PATH, or cert_id = ID for "
@@ -259,9 +261,9 @@ static const struct {
         "DIR/certs.d/dev.conf: [install] file: /out.pem is "
         "the file of [auth] password_file, which"},
     {MAIN,
-        "[certificate]\nurl = https://a\ntrust = system\nkey = DIR/estd.conf\nsubject = /CN=a\n[install]\n"
-        "file = DIR/certs.d/../estd.conf\n", /* the same inode under another name */
-        "DIR/certs.d/dev.conf: [install] file: DIR/certs.d/../estd.conf is the file of [certificate] key, which"},
+        "[certificate]\nurl = https://a\ntrust = system\nkey = DIR/certs.d/../estd.conf\nsubject = /CN=a\n[install]\n"
+        "file = DIR/estd.conf\n", /* the same inode under another name */
+        "DIR/certs.d/dev.conf: [install] file: DIR/estd.conf is the file of [certificate] key, which"},
     {MAIN, CERT INSTALL "[renew]\nwindow = 80-60\n",
         "DIR/certs.d/dev.conf: [renew] window: \"80-60\" is not a part of the "
         "lifetime in percent; write it as 60-80"},

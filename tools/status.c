@@ -121,7 +121,9 @@ static void print_trouble(const struct status_row *row, int64_t now_s)
             time_text(state->last_failure_s, at), state->last_error, cut ? "... (estd's log has all of it)" : "",
             time_text(state->next_s, next));
     if (state->rung > 0)
-        printf("%s: the server refused its certificate, so that [auth] asks; that is over when one has renewed itself\n", row->name);
+        printf(
+            "%s: the server refused its certificate, so that [auth] asks; that is over when one has renewed itself\n",
+            row->name);
     if (state->pending_until_s > 0)
         printf("%s: the server has the request and issues later; it is asked again at %s\n", row->name,
             t2c_civil_text(state->pending_until_s, at));
