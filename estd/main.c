@@ -54,7 +54,7 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
         {"check-config", no_argument, NULL, CHECK}, {"verbose", no_argument, NULL, 'v'},
         {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *named = secure_getenv("TPM2CLOUD_ESTD_CONF");
-    *options = (struct options){.conf = named != NULL ? named : CONFIG_PATH};
+    *options = (struct options){.conf = named != NULL && named[0] != '\0' ? named : CONFIG_PATH};
     *status = EXIT_SUCCESS;
     for (int c; (c = getopt_long(argc, argv, "c:vh", names, NULL)) != -1;) {
         switch (c) {
@@ -87,7 +87,7 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
     if (optind == argc && !(options->once != NULL && options->check_config))
         return true;
     fprintf(stderr, "estd: %s\nTry estd --help.\n",
-        optind < argc ? "there are no arguments beside options" : "--once and --check-config exclude each other");
+        optind < argc ? "there are no arguments beside options" : "--check-config stands alone, without --once or --enroll");
     *status = EXIT_USAGE;
     return false;
 }
