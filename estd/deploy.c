@@ -1,11 +1,13 @@
 /*
  * An interruption anywhere leaves the request without a result, and the next run does all of it once more: files that are
- * replaced by the same, and one more restart.
+ * replaced by the same, and one more restart. There is no lock, since estd could hold it: of two that work at the same time, one
+ * may clear away what the other is writing, which fails then and is asked for again.
  */
 #include "deploy.h"
 
 #include "run.h"
 #include "spool.h"
+#include "tidy.h"
 #include "tpm2cloud/dir.h"
 #include "tpm2cloud/log.h"
 #include <errno.h>
@@ -152,9 +154,19 @@ static bool call(const struct config_cert *cert, struct t2c_error *err)
     return run(cert, words.words[0], NULL, 0, &more, COMMAND_MAX_S, err) || t2c_fail_context(err, "command");
 }
 
+/* Removes what an interruption left beside the targets. */
+static void tidy(const struct config_cert *cert)
+{
+    const char *paths[CONFIG_TARGETS_MAX];
+    for (size_t i = 0; i < cert->targets_n; i++)
+        paths[i] = cert->targets[i].path;
+    tidy_files(paths, cert->targets_n);
+}
+
 static bool act(
     const struct config_cert *cert, const char *systemctl, const struct install_content *content, struct t2c_error *err)
 {
+    tidy(cert);
     return install_write(cert->targets, cert->targets_n, content, err) && restart(cert, systemctl, err) &&
         call(cert, err);
 }
@@ -214,6 +226,7 @@ bool deploy_all(const struct config *config, const char *systemctl, size_t *fail
     if (!spool_open(config_state_dir(config), &dirs, &why))
         return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
     spool_hear(&dirs);
+    tidy_all(dirs.results);
     for (size_t i = 0; i < config_certs_n(config); i++) {
         const struct config_cert *cert = config_cert(config, i);
         if (!cert->deploy || deploy(&dirs, cert, systemctl, &why))

@@ -4,6 +4,7 @@
  */
 #include "tidy.h"
 
+#include "tpm2cloud/dir.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
 #include <dirent.h>
@@ -49,33 +50,56 @@ struct group {
     size_t n;
 };
 
+/* Gives BASE, the name that FOUND is a temporary file of, if it is one. */
+static bool base_of_temp(const char *found, char base[NAME_MAX + 1])
+{
+    size_t len = strlen(found);
+    if (len <= T2C_FILE_TEMP_LEN || len - T2C_FILE_TEMP_LEN > NAME_MAX)
+        return false;
+    memcpy(base, found + 1, len - T2C_FILE_TEMP_LEN);
+    base[len - T2C_FILE_TEMP_LEN] = '\0';
+    return t2c_file_is_temp(found, base);
+}
+
 /* Gives the path that FOUND is a temporary file of, or NULL. */
 static const char *owner_of(const struct group *group, const char *found)
 {
     char base[NAME_MAX + 1];
-    size_t len = strlen(found);
-    if (len <= T2C_FILE_TEMP_LEN || len - T2C_FILE_TEMP_LEN >= sizeof(base))
+    if (!base_of_temp(found, base))
         return NULL;
-    memcpy(base, found + 1, len - T2C_FILE_TEMP_LEN);
-    base[len - T2C_FILE_TEMP_LEN] = '\0';
     const char **path = bsearch(base, group->paths, group->n, sizeof(*group->paths), compare_base);
-    return path != NULL && t2c_file_is_temp(found, base) ? *path : NULL;
+    return path != NULL ? *path : NULL;
+}
+
+static DIR *list(int dir)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
+    if (listing == NULL)
+        t2c_closep(&fd);
+    return listing;
+}
+
+static bool remove_file(int dir, const char *name)
+{
+    struct stat found;
+    return fstatat(dir, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
+        unlinkat(dir, name, 0) == 0;
 }
 
 static size_t tidy_dir(const struct group *group)
 {
     T2C_CLEANUP(t2c_freep) char *dir = strndup(group->paths[0], dir_len(group->paths[0]));
-    DIR *listing = dir != NULL ? opendir(dir) : NULL;
+    T2C_CLEANUP(t2c_closep) int fd = -1;
+    DIR *listing = dir != NULL && t2c_dir_open(dir, &fd, NULL, NULL) ? list(fd) : NULL;
     size_t removed = 0;
     if (listing == NULL)
         return 0;
     for (const struct dirent *entry; (entry = readdir(listing)) != NULL;) {
         const char *path = owner_of(group, entry->d_name);
-        struct stat found;
-        if (path == NULL || fstatat(dirfd(listing), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(found.st_mode) || unlinkat(dirfd(listing), entry->d_name, 0) != 0)
+        if (path == NULL || !remove_file(fd, entry->d_name))
             continue;
-        t2c_log(T2C_LOG_NOTICE, "removed %s, a temporary file left beside %s by a killed estd", entry->d_name, path);
+        t2c_log(T2C_LOG_NOTICE, "removed %s, a temporary file that a killed process left beside %s", entry->d_name, path);
         removed++;
     }
     closedir(listing);
@@ -94,4 +118,16 @@ size_t tidy_files(const char **paths, size_t paths_n)
         at += group.n;
     }
     return removed;
+}
+
+void tidy_all(int dir)
+{
+    char base[NAME_MAX + 1];
+    DIR *listing = list(dir);
+    if (listing == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (base_of_temp(entry->d_name, base))
+            remove_file(dir, entry->d_name);
+    closedir(listing);
 }

@@ -13,4 +13,7 @@
  */
 size_t tidy_files(const char **paths, size_t paths_n);
 
+/* Removes the temporary files in the open directory DIR, whatever they are of: it has no files of others. */
+void tidy_all(int dir);
+
 #endif

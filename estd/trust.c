@@ -4,11 +4,10 @@
  */
 #include "trust.h"
 
+#include "tidy.h"
 #include "tpm2cloud/file.h"
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,27 +110,12 @@ bool trust_save(const char *state_dir, const char *name, const struct anchors *a
     return t2c_file_replace((const char *)path.data, pem.data, pem.len, &owner, err);
 }
 
-/* Of whatever certificate: the cache has no files of others. */
-static bool is_temp(const char *found)
-{
-    char name[NAME_MAX + 1];
-    size_t len = strlen(found);
-    if (len <= T2C_FILE_TEMP_LEN)
-        return false;
-    snprintf(name, sizeof(name), "%.*s", (int)(len - T2C_FILE_TEMP_LEN), found + 1);
-    return t2c_file_is_temp(found, name);
-}
-
 void trust_tidy(const char *state_dir)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes dir = {0};
     if (!t2c_bytes_printf(&dir, NULL, "%s/" DIRECTORY, state_dir))
         return;
-    DIR *listing = opendir((const char *)dir.data);
-    if (listing == NULL)
-        return;
-    for (const struct dirent *entry; (entry = readdir(listing)) != NULL;)
-        if (is_temp(entry->d_name))
-            unlinkat(dirfd(listing), entry->d_name, 0);
-    closedir(listing);
+    T2C_CLEANUP(t2c_closep) int fd = open((const char *)dir.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        tidy_all(fd);
 }
