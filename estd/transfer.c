@@ -19,9 +19,11 @@
 #define RUNNING_MAX 64
 #define TURN_MS 2000
 
-/* No more than so many are younger than that, so that a burst does not take the memory of all those connections. */
-#define YOUNG_MAX 3
-#define YOUNG_MS 500
+/*
+ * The next one begins when those before have ended or are that old, so that a burst takes the memory of one connection, and
+ * servers that hang delay it by little.
+ */
+#define YOUNG_MS 200
 
 /* How long a task may stand in line, or take for its own work, beside what its transfers may take. */
 #define WAIT_MAX_S 300
@@ -214,19 +216,14 @@ static void drop_tasks(struct transfer *transfer, const struct ids *cancelled, b
 
 /* ---- deadlines ---- */
 
-/* Gives when the next task may start: AT_MS, or later when too many are young. */
+/* Gives when the next task may start: AT_MS, or later when the youngest has just begun. */
 static int64_t next_start_ms(const struct transfer *transfer, int64_t at_ms)
 {
-    size_t young = 0;
-    int64_t first_ms = INT64_MAX;
-    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
-        int64_t grown_ms = slot->began_ms + YOUNG_MS;
-        if (slot->task == NULL || grown_ms <= at_ms)
-            continue;
-        young++;
-        first_ms = grown_ms < first_ms ? grown_ms : first_ms;
-    }
-    return young < YOUNG_MAX ? at_ms : first_ms;
+    int64_t start_ms = at_ms;
+    for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
+        if (slot->task != NULL && slot->began_ms + YOUNG_MS > start_ms)
+            start_ms = slot->began_ms + YOUNG_MS;
+    return start_ms;
 }
 
 /* Sets the timer for the task that is overdue first, the end of the turn that others wait for, or the next start. */
