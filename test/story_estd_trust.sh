@@ -65,7 +65,7 @@ if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
     check "the certificate verifies by the root that /cacerts named" openssl verify -CAfile "$work/ca/root.pem" \
         -untrusted "$work/installed/dev.pem" "$work/installed/dev.pem"
 else
-    skip "the operating system's anchors" "no mount namespace without root"
+    skip "the operating system's anchors" "no mount namespace here"
 fi
 ca_stop
 
@@ -136,8 +136,8 @@ ca_serve ca --cacerts "$work/bag.pem"
 estd_conf "$work/ca/root.pem"
 check "the server announces its next root" once dev
 check "which is told" grep -q 'dev: trusts other CAs than before.*: "CN = other root"$' "$work/once.err"
-check_equal "and kept beside the configured one" "subject=CN = other root" \
-    "$(openssl x509 -in "$work/state/trust/dev.pem" -noout -subject)"
+check_equal "and kept beside the configured one" "subject=CN=other root" \
+    "$(openssl x509 -in "$work/state/trust/dev.pem" -noout -subject -nameopt RFC2253)"
 : >"$log"
 check "the next time" once dev
 check_equal "there is nothing to tell" "" "$(cat "$work/once.err")"
