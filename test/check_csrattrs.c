@@ -77,22 +77,22 @@ static void describe_name(const struct csrattrs_name *name, struct t2c_bytes *ou
         value != NULL ? (const char *)ASN1_STRING_get0_data(value) : "?");
 }
 
+/* What OpenSSL prints of other names differs between its versions. */
 static void describe_extension(X509_EXTENSION *extension, struct t2c_bytes *out)
 {
     char type[80];
-    const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(extension);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    bool empty = ASN1_STRING_length(X509_EXTENSION_get_data(extension)) == 0;
     OBJ_obj2txt(type, sizeof(type), X509_EXTENSION_get_object(extension), 0);
-    t2c_bytes_printf(out, NULL, "%s%s", type, X509_EXTENSION_get_critical(extension) ? "!" : "");
-    if (ASN1_STRING_length(value) == 0)
-        t2c_bytes_printf(out, NULL, "=? ");
-    else {
-        T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-        if (X509V3_EXT_print(bio, extension, 0, 0) != 1)
-            BIO_puts(bio, "...");
-        t2c_bytes_printf(out, NULL, "=[");
-        ck_assert(t2c_bytes_append_bio(out, bio, NULL));
-        t2c_bytes_printf(out, NULL, "] ");
+    bool known = X509V3_EXT_print(bio, extension, 0, 0) == 1;
+    ck_assert(t2c_bytes_append_bio(&text, bio, NULL));
+    if (!known || strstr((const char *)text.data, "othername") != NULL) {
+        t2c_bytes_clear(&text);
+        t2c_bytes_printf(&text, NULL, "...");
     }
+    t2c_bytes_printf(out, NULL, "%s%s=%s%s%s ", type, X509_EXTENSION_get_critical(extension) ? "!" : "",
+        empty ? "?" : "[", empty ? "" : (const char *)text.data, empty ? "" : "]");
 }
 
 static void describe(const struct csrattrs *attrs, struct t2c_bytes *out)
@@ -168,9 +168,7 @@ static const struct {
     {"MAA=", ""},
     {RFC7030, "binding id-ecPublicKey:secp384r1 SHA384/id-ecPublicKey "},
     {ACP, "X509v3 Subject Alternative Name!=[...] "},
-    {OTHER_NAME,
-        "binding id-ecPublicKey:secp384r1 SHA384/id-ecPublicKey X509v3 Subject Alternative "
-        "Name=[othername: 1.3.6.1.5.5.7.8.10::potato@example.com] "},
+    {OTHER_NAME, "binding id-ecPublicKey:secp384r1 SHA384/id-ecPublicKey X509v3 Subject Alternative Name=[...] "},
     {RSA_4096, "binding rsaEncryption:4096 SHA256/rsaEncryption "},
     {SERIAL_NUMBER, "binding id-ecPublicKey:secp384r1 SHA384/id-ecPublicKey "},
     {DRINK, "binding id-ecPublicKey:secp521r1 SHA512/id-ecPublicKey "},
@@ -410,7 +408,8 @@ static const struct request requests[] = {
         "CN = device-1 | " EKU "X509v3 Basic Constraints=[CA:FALSE] | ecdsa-with-SHA256", ""},
     {ONE_EXTENSION("1=OID:keyUsage\n2=OCTWRAP,FORMAT:BITLIST,BITSTR:0"), &p256,
         {.subject = "/CN=ca", .profile = T2C_CSR_EDGE_CA},
-        "CN = ca | X509v3 Basic Constraints!=[CA:TRUE, pathlen:0] X509v3 Key Usage!=[Digital Signature, Certificate Sign, CRL Sign] | "
+        "CN = ca | X509v3 Basic Constraints!=[CA:TRUE, pathlen:0] X509v3 Key Usage!=[Digital Signature, Certificate "
+        "Sign, CRL Sign] | "
         "ecdsa-with-SHA256",
         ""},
     {"attrs=SEQ:list\n[list]\n1=OID:keyUsage\n", &p256, {.subject = "/CN=s", .profile = T2C_CSR_SERVER},
