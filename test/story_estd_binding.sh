@@ -4,7 +4,7 @@
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/estd.sh"
-need openssl curl nginx
+need openssl curl nginx swtpm tpm2_getcap
 python=/usr/bin/python3
 need $python
 ca_make ca
@@ -84,6 +84,29 @@ for options in '--tls 1.2 --renegotiation' '--tls 1.3' '--tls 1.3 --tickets' '--
         "$(sed -n 's/.*op=simpleenroll status=\([0-9]*\).*/\1/p' "$log" | paste -sd,) $(sed -n 's/.*op=simpleenroll .* conn=\([0-9]*\) .*/\1/p' "$log" | sort -u | wc -l)"
     ca_stop
 done
+
+# ---- by keys in the TPM ----
+
+# The server knows the root of the factory alone, so the IDevID's chain must come from the TPM, too.
+tpm_start
+ca_make factory
+for name in idevid dev-tpm; do
+    "$T2C" key create $name >/dev/null
+done
+"$T2C" csr idevid --subject /CN=factory-device --out "$work/idevid-tpm.csr"
+"$ESTCA" sign "$work/factory" --csr "$work/idevid-tpm.csr" --out "$work/idevid-tpm.pem"
+check "an IDevID in the TPM" "$T2C" cert import idevid "$work/idevid-tpm.pem"
+cert_conf tpm '[auth]' 'key = tpm2cloud:idevid' 'cert = tpm2cloud:idevid' '[renew]' 'window = 1-1'
+sed -i 's|^key = /.*|key = tpm2cloud:dev-tpm|' "$work/certs.d/tpm.conf"
+ca_serve ca --binding require --client-ca "$work/factory/root.pem"
+mode always
+check "enrols a key in the TPM" once tpm
+check "which renews its certificate" once tpm
+check_equal "both by requests that are tied to their connection" \
+    'simpleenroll peer="CN=factory-device" tls-exporter,simplereenroll peer="CN=tpm" tls-exporter' \
+    "$(sed -n 's/.*op=\(simple[a-z]*\) .*\(peer="[^"]*"\).*bound=\([a-z-]*\).*/\1 \2 \3/p' "$log" | paste -sd,)"
+tpm_clean "after that"
+ca_stop
 
 # ---- a challenge in between, which libcurl answers with the request once more ----
 
