@@ -94,6 +94,31 @@ rotate() {
     at_points kill-after "file|peer" "key rotated: killed after a system call"
 }
 
+# A server that lets the client wait, which is remembered, together with the key that the request was for. A minute of the daemon's
+# is cut short.
+pending() {
+    scene pending
+    due "$scene/tree/keys/dev.pem" "$scene/tree/dev.pem"
+    generation
+    cat >>"$scene/env" <<'ENV'
+undertake() {
+    rm -f "$slot/port"
+    "$ESTCA" serve "$CA" --port-file "$slot/port" --log "$slot/log" --fault status=202@1 --fault retry-after=1 >"$slot/err" 2>&1 &
+    server=$!
+    while [ ! -s "$slot/port" ]; do sleep 0.01; done
+    sed -i "s|localhost:[0-9]*|localhost:$(cat "$slot/port")|" "$slot/estd.conf"
+    disturbed "$ESTD" -c "$slot/estd.conf" --once dev
+    [ $status -ne 1 ] || ! grep -q 'HTTP 202' "$slot/first" || status=0
+}
+carry_on() {
+    daemon_runs
+    grep -q 'dev: renewed' "$slot/daemon" || "$ESTD" -c "$slot/estd.conf" --once dev >>"$slot/daemon" 2>&1 ||
+        end FAIL "it is not renewed: $(tail -n 1 "$slot/daemon")"
+}
+ENV
+    most_ways "a server that lets wait"
+}
+
 # The daemon from its start to its end, with all that --once has not.
 daemon() {
     scene daemon
@@ -192,7 +217,7 @@ ENV
     most_ways "a key and a certificate by tpm2cloud"
 }
 
-for name in ${CRASH_SCENES:-first files rotate rotate_tpm daemon deploy command_line}; do
+for name in ${CRASH_SCENES:-first files rotate rotate_tpm pending daemon deploy command_line}; do
     $name
 done
 finish

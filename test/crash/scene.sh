@@ -34,7 +34,7 @@ url = https://localhost:$port/.well-known/est
 trust = $work/ca/root.pem
 CONF
     cat >"$scene/env" <<ENV
-ROOT=$work/ca/root.pem ESTD=$ESTD T2C=$T2C DEPLOY=$BUILD/tpm2cloud-deploy POINTS=$POINTS PROVIDERS=
+CA=$work/ca ROOT=$work/ca/root.pem ESTCA=$ESTCA ESTD=$ESTD T2C=$T2C DEPLOY=$BUILD/tpm2cloud-deploy POINTS=$POINTS PROVIDERS=
 ENV
     : >"$scene/results"
     : >"$scene/pairs"
