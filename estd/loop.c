@@ -21,7 +21,7 @@ struct loop {
     bool stopped;
     struct loop_source *dead; /* freed during a batch, linked by next_dead */
     bool in_batch;
-    atomic_llong batch_began_ms; /* 0: not in one */
+    atomic_uint batch_began_s; /* of the monotonic clock, 0: not in one; 64 bits are no atom everywhere */
 };
 
 /* Reads what makes the descriptor ready. Returns false when there is nothing to call back for. */
@@ -43,7 +43,7 @@ bool loop_new(struct loop **out, struct t2c_error *err)
     struct loop *loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return t2c_fail_nomem(err);
-    atomic_init(&loop->batch_began_ms, 0);
+    atomic_init(&loop->batch_began_s, 0);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll_fd < 0) {
         free(loop);
@@ -85,20 +85,20 @@ bool loop_run(struct loop *loop, struct t2c_error *err)
         if (n < 0 && errno != EINTR)
             return t2c_fail_errno(err, errno, "cannot wait for events");
         loop->in_batch = true;
-        atomic_store(&loop->batch_began_ms, loop_now_ms());
+        atomic_store(&loop->batch_began_s, (unsigned)(loop_now_ms() / 1000) + 1);
         for (int i = 0; i < n && !loop->stopped; i++)
             dispatch(events[i].data.ptr, events[i].events);
         loop->in_batch = false;
         bury(loop);
-        atomic_store(&loop->batch_began_ms, 0);
+        atomic_store(&loop->batch_began_s, 0);
     }
     return true;
 }
 
-int64_t loop_busy_ms(const struct loop *loop)
+int64_t loop_busy_s(const struct loop *loop)
 {
-    int64_t began_ms = atomic_load(&loop->batch_began_ms);
-    return began_ms == 0 ? 0 : loop_now_ms() - began_ms;
+    unsigned began_s = atomic_load(&loop->batch_began_s);
+    return began_s == 0 ? 0 : (unsigned)(loop_now_ms() / 1000) + 1 - began_s;
 }
 
 void loop_stop(struct loop *loop)

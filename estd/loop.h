@@ -1,6 +1,6 @@
 /*
  * An event loop on epoll. Sources call back on the thread that runs the loop; a source may be freed in its own callback
- * or in another's. One loop belongs to one thread, only loop_event_post and loop_busy_ms may be called from elsewhere.
+ * or in another's. One loop belongs to one thread, only loop_event_post and loop_busy_s may be called from elsewhere.
  */
 #ifndef ESTD_LOOP_H
 #define ESTD_LOOP_H
@@ -25,7 +25,7 @@ void loop_stop(struct loop *loop);
  * Gives for how long LOOP has been with its callbacks without waiting in between, 0 while it waits. May be called from
  * another thread.
  */
-int64_t loop_busy_ms(const struct loop *loop);
+int64_t loop_busy_s(const struct loop *loop);
 
 /* Gives the calendar time, seconds since the epoch. */
 int64_t loop_now_s(void);

@@ -163,9 +163,9 @@ bool manager_next(const struct manager *manager, const char *after, struct t2c_c
     return true;
 }
 
-int64_t manager_busy_ms(const struct manager *manager)
+int64_t manager_busy_s(const struct manager *manager)
 {
-    return transfer_busy_ms(manager->common.transfer);
+    return transfer_busy_s(manager->common.transfer);
 }
 
 struct events *manager_events(struct manager *manager)

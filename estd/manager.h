@@ -36,8 +36,8 @@ bool manager_enroll(struct manager *manager, const char *name, struct t2c_error 
 /* Gives *out, the certificate whose name follows AFTER, "" for the first. Returns false behind the last. */
 bool manager_next(const struct manager *manager, const char *after, struct t2c_certificate *out);
 
-/* See transfer_busy_ms. */
-int64_t manager_busy_ms(const struct manager *manager);
+/* See transfer_busy_s. */
+int64_t manager_busy_s(const struct manager *manager);
 
 /* Gives whom to tell what happens; the caller may watch. */
 struct events *manager_events(struct manager *manager);

@@ -16,7 +16,7 @@
  * The watchdog is for this loop, which never waits. The transfer thread may: a key is made in seconds, and a kernel gives a
  * TPM up to five minutes for one command. But one that does not come back for as long as this never will.
  */
-#define STUCK_MS (30 * 60 * 1000)
+#define STUCK_S (30 * 60)
 
 struct server {
     const char *path;
@@ -121,12 +121,12 @@ static void on_watchdog(void *data, uint32_t what)
     struct server *server = data;
     struct t2c_error why = {0};
     (void)what;
-    int64_t busy_ms = manager_busy_ms(server->manager);
-    if (busy_ms < STUCK_MS)
+    int64_t busy_s = manager_busy_s(server->manager);
+    if (busy_s < STUCK_S)
         notify("WATCHDOG=1");
     else
-        t2c_log(T2C_LOG_ERROR, "a TPM or a key has not answered for %" PRId64 " s; systemd may start estd anew",
-            busy_ms / 1000);
+        t2c_log(
+            T2C_LOG_ERROR, "a TPM or a key has not answered for %" PRId64 " s; systemd may start estd anew", busy_s);
     if (!loop_timer_set(server->watchdog, server->watchdog_ms, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);
 }

@@ -418,9 +418,9 @@ void transfer_stop(struct transfer *transfer)
     release(transfer);
 }
 
-int64_t transfer_busy_ms(const struct transfer *transfer)
+int64_t transfer_busy_s(const struct transfer *transfer)
 {
-    return loop_busy_ms(transfer->loop);
+    return loop_busy_s(transfer->loop);
 }
 
 void transfer_submit(struct transfer *transfer, struct job *job)

@@ -23,7 +23,7 @@ void transfer_stop(struct transfer *transfer);
 void transfer_submit(struct transfer *transfer, struct job *job);
 
 /* Gives for how long the thread has been with one thing, such as an operation of a key. */
-int64_t transfer_busy_ms(const struct transfer *transfer);
+int64_t transfer_busy_s(const struct transfer *transfer);
 
 /* Drops the job ID, wherever it is; if it has just ended, it may still come back. */
 void transfer_cancel(struct transfer *transfer, uint64_t id);
