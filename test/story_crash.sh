@@ -92,6 +92,25 @@ rotate() {
     steady
     all_ways "key rotated"
     at_points kill-after "file|peer" "key rotated: killed after a system call"
+    twice key "its key was made" test -e generations/dev/gen-2/key.pem
+    twice cert "its certificate had come" test -e generations/dev/gen-2/cert.pem
+    twice link "it was in force" test generations/dev/current/cert.pem -ef generations/dev/gen-2/cert.pem
+}
+# twice NAME WHAT TEST...: the daemon that finds what was left when TEST first held is killed again.
+twice() {
+    before=$scene text="power lost when $2"
+    name=$1
+    shift 2
+    for left in "$before/losses"/*; do
+        (cd "$left" && "$@") && break
+    done
+    scene "twice_$name"
+    cp "$before/env" "$before/pairs" "$before/copies" "$scene/"
+    cp "$before/certs.d/dev.conf" "$scene/certs.d/"
+    echo "old=$before/tree; undertake() { daemon_disturbed; }" >>"$scene/env"
+    rm -rf "$scene/tree" && cp -a "$left" "$scene/tree"
+    undisturbed "$text" && at_points kill-before "file|peer" "$text, then killed before a system call"
+    scene=$before
 }
 
 # A server that lets the client wait, which is remembered, together with the key that the request was for. A minute of the daemon's
@@ -126,17 +145,7 @@ daemon() {
     conf "file = @TREE@/dev.pem" >"$scene/certs.d/dev.conf"
     sed -i 's|^socket = none|socket = @TREE@/control/estd.sock\nmetrics = @TREE@/estd.prom|' "$scene/estd.conf"
     echo 'keys/dev.pem dev.pem' >"$scene/pairs"
-    cat >>"$scene/env" <<'ENV'
-undertake() {
-    (
-        until grep -q 'dev: renewed' "$slot/first" 2>/dev/null; do sleep 0.02; done
-        kill -TERM "$(cat "$tree/state/lock")"
-    ) &
-    watcher=$!
-    disturbed "$ESTD" -c "$slot/estd.conf"
-    kill $watcher 2>/dev/null
-}
-ENV
+    echo 'undertake() { daemon_disturbed; }' >>"$scene/env"
     steady
     undisturbed "the daemon" || return 0
     at_points kill-before "file|peer" "the daemon: killed before a system call"
