@@ -21,7 +21,8 @@ trouble_keys() {
 
 # trouble_conf LINE...: estd.conf, whose [defaults] end with the lines.
 trouble_conf() {
-    printf '%s\n' '[estd]' "certs_d = $work/certs.d" "state_dir = $work/state" "socket = $work/estd.sock" '[defaults]' \
+    printf '%s\n' '[estd]' "certs_d = $work/certs.d" "state_dir = $work/state" "certs_dir = $work/certs" "socket = $work/estd.sock" \
+        '[defaults]' \
         "$@" >"$work/estd.conf"
 }
 
@@ -62,13 +63,13 @@ has_renewed() { # NAME TIMES
 }
 # renew WHAT NAME...: each twice from now on, since the first renewal may have begun before.
 renew() {
-    what=$1
+    after=$1
     shift
     wanted=
     for cert in "$@"; do
         wanted="$wanted $cert:$(($(count "estd: $cert: renewed") + 2))"
     done
     for cert in $wanted; do
-        check "$what: ${cert%:*} is renewed" wait_for 60 has_renewed "${cert%:*}" "${cert#*:}"
+        check "$after: ${cert%:*} is renewed" wait_for 60 has_renewed "${cert%:*}" "${cert#*:}"
     done
 }
