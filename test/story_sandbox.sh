@@ -128,7 +128,7 @@ else
     service=tpm2cloud-test-$$.service
     sed "s|^ExecStart=.*|ExecStart=$ESTD -c $work/estd.conf|; s|^User=.*|User=nobody|; s|^Group=.*|Group=nogroup|
         s|^SupplementaryGroups=.*||; s|^StateDirectory=.*||; s|^RuntimeDirectory=.*||; s|^Wants=.*||
-        s|^PrivateTmp=yes|&\nBindPaths=$work\nReadWritePaths=$work/home\nEnvironment=TPM2CLOUD_TCTI=$TPM2CLOUD_TCTI \
+        s|^PrivateTmp=yes|&\nBindPaths=$work\nBindReadOnlyPaths=$BUILD\nReadWritePaths=$work/home\nEnvironment=TPM2CLOUD_TCTI=$TPM2CLOUD_TCTI \
 TPM2CLOUD_CONF=$TPM2CLOUD_CONF OPENSSL_MODULES=$OPENSSL_MODULES|" "$unit" >"/run/systemd/system/$service"
     chmod 644 "/run/systemd/system/$service"
     systemctl daemon-reload
@@ -138,6 +138,7 @@ TPM2CLOUD_CONF=$TPM2CLOUD_CONF OPENSSL_MODULES=$OPENSSL_MODULES|" "$unit" >"/run
         [ "$(grep -c 'status=200.*subject="CN=pump"' "$work/plant.log")" -gt "$1" ]
     }
     check "and renews there" wait_for 60 more "$issued"
+    journalctl -q --no-pager -u "$service" | tail -n 20 | sed 's/^/# /'
     check "it ends as a service" systemctl stop "$service"
     check_equal "well" success "$(systemctl show -P Result "$service")"
     rm "/run/systemd/system/$service"
