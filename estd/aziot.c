@@ -211,8 +211,8 @@ static bool refuse(
     const struct aziot_cert *cert, const char *who, const struct value *where, const char *table, struct t2c_error *err)
 {
     return t2c_fail(err, T2C_INVALID,
-        "%s: [install] cert_id: %s is %s, too, by %s in %s; a certificate has one renewer: remove one of the two",
-        cert->config, cert->id, who, table, where->file);
+        "%s: [install] %s: %s is %s, too, by %s in %s; a certificate has one renewer: remove one of the two",
+        cert->config, cert->setting, cert->id, who, table, where->file);
 }
 
 /* certd itself, on demand of the others, or the identity that it has towards the EST server. */
@@ -287,5 +287,22 @@ bool aziot_check(const struct aziot *aziot, const struct aziot_cert *cert, struc
         return false;
     warn_of_file(&aziot->of[CERTD], cert);
     warn_of_key(aziot, cert);
+    return true;
+}
+
+bool aziot_check_file(const struct aziot *aziot, const struct aziot_cert *cert, struct t2c_error *err)
+{
+    static const char scheme[] = "file://";
+    const struct values *certd = &aziot->of[CERTD];
+    for (size_t i = 0; i < certd->n; i++) {
+        const struct value *value = &certd->list[i];
+        const char *id = value->path + strlen(value->path) + 1;
+        if (strcmp(value->path, "preloaded_certs") != 0 || value->text == NULL || is_replaced(certd, i) ||
+            strncmp(value->text, scheme, strlen(scheme)) != 0 || strcmp(value->text + strlen(scheme), cert->file) != 0)
+            continue;
+        const struct aziot_cert known = {id, cert->file, cert->config, cert->setting};
+        if (!aziot_check(aziot, &known, err))
+            return false;
+    }
     return true;
 }

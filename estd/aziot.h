@@ -21,8 +21,8 @@ T2C_DEFINE_FREEP(aziot_freep, struct aziot, aziot_free)
 /* A certificate of estd's. */
 struct aziot_cert {
     const char *id;
-    const char *file;   /* where estd installs it for certd */
-    const char *config; /* the file that says so, for messages */
+    const char *file;             /* where estd installs it for certd */
+    const char *config, *setting; /* what says so, for messages: a file and a key of its [install] */
 };
 
 /*
@@ -30,5 +30,8 @@ struct aziot_cert {
  * Errors: INVALID naming both places.
  */
 bool aziot_check(const struct aziot *aziot, const struct aziot_cert *cert, struct t2c_error *err);
+
+/* The same for a certificate without an id here, CERT->file, under each id by which certd knows that file (preloaded_certs). */
+bool aziot_check_file(const struct aziot *aziot, const struct aziot_cert *cert, struct t2c_error *err);
 
 #endif

@@ -222,19 +222,20 @@ static bool check_targets(const struct config *config, const struct config_cert 
     return true;
 }
 
-/* No service of IoT Edge renews what estd does. AZIOT: read when the first certificate is one of theirs. */
-static bool check_aziot(
-    const struct config *config, const struct config_cert *cert, struct aziot **aziot, struct t2c_error *err)
+/* No service of IoT Edge renews what estd does. AZIOT: NULL where there is no IoT Edge. */
+static bool check_aziot(const struct aziot *aziot, const struct config_cert *cert, struct t2c_error *err)
 {
-    const struct install_target *certd = NULL;
-    for (size_t i = 0; cert->cert_id != NULL && i < cert->targets_n; i++)
-        if (cert->targets[i].make_dir && cert->targets[i].part == INSTALL_CHAIN)
-            certd = &cert->targets[i];
-    if (certd == NULL)
-        return true;
-    if (*aziot == NULL && !aziot_load(config->daemon.aziot_config_dir, aziot, err))
-        return false;
-    return aziot_check(*aziot, &(struct aziot_cert){cert->cert_id, certd->path, cert->path}, err);
+    struct aziot_cert of = {.config = cert->path, .setting = "current", .file = cert->place};
+    if (aziot == NULL || (cert->current && !aziot_check_file(aziot, &of, err)))
+        return aziot == NULL;
+    for (size_t i = 0; i < cert->targets_n; i++) {
+        const struct install_target *target = &cert->targets[i];
+        bool certd = target->make_dir && cert->cert_id != NULL;
+        of = (struct aziot_cert){cert->cert_id, target->path, cert->path, certd ? "cert_id" : "file"};
+        if (!(certd ? aziot_check(aziot, &of, err) : aziot_check_file(aziot, &of, err)))
+            return false;
+    }
+    return true;
 }
 
 static bool read_cert(const struct source *main, const struct config_daemon *daemon, const char *dir, const char *file,
@@ -251,6 +252,8 @@ static bool read_certs(
 {
     T2C_CLEANUP(listing_fini) struct listing listing = {0};
     T2C_CLEANUP(aziot_freep) struct aziot *aziot = NULL;
+    if (access(config->daemon.aziot_config_dir, F_OK) == 0 && !aziot_load(config->daemon.aziot_config_dir, &aziot, err))
+        return false;
     int n = scandir(dir, &listing.entries, is_cert_file, by_name);
     if (n < 0)
         return t2c_fail_errno(err, errno, "%s: [estd] certs_d: cannot list %s", source->main_path, dir);
@@ -265,7 +268,7 @@ static bool read_certs(
         struct t2c_error why = {0};
         if (read_cert(source, &config->daemon, dir, listing.entries[i]->d_name, cert, &why) &&
             check_own_files(source, config, cert, &why) && check_targets(config, cert, &why) &&
-            check_aziot(config, cert, &aziot, &why)) {
+            check_aziot(aziot, cert, &why)) {
             config->certs_n++;
             continue;
         }

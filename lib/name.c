@@ -109,7 +109,7 @@ static bool open_named_file(
         return *out != NULL;
     if (t2c_key_open_file(files.key, name, out, &why))
         return true;
-    if (why.code == T2C_NOT_FOUND)
+    if (why.code == T2C_NOT_FOUND && !files.generation)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", name,
             files.key, name);
     return t2c_fail_with(err, &why);

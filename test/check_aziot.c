@@ -42,7 +42,7 @@ static void write_file(const char *name, const char *text)
 static bool check_id(const char *id, struct t2c_error *err)
 {
     T2C_CLEANUP(aziot_freep) struct aziot *aziot = NULL;
-    const struct aziot_cert cert = {id, "/var/lib/aziot/certd/certs/x.cer", "/etc/tpm2cloud/certs.d/x.conf"};
+    const struct aziot_cert cert = {id, "/var/lib/aziot/certd/certs/x.cer", "/etc/tpm2cloud/certs.d/x.conf", "cert_id"};
     ck_assert(aziot_load(dir, &aziot, err));
     return aziot_check(aziot, &cert, err);
 }
@@ -134,6 +134,28 @@ START_TEST(later_file_wins)
 }
 END_TEST
 
+/* The form that IoT Edge has for a certificate that is somebody else's. */
+START_TEST(file_is_known_by_its_id)
+{
+    T2C_CLEANUP(aziot_freep) struct aziot *aziot = NULL;
+    const struct aziot_cert cert = {NULL, "/var/lib/tpm2cloud/certs/dev/current/cert.pem", "/etc/x.conf", "current"};
+    struct t2c_error err = {0};
+    write_file(SUPER,
+        "[preloaded_certs]\ndevice-id = \"file:///var/lib/tpm2cloud/certs/dev/current/cert.pem\"\n"
+        "all = [\"device-id\", \"other\"]\n");
+    write_file(IDENTITYD, ATTESTATION);
+    ck_assert(aziot_load(dir, &aziot, &err));
+    ck_assert_msg(aziot_check_file(aziot, &cert, &err), "%s", err.text);
+    aziot_free(T2C_STEAL(aziot));
+    write_file("identityd/config.d/50-own.toml", RENEWS);
+    ck_assert(aziot_load(dir, &aziot, &err));
+    ck_assert(!aziot_check_file(aziot, &cert, &err));
+    ck_assert_msg(
+        strncmp(err.text, "/etc/x.conf: [install] current: device-id is renewed by aziot-identityd, too, by ", 81) == 0,
+        "%s", err.text);
+}
+END_TEST
+
 START_TEST(no_iot_edge_here)
 {
     struct t2c_error err = {0};
@@ -162,6 +184,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, contradicts, 0, COUNT(cases));
     tcase_add_test(t, later_file_wins);
+    tcase_add_test(t, file_is_known_by_its_id);
     tcase_add_test(t, no_iot_edge_here);
     tcase_add_test(t, links_are_not_read);
     suite_add_tcase(s, t);

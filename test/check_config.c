@@ -328,6 +328,11 @@ static const struct {
         "/CN=a\n" INSTALL "[renew]\nrotate = yes\n",
         "DIR/certs.d/dev.conf: [renew] rotate: a rotated TPM key has the name"},
     {MAIN,
+        "[certificate]\nurl = https://a\ntrust = system\nkey = file:/k\nsubject = /CN=a\n[install]\ncert_id = "
+        "device-id\n"
+        "[renew]\nrotate = yes\n",
+        "DIR/certs.d/dev.conf: [install] cert_id: IoT Edge would see a rotated key before its certificate"},
+    {MAIN,
         "[certificate]\nurl = https://a\ntrust = system\nkey = file:/k\nsubject = /CN=a\n" INSTALL
         "current = no\n[renew]\nrotate = yes\n",
         "DIR/certs.d/dev.conf: [install] current: a rotated key and its certificate are switched together; write yes"},
