@@ -1,12 +1,10 @@
 /*
- * STEM is the ASCII letters and digits of the id, then the SHA-256 of the id.
+ * A record has the name that the stock library gives its file, but for the end.
  */
 #include "location.h"
 
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
-#include "tpm2cloud/ossl.h"
-#include <openssl/sha.h>
-#include <string.h>
 
 #define DIR_MODE 0700
 
@@ -16,25 +14,10 @@ void location_fini(struct location *location)
     t2c_bytes_fini(&location->stock_text);
 }
 
-static bool append_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err)
-{
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    char hex[2 * sizeof(digest) + 1];
-    for (const char *at = id; *at != '\0'; at++) {
-        bool alnum = (*at >= '0' && *at <= '9') || (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z');
-        if (alnum && !t2c_bytes_append(out, at, 1, err))
-            return false;
-    }
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, id, strlen(id), digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a key id");
-    t2c_hex(digest, sizeof(digest), hex);
-    return t2c_bytes_printf(out, err, "-%s", hex);
-}
-
 static bool find_record(
     const char *homedir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
 {
-    return t2c_bytes_printf(out, err, "%s/keys/", homedir) && append_stem(id, out, err) &&
+    return t2c_bytes_printf(out, err, "%s/keys/", homedir) && t2c_aziot_stem(id, out, err) &&
         t2c_bytes_printf(out, err, "%s", end);
 }
 

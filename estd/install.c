@@ -4,6 +4,7 @@
  */
 #include "install.h"
 
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/dir.h"
 #include "tpm2cloud/wrapper.h"
 #include <dirent.h>
@@ -11,7 +12,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,19 +22,8 @@
 
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err)
 {
-    uint8_t digest[32];
-    char hex[2 * sizeof(digest) + 1];
-    if (EVP_Digest(id, strlen(id), digest, NULL, EVP_sha256(), NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the certificate id");
-    t2c_hex(digest, sizeof(digest), hex);
-    if (!t2c_bytes_printf(out, err, "%s/certs/", dir))
-        return false;
-    for (const char *at = id; *at != '\0'; at++) {
-        bool alnum = (*at >= '0' && *at <= '9') || (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z');
-        if (alnum && !t2c_bytes_append(out, at, 1, err))
-            return false;
-    }
-    return t2c_bytes_printf(out, err, "-%s.cer", hex);
+    return t2c_bytes_printf(out, err, "%s/certs/", dir) && t2c_aziot_stem(id, out, err) &&
+        t2c_bytes_printf(out, err, ".cer");
 }
 
 /* ---- what the configuration says ---- */
