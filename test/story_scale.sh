@@ -69,7 +69,8 @@ estd_stop() {
 # ---- enrolment ----
 
 # As its unit starts it.
-GNUTLS_NO_IMPLICIT_INIT=1 "$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
+# shellcheck disable=SC2046
+env $(sed -n 's/^Environment=//p' "$srcdir/packaging/systemd/estd.service.in") "$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
 estd=$!
 pids="$pids $estd"
 began_s=$(date +%s)
