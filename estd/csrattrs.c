@@ -302,11 +302,11 @@ static bool take_item(struct csrattrs *out, const ASN1_TYPE *item, ASN1_TYPE **t
 
 /* ---- the template of RFC 9908 ---- */
 
-/* A string that says what it says it does: OpenSSL makes no name of UTF-8 that is none. */
+/* What a name can hold: no VisibleString, and no UTF-8 that is none. */
 static bool is_text(const ASN1_TYPE *value)
 {
     static const int types[] = {V_ASN1_UTF8STRING, V_ASN1_PRINTABLESTRING, V_ASN1_IA5STRING, V_ASN1_T61STRING,
-        V_ASN1_BMPSTRING, V_ASN1_UNIVERSALSTRING, V_ASN1_NUMERICSTRING, V_ASN1_VISIBLESTRING};
+        V_ASN1_BMPSTRING, V_ASN1_UNIVERSALSTRING, V_ASN1_NUMERICSTRING};
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *utf8 = NULL;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (value->type == types[i])

@@ -266,6 +266,9 @@ static const struct {
         "the CSR attributes are damaged: a part of the subject is no SET"},
     {IN_TEMPLATE "[template]\n1=INT:0\n2=SEQ:subject\n[subject]\n1=SET:rdn\n[rdn]\n1=SEQ:cn\n[cn]\n1=OID:CN\n2=INT:1\n",
         "the CSR attributes are damaged: a part of the subject is not what it should be"},
+    {IN_TEMPLATE
+        "[template]\n1=INT:0\n2=SEQ:subject\n[subject]\n1=SET:rdn\n[rdn]\n1=SEQ:cn\n[cn]\n1=OID:CN\n2=VISIBLE:a\n",
+        "the CSR attributes are damaged: a part of the subject is not what it should be"},
     {IN_TEMPLATE "[template]\n1=INT:0\n2=SEQ:subject\n[subject]\n1=SET:rdn\n[rdn]\n1=SEQ:cn\n[cn]\n1=OID:CN\n2=IMP:12U,"
                  "FORMAT:HEX,OCT:"
                  "6de174\n",
