@@ -113,7 +113,8 @@ losses() {
     done
     # shellcheck disable=SC2046
     tries loss $(awk -v every="$every" '(NR - 1) % every == 0 {print $3}' "$scene/sums")
-    tried loss "$1: power lost at $(sed -n 's/^points //p' "$scene/left") points, $(($(wc -l <"$scene/left") - 1)) disks"
+    tried loss "$1: power lost at $(sed -n 's/^points //p' "$scene/left") points in $(($(wc -l <"$scene/left") - 1)) ways" \
+        "different disks"
     last=$scene/losses/$(tail -n 2 "$scene/left" | sed -n 's/-names$/-nothing/p')
     check_equal "$1: what was reported as done outlasts a loss of power" "" \
         "$(while read -r _ cert; do cmp -s "$last/$cert" "$scene/done/$cert" || echo "$cert"; done <"$scene/pairs")"
@@ -126,12 +127,12 @@ tries() {
     printf '%s\n' "$@" | xargs -P "$at_a_time" --process-slot-var=CRASH_SLOT -I '{}' "$crash/try" "$scene" "$kind" '{}'
 }
 
-# tried KIND WHAT: what came of it. Only a run of all points says so.
+# tried KIND WHAT [UNIT]: what came of it. Only a run of all points says so.
 tried() {
     reached=$(grep -c "^\(ok\|FAIL\) $1 " "$scene/results")
     bad=$(grep -c "^FAIL $1 " "$scene/results")
-    text="$2: $reached points tried, all of them; $bad failures"
-    [ "$every" -eq 1 ] || text="$2: $reached points tried, one of $every; $bad failures"
+    text="$2: $reached ${3:-points} tried, all of them; $bad failures"
+    [ "$every" -eq 1 ] || text="$2: $reached ${3:-points} tried, one of $every; $bad failures"
     if [ "$reached" -gt 0 ] && [ "$bad" -eq 0 ]; then
         ok "$text"
     else
