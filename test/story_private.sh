@@ -17,7 +17,8 @@ cat >"$work/estd.conf" <<CONF
 [estd]
 certs_d = $work/certs.d
 state_dir = $work/tree/state
-socket = none
+socket = $work/tree/estd.sock
+metrics = $work/tree/estd.prom
 [defaults]
 url = https://localhost:$port/.well-known/est
 trust = $work/ca/root.pem
@@ -57,6 +58,9 @@ for pid in /proc/[0-9]*; do
 done >"$work/arguments"
 check "its arguments are among those looked at" grep -qF -- "$ESTD -c $work/estd.conf" "$work/arguments"
 check_equal "no process has a secret in its arguments" "" "$(told "$work/arguments")"
+"$T2C" status --json --config "$work/estd.conf" >"$work/status" 2>&1
+check "estd tells its status" grep -q '"dev"' "$work/status"
+check_equal "without a secret" "" "$(told "$work/status")"
 kill "$(sed -n 's/^\([0-9]*\) .*/\1/p' "$work/trace" | head -n 1)"
 wait $tracer
 check_equal "estd stops" 0 $?
