@@ -102,7 +102,7 @@ static bool step(struct walk *walk, const char *name, struct t2c_error *err)
 bool t2c_dir_open(const char *path, int *fd, bool *ours, struct t2c_error *err)
 {
     T2C_CLEANUP(walk_fini) struct walk walk = {.path = path, .fd = -1, .rest = strdup(path)};
-    char name[NAME_MAX + 1];
+    char name[NAME_MAX + 1] = "";
     if (walk.rest == NULL)
         return t2c_fail_nomem(err);
     if (path[0] != '/')

@@ -105,8 +105,10 @@ static bool open_named_file(
         files = *known;
     else if (!t2c_name_locate(name, &files, err))
         return false;
-    if (files.generation && (!open_wrapped(files.key, recorded, out, err) || *out != NULL))
-        return *out != NULL;
+    if (files.generation && !open_wrapped(files.key, recorded, out, err))
+        return false;
+    if (*out != NULL)
+        return true;
     if (t2c_key_open_file(files.key, name, out, &why))
         return true;
     if (why.code == T2C_NOT_FOUND && !files.generation)
@@ -121,8 +123,10 @@ static bool open_key(const struct t2c_uri *uri, bool recorded, const struct t2c_
     char text[T2C_URI_MAX];
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     const struct t2c_identity *identity = t2c_identity_find(uri->name);
-    if (uri->handle == 0 && uri->file[0] == '\0' && uri->name[0] == '\0')
-        return t2c_fail(err, T2C_INVALID, "the URI names no key");
+    if (uri->handle == 0 && uri->file[0] == '\0' && uri->name[0] == '\0') {
+        t2c_fail(err, T2C_INVALID, "the URI names no key");
+        return false; /* which the static analyzer cannot know of t2c_fail */
+    }
     bool ok = uri->handle != 0 ? open_handle(uri->handle, recorded, &key, err)
         : uri->file[0] != '\0' ? t2c_key_open_file(uri->file, uri->file, &key, err)
         : identity != NULL     ? open_identity(identity, recorded, &key, err)

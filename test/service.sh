@@ -1,6 +1,7 @@
 #!/bin/sh
 # A device as its users have it: tpm2cloud is installed, systemd runs estd as its own user under the unit's restrictions, and root
 # installs what estd may not. For a system that is thrown away: test/platform NAME --boot test/service.sh.
+BUILD=${BUILD:-$PWD/build/plain}
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 if ! tr '\0' '\n' </proc/1/environ 2>/dev/null | grep -qx container=test; then

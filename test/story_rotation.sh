@@ -171,6 +171,30 @@ check "a damaged key that was begun is made anew" "$ESTD" -c "$work/estd.conf" -
 check_equal "in its place" gen-3 "$(current motor)"
 check "it fits" pair_fits "$work/certs/motor/current/combined.pem"
 
+# What a key could do, the next one can.
+"$T2C" key create big --alg rsa-2048 >/dev/null
+"$T2C" key create both --alg ec-p384 --decrypt >/dev/null
+openssl genpkey -algorithm ED25519 -out "$work/ed.key"
+openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha384 -out "$work/pss.key" 2>"$work/err"
+cert_conf big tpm2cloud:big
+cert_conf both tpm2cloud:both
+cert_conf ed "$work/ed.key"
+cert_conf pss "$work/pss.key"
+for name in big both ed pss; do
+    check "$name: a certificate" "$ESTD" -c "$work/estd.conf" --once $name
+    check "$name: for another key" "$ESTD" -c "$work/estd.conf" --once $name
+    check "$name: fits" pair_fits "$work/certs/$name/gen-2/combined.pem"
+    check_fails "$name: is another" "" cmp -s "$work/certs/$name/gen-1/key.pem" "$work/certs/$name/gen-2/key.pem"
+done
+kind() {
+    ssl pkey -in "$1" -pubout 2>"$work/err" | openssl pkey -pubin -noout -text | sed -n '1p; /ASN1 OID\|Hash Algorithm/p' | tr '\n' ' '
+}
+check_equal "an RSA key of the same size" "Public-Key: (2048 bit) " "$(kind "$work/certs/big/gen-2/key.pem")"
+check_equal "an EC key on the same curve" "Public-Key: (384 bit) ASN1 OID: secp384r1 " "$(kind "$work/certs/both/gen-2/key.pem")"
+check_equal "Ed25519" "ED25519 Public-Key: " "$(kind "$work/certs/ed/gen-2/key.pem")"
+check "an RSA-PSS key for the same digest" sh -c "openssl pkey -in '$work/certs/pss/gen-2/key.pem' -noout -text | grep -iq 'Hash Algorithm: sha.*384'"
+check "a key that agrees on secrets still does" sh -c "'$T2C' key show both | grep -q decrypt"
+
 # Without rotation: a generation of a key that stays.
 "$T2C" key create fan >/dev/null
 cert_conf fan tpm2cloud:fan "current = yes"
