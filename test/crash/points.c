@@ -187,8 +187,12 @@ static void end_call(struct run *run, struct thread *thread, const struct __ptra
 static void take_call(struct run *run, struct thread *thread)
 {
     struct __ptrace_syscall_info info;
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, (void *)sizeof(info), &info) <= 0)
-        return; /* killed in the meantime */
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, (void *)sizeof(info), &info) <= 0) {
+        if (errno == ESRCH)
+            return; /* killed in the meantime */
+        perror("points: this kernel does not tell system calls");
+        exit(EXIT_NO_PTRACE);
+    }
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
         begin_call(run, thread, &info);
     else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
