@@ -99,7 +99,8 @@ static size_t tidy_dir(const struct group *group)
         const char *path = owner_of(group, entry->d_name);
         if (path == NULL || !remove_file(fd, entry->d_name))
             continue;
-        t2c_log(T2C_LOG_NOTICE, "removed %s, a temporary file that a killed process left beside %s", entry->d_name, path);
+        t2c_log(
+            T2C_LOG_NOTICE, "removed %s, a temporary file that a killed process left beside %s", entry->d_name, path);
         removed++;
     }
     closedir(listing);
