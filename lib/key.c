@@ -158,29 +158,42 @@ static bool unmarshal(const struct t2c_keyfile *file, struct t2c_object *out, st
             file->parent);
 }
 
-bool t2c_key_open_object(
-    const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err)
+/* Gives the object that a key file holds, or NULL. */
+static struct t2c_key *open_object(const void *data, size_t data_len, const char *label, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_keyfile_fini) struct t2c_keyfile file = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
     struct t2c_object wanted = {0};
-    if (key == NULL)
-        return t2c_fail_nomem(err);
+    if (key == NULL) {
+        t2c_fail_nomem(err);
+        return NULL;
+    }
     if (!t2c_keyfile_parse(data, data_len, &file, err) || !unmarshal(&file, &wanted, err) ||
-        (key->object = t2c_object_get(&wanted, err)) == NULL || !find_salt(key, err))
-        return t2c_fail_context(err, "%s", label);
+        (key->object = t2c_object_get(&wanted, err)) == NULL || !find_salt(key, err)) {
+        t2c_fail_context(err, "%s", label);
+        return NULL;
+    }
     key->wants_auth = !file.empty_auth;
     key->blob = file.der;
     file.der = (struct t2c_bytes){0};
-    *out = T2C_STEAL(key);
+    return T2C_STEAL(key);
+}
+
+bool t2c_key_open_object(
+    const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err)
+{
+    struct t2c_key *key = open_object(data, data_len, label, err);
+    if (key == NULL)
+        return false;
+    *out = key;
     return true;
 }
 
 bool t2c_key_open_blob(
     const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    if (!t2c_key_open_object(data, data_len, label, &key, err) || !check_supported(key, err)) /* it has the label */
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = open_object(data, data_len, label, err);
+    if (key == NULL || !check_supported(key, err)) /* it has the label */
         return false;
     *out = T2C_STEAL(key);
     return true;

@@ -160,12 +160,11 @@ static bool hmac_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
     }
     if (!end(use, work, session, rc, "make an HMAC", err))
         return false;
-    bool ok = mac->size == T2C_HMAC_LEN ||
-        t2c_fail(err, T2C_TPM, "%s: the TPM answered with an HMAC of %u bytes", work->key->label, mac->size);
-    if (ok)
-        memcpy(work->mac, mac->buffer, T2C_HMAC_LEN);
+    if (mac == NULL || mac->size != T2C_HMAC_LEN)
+        return t2c_fail(err, T2C_TPM, "%s: the TPM answered with no HMAC-SHA256", work->key->label);
+    memcpy(work->mac, mac->buffer, T2C_HMAC_LEN);
     OPENSSL_cleanse(mac, sizeof(*mac));
-    return ok;
+    return true;
 }
 
 static bool unseal_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
@@ -178,6 +177,8 @@ static bool unseal_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *er
     TSS2_RC rc = Esys_Unseal(use->esys, work->key->object->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
     if (!end(use, work, session, rc, "be unsealed", err))
         return false;
+    if (data == NULL)
+        return t2c_fail(err, T2C_TPM, "%s: the TPM answered with nothing", work->key->label);
     bool ok = t2c_bytes_append(work->out, data->buffer, data->size, err);
     OPENSSL_cleanse(data, sizeof(*data));
     return ok;

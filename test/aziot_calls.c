@@ -3,7 +3,7 @@
  * followed. Numbers are held against published vectors and OpenSSL's default provider.
  *
  *     aziot_calls LIBRARY HOMEDIR pairs symmetric                  the checklist, as TAP
- *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] do CALL:ID...    parameters as keyd gives them, then one call after the other
+ *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] calls CALL:ID...    parameters as keyd gives them, then one call after the other
  */
 #include "../aziot/aziot_keys.h"
 
@@ -533,10 +533,10 @@ static unsigned run_calls(char **calls)
     return rc;
 }
 
-/* NAME=VALUE..., then "do" and calls. */
+/* NAME=VALUE..., then "calls" and what to call. */
 static int run_command(char **argv)
 {
-    for (; *argv != NULL && strcmp(*argv, "do") != 0; argv++) {
+    for (; *argv != NULL && strcmp(*argv, "calls") != 0; argv++) {
         char *value = *argv, *name = strsep(&value, "=");
         unsigned rc = keys->set_parameter(name, value);
         printf("rc %u\n", rc);
@@ -546,9 +546,9 @@ static int run_command(char **argv)
     return *argv != NULL ? (int)run_calls(argv + 1) : 0;
 }
 
-static bool has_do(char **argv)
+static bool has_calls(char **argv)
 {
-    while (*argv != NULL && strcmp(*argv, "do") != 0)
+    while (*argv != NULL && strcmp(*argv, "calls") != 0)
         argv++;
     return *argv != NULL;
 }
@@ -566,7 +566,7 @@ int main(int argc, char **argv)
         return 2;
     }
     *(void **)&get = dlsym(library, "aziot_keys_get_function_list");
-    if (has_do(argv)) {
+    if (has_calls(argv)) {
         const struct AZIOT_KEYS_FUNCTION_LIST *list = NULL;
         if (get(AZIOT_KEYS_VERSION_2_1_0_0, &list) != AZIOT_KEYS_RC_OK)
             return 2;

@@ -35,7 +35,7 @@ commands() { # CODE: how many of them.
     grep -c "$1" "$work/commands"
 }
 
-check "the library is loaded" aziot do
+check "the library is loaded" aziot calls
 check_equal "which sends nothing to the TPM" 0 "$(grep -c . "$work/commands")"
 aziot pairs symmetric >"$work/conformance" 2>/dev/null || true
 check "the checklist of the interface" [ "$(tail -n 1 "$work/conformance")" = "1..136" ]
@@ -49,20 +49,20 @@ tpm_clean "interface"
 
 # ---- after a restart ----
 
-check "keys outlive keyd" aziot do load:pair load-key:enc
-check "a pair tells its parameters" aziot do load:pair load:pair curve:pair point:pair size:pair
+check "keys outlive keyd" aziot calls load:pair load-key:enc
+check "a pair tells its parameters" aziot calls load:pair load:pair curve:pair point:pair size:pair
 check_equal "which asks the TPM nothing" 0 "$(grep -c . "$work/commands")"
-aziot do sign:pair >"$work/out"
+aziot calls sign:pair >"$work/out"
 check "a first signature by a record costs 3 commands: Load, Sign, FlushContext" [ "$(grep -c . "$work/commands")" -le 3 ]
-aziot do sign:pair sign:pair sign:pair sign:pair sign:pair >"$work/out"
+aziot calls sign:pair sign:pair sign:pair sign:pair sign:pair >"$work/out"
 check_equal "five cost one Sign each" 5 "$(commands 0000015d)"
 check_equal "and one Load" 1 "$(commands 00000157)"
-aziot do hmac:sas hmac:sas hmac:sas >"$work/out"
+aziot calls hmac:sas hmac:sas hmac:sas >"$work/out"
 check_equal "three HMACs are three commands" 3 "$(commands 00000155)"
-aziot do create-key:handle-validation-key hmac:handle-validation-key >"$work/out"
-aziot do hmac:handle-validation-key >"$work/out"
+aziot calls create-key:handle-validation-key hmac:handle-validation-key >"$work/out"
+aziot calls hmac:handle-validation-key >"$work/out"
 once=$(grep -c . "$work/commands")
-aziot do hmac:handle-validation-key hmac:handle-validation-key create-key:handle-validation-key \
+aziot calls hmac:handle-validation-key hmac:handle-validation-key create-key:handle-validation-key \
     verify:handle-validation-key >"$work/out"
 check_equal "the key that is asked for with each request costs no command after the first" "$once" \
     "$(grep -c . "$work/commands")"
@@ -71,36 +71,36 @@ check_equal "the key that is asked for with each request costs no command after 
 
 for location in tpm2cloud:ldevid 'pkcs11:token=tpm2cloud;object=ldevid' tpm2cloud:device; do
     check "$location is loaded, created and signs" \
-        aziot "preloaded_key:device-id=$location" do create:device-id load:device-id sign:device-id
+        aziot "preloaded_key:device-id=$location" calls create:device-id load:device-id sign:device-id
     check_fails "$location is not removed" "which keyd may use and not remove" \
-        aziot "preloaded_key:device-id=$location" do delete:device-id
+        aziot "preloaded_key:device-id=$location" calls delete:device-id
     check_fails "$location: nothing is moved onto it" "which keyd may use and not move" \
-        aziot "preloaded_key:device-id=$location" do create:device-id-temp move:device-id-temp:device-id
+        aziot "preloaded_key:device-id=$location" calls create:device-id-temp move:device-id-temp:device-id
     check_fails "$location is not moved away" "which keyd may use and not move" \
-        aziot "preloaded_key:device-id=$location" do move:device-id:other
+        aziot "preloaded_key:device-id=$location" calls move:device-id:other
     check_fails "$location: nothing is imported" "which keyd may use and not replace" \
-        aziot "preloaded_key:device-id=$location" do import:device-id
+        aziot "preloaded_key:device-id=$location" calls import:device-id
 done
-aziot preloaded_key:device-id=tpm2cloud:ldevid do sign:device-id >"$work/out"
+aziot preloaded_key:device-id=tpm2cloud:ldevid calls sign:device-id >"$work/out"
 check_equal "a persistent key signs by one command" 1 "$(grep -c . "$work/commands")"
-aziot preloaded_key:device-id=tpm2cloud:ldevid do point:device-id >"$work/out"
+aziot preloaded_key:device-id=tpm2cloud:ldevid calls point:device-id >"$work/out"
 tpm2_readpublic -Q -c 0x81000002 -f der -o "$work/ldevid.der"
 tpm2_flushcontext -t
 point=$(openssl ec -pubin -inform der -in "$work/ldevid.der" -conv_form compressed -outform der 2>/dev/null |
     tail -c 33 | od -An -v -tx1 | tr -d ' \n')
 check_equal "its point is what tpm2-tools reads" "$point" "$(sed -n 's/^point //p' "$work/out")"
 check_fails "a token of others" "names a PKCS#11 token; keys of the TPM are pkcs11:token=tpm2cloud" \
-    aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' do load:device-id
+    aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 check_fails "a name that is missing" "create it with: tpm2cloud key create nobody" \
-    aziot preloaded_key:device-id=tpm2cloud:nobody do load:device-id
+    aziot preloaded_key:device-id=tpm2cloud:nobody calls load:device-id
 check_fails "it is not made either" "create it with: tpm2cloud key create nobody" \
-    aziot preloaded_key:device-id=tpm2cloud:nobody do create:device-id
+    aziot preloaded_key:device-id=tpm2cloud:nobody calls create:device-id
 
 # ---- a preloaded file, as the stock library takes it ----
 
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/soft.pem" 2>/dev/null
-check "a preloaded file signs" aziot "preloaded_key:est-id=file://$work/soft.pem" do create:est-id sign:est-id
-check "a key of the TPM is moved onto it" aziot "preloaded_key:est-id=file://$work/soft.pem" do \
+check "a preloaded file signs" aziot "preloaded_key:est-id=file://$work/soft.pem" calls create:est-id sign:est-id
+check "a key of the TPM is moved onto it" aziot "preloaded_key:est-id=file://$work/soft.pem" calls \
     create:est-id-temp move:est-id-temp:est-id sign:est-id
 check "and is found there" grep -q "BEGIN TSS2 PRIVATE KEY" "$work/soft.pem"
 check "by openssl, too" conf_ssl pkey -in "$work/soft.pem" -pubout -out "$work/soft.pub"
@@ -111,9 +111,9 @@ record=$(find "$home/keys" -name 'pair-*.tpm')
 cp "$record" "$work/good"
 spoil() { # WHAT MESSAGE
     cp "$record" "$work/spoilt"
-    check_fails "$1: is told" "$2" aziot do load:pair
-    check_equal "$1: with RC 2" 2 "$(aziot do load:pair 2>/dev/null | sed -n 's/^rc //p')"
-    check_fails "$1: no other is made" "$2" aziot do create:pair
+    check_fails "$1: is told" "$2" aziot calls load:pair
+    check_equal "$1: with RC 2" 2 "$(aziot calls load:pair 2>/dev/null | sed -n 's/^rc //p')"
+    check_fails "$1: no other is made" "$2" aziot calls create:pair
     check "$1: and it stays" cmp "$work/spoilt" "$record"
     cp "$work/good" "$record"
 }
@@ -124,16 +124,16 @@ spoil "a newer record" "a key record of version 2, and this library knows 1"
 : >"$record"
 spoil "an empty record" "the key record is damaged, or not one"
 cp "$(find "$home/keys" -name 'enc-*.tpm')" "$record"
-check_fails "a record of another kind" "it is a symmetric key, and no key pair" aziot do load:pair
+check_fails "a record of another kind" "it is a symmetric key, and no key pair" aziot calls load:pair
 cp "$work/good" "$record"
-check "the good one is the same again" aziot do load:pair sign:pair
+check "the good one is the same again" aziot calls load:pair sign:pair
 
 # ---- another TPM, or a cleared one ----
 
 tpm2_clear -Q -c p 2>/dev/null || tpm2_clear -Q
 "$T2C" key create srk >/dev/null 2>&1
 "$T2C" key pin srk --replace >/dev/null
-check_fails "after the TPM was cleared" "this TPM was cleared since it was made" aziot do sign:pair
+check_fails "after the TPM was cleared" "this TPM was cleared since it was made" aziot calls sign:pair
 check "the record stays" cmp "$work/good" "$record"
 tpm_clean "all"
 finish
