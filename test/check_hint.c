@@ -196,6 +196,7 @@ START_TEST(every_prefix_is_refused)
     for (size_t len = 0; len + 1 < strlen(body); len++) {
         T2C_CLEANUP(t2c_freep) char *copy = malloc(len + 1); /* for the sanitizers: nothing is behind it */
         struct hint_window window;
+        ck_assert_ptr_nonnull(copy);
         memcpy(copy, body, len);
         ck_assert(!hint_decode(copy, len, &window, NULL));
     }
