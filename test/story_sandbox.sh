@@ -42,9 +42,13 @@ check_fails "it refuses another owner" "Operation not permitted" sandbox chown "
 check_fails "and another namespace, or root" "" sandbox chroot / true
 deadly chown "$(id -un)" "$work/file" 2>"$work/err"
 check_equal "a call that is refused can be made deadly" 159 $?
-/usr/bin/python3 -c 'import sys' 2>"$work/err" &&
+if [ "$(getconf LONG_BIT)" = 32 ]; then
+    # systemd.exec(5), RestrictAddressFamilies=: sockets of 32-bit x86 are made by socketcall, whose arguments no filter sees.
+    skip "a socket of another kind" "a filter does not see the family of a socket here"
+else
     check_fails "a socket of another kind" "Address family not supported" sandbox /usr/bin/python3 -c \
         'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
+fi
 
 # ---- and estd needs nothing of that ----
 
