@@ -1,5 +1,6 @@
 /*
- * A program gets a process group, so that what it started can be told to end with it. A pidfd tells when it has ended.
+ * A program gets a process group, so that what it started can be told to end with it. SIGCHLD, held back meanwhile, tells when it has
+ * ended.
  */
 #include "run.h"
 
@@ -7,13 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define GRACE_S 5
 
@@ -96,11 +96,27 @@ static int start(char *const argv[], char *const envp[], pid_t *pid)
     return errnum != 0 ? errnum : posix_spawn(pid, argv[0], &actions, &attr, argv, envp);
 }
 
-/* Waits until the process of FD ends, or for so many seconds. */
-static bool has_ended(int fd, int seconds)
+static int64_t now_ms(void)
 {
-    struct pollfd polled = {.fd = fd, .events = POLLIN};
-    return fd >= 0 && poll(&polled, 1, seconds * 1000) > 0; /* no handler of ours interrupts it */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until the child PID ends, or for so many seconds. CHANGED, which is blocked, holds SIGCHLD alone. */
+static bool has_ended(pid_t pid, int seconds, const sigset_t *changed)
+{
+    int64_t end_ms = now_ms() + (int64_t)seconds * 1000;
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid)
+            return true;
+        int64_t left_ms = end_ms - now_ms();
+        if (left_ms <= 0)
+            return false;
+        struct timespec left = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+        sigtimedwait(changed, NULL, &left);
+    }
 }
 
 static bool judge(const char *program, int status, struct t2c_error *err)
@@ -112,22 +128,33 @@ static bool judge(const char *program, int status, struct t2c_error *err)
     return t2c_fail(err, T2C_IO, "%s ended with status %d", program, WEXITSTATUS(status));
 }
 
-bool run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
+/* Collects PID, which has LIMIT_S to end by itself. */
+static bool collect(pid_t pid, const char *program, int limit_s, const sigset_t *changed, struct t2c_error *err)
 {
-    pid_t pid = -1;
-    int status = 0, errnum = start(argv, envp, &pid);
-    if (errnum != 0)
-        return t2c_fail_errno(err, errnum, "cannot run %s", argv[0]);
-    T2C_CLEANUP(t2c_closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    bool in_time = has_ended(fd, limit_s);
+    int status = 0;
+    bool in_time = has_ended(pid, limit_s, changed);
     if (!in_time) {
         kill(-pid, SIGTERM);
-        if (!has_ended(fd, GRACE_S))
+        if (!has_ended(pid, GRACE_S, changed))
             kill(-pid, SIGKILL);
     }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
-            return t2c_fail_errno(err, errno, "cannot wait for %s", argv[0]);
-    return in_time ? judge(argv[0], status, err)
-                   : t2c_fail(err, T2C_IO, "%s was ended: it did not end by itself within %d s", argv[0], limit_s);
+            return t2c_fail_errno(err, errno, "cannot wait for %s", program);
+    return in_time ? judge(program, status, err)
+                   : t2c_fail(err, T2C_IO, "%s was ended: it did not end by itself within %d s", program, limit_s);
+}
+
+bool run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
+{
+    sigset_t changed, before;
+    sigemptyset(&changed);
+    sigaddset(&changed, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &changed, &before);
+    pid_t pid = -1;
+    int errnum = start(argv, envp, &pid);
+    bool ok = errnum == 0 ? collect(pid, argv[0], limit_s, &changed, err)
+                          : t2c_fail_errno(err, errnum, "cannot run %s", argv[0]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
 }
