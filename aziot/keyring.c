@@ -4,6 +4,7 @@
  */
 #include "keyring.h"
 
+#include "algorithms.h"
 #include "aziot_keys.h"
 #include "location.h"
 #include "record.h"
@@ -98,6 +99,10 @@ static bool path_of(const struct location *location, char *out, struct t2c_error
     if (location->kind != LOCATION_NAME)
         return snprintf(out, PATH_MAX, "%s", location->path) < PATH_MAX ||
             t2c_fail(err, T2C_INVALID, "%s is too long", location->path);
+    if (location->uri->name[0] == '\0') {
+        snprintf(out, PATH_MAX, "%s", location->uri->file);
+        return true;
+    }
     if (!t2c_name_locate(location->uri->name, &files, err))
         return false;
     memcpy(out, files.key, sizeof(files.key));
@@ -259,35 +264,29 @@ static bool write_record(const struct keyring *ring, const struct location *loca
                    : t2c_file_create(location->path, data.data, data.len, &owner, err);
 }
 
-/* Gives the first of ALGORITHMS that is worth making. */
-static bool choose(const struct settings *settings, const char *algorithms, enum t2c_alg *out, struct t2c_error *err)
+/* Makes a key of the first of ALGORITHMS that the TPM has. */
+static bool make_blob(
+    const struct settings *settings, const char *algorithms, struct t2c_bytes *out, struct t2c_error *err)
 {
-    bool rsa = false, other = false;
-    for (const char *at = algorithms != NULL ? algorithms : "*"; *at != '\0';) {
-        size_t len = strcspn(at, ":");
-        bool ec = (len == 1 && at[0] == '*') || (len == 7 && strncmp(at, "ec-p256", len) == 0);
-        bool is_rsa = len == 8 && strncmp(at, "rsa-2048", len) == 0;
-        if (ec || (is_rsa && settings->rsa)) {
-            *out = ec ? T2C_ALG_EC_P256 : T2C_ALG_RSA_2048;
-            return true;
-        }
-        rsa = rsa || is_rsa;
-        other = other || !is_rsa;
-        at += len + (at[len] == ':');
+    struct algorithms wanted = {0};
+    if (!algorithms_parse(algorithms, settings->rsa, &wanted, err))
+        return false;
+    for (size_t i = 0; i < wanted.n; i++) {
+        const struct t2c_key_spec spec = {.alg = wanted.list[i]};
+        bool has = false;
+        if (!t2c_key_has_alg(spec.alg, &has, err))
+            return false;
+        if (has)
+            return t2c_name_create_blob(&spec, out, err);
     }
-    *out = T2C_ALG_RSA_2048;
-    return rsa ||
-        t2c_fail(
-            err, T2C_INVALID, "none of the algorithms \"%s\" can be had; there are ec-p256 and rsa-2048", algorithms);
+    return t2c_fail(err, T2C_INVALID, "this TPM has none of the algorithms \"%s\"", algorithms);
 }
 
 static bool make_pair(
     struct keyring *ring, const struct location *location, const char *algorithms, struct t2c_error *err)
 {
     T2C_CLEANUP(record_fini) struct record record = {.pair = true};
-    struct t2c_key_spec spec = {0};
-    return choose(ring->settings, algorithms, &spec.alg, err) && t2c_name_create_blob(&spec, &record.key, err) &&
-        write_record(ring, location, &record, false, err);
+    return make_blob(ring->settings, algorithms, &record.key, err) && write_record(ring, location, &record, false, err);
 }
 
 bool keyring_create_pair(struct keyring *ring, const char *id, const char *algorithms, struct t2c_error *err)

@@ -96,7 +96,7 @@ static unsigned set_parameter(const char *name, const char *value)
     pthread_mutex_lock(&lock);
     bool ok = (name != NULL && value != NULL) || t2c_fail(&why, T2C_INVALID, "a parameter without name or value");
     ok = ok && settings_set(&settings, name, value, &why);
-    return finish(ok, name, "take this parameter", &why);
+    return finish(ok, name, "take this from keyd's configuration", &why);
 }
 
 /* ---- key pairs ---- */
@@ -464,7 +464,7 @@ EXPORT unsigned aziot_keys_get_function_list(unsigned version, const struct AZIO
 {
     if (list == NULL || (version != AZIOT_KEYS_VERSION_2_0_0_0 && version != AZIOT_KEYS_VERSION_2_1_0_0))
         return AZIOT_KEYS_RC_ERR_INVALID_PARAMETER;
-    t2c_log_open(LOG_NAME, T2C_LOG_NOTICE);
+    t2c_log_open_library(LOG_NAME, T2C_LOG_NOTICE);
     *list = version == AZIOT_KEYS_VERSION_2_0_0_0 ? &list_2_0.base : &list_2_1.base;
     return AZIOT_KEYS_RC_OK;
 }

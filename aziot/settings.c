@@ -1,27 +1,22 @@
 /*
- * Parameters are rows of a table; preloaded keys are a list.
- *
- *     preloaded_key:device-id = tpm2cloud:ldevid
- *     preloaded_key:device-id = pkcs11:token=tpm2cloud;object=ldevid      the same, as aziot's own tools accept it
- *     preloaded_key:est-id = file:///path
+ * Parameters are rows of a table; preloaded keys are a list. keyd says all of it before it asks for any key, parameters by
+ * their names in alphabetical order, then preloaded keys; none depends on another here.
  */
 #include "settings.h"
 
 #include "tpm2cloud/log.h"
+#include "tpm2cloud/own.h"
+#include "tpm2cloud/tpm.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define PRELOADED "preloaded_key:"
 #define OURS "tpm2cloud"
-#define PKCS11 "pkcs11:"
-#define FILE_URI "file://"
 
 void settings_fini(struct settings *settings)
 {
-    for (size_t i = 0; i < settings->preloaded_n; i++) {
-        free(settings->preloaded[i].id);
-        free(settings->preloaded[i].path);
-    }
+    for (size_t i = 0; i < settings->preloaded_n; i++)
+        preloaded_fini(&settings->preloaded[i]);
     free(settings->preloaded);
     free(settings->homedir);
     *settings = (struct settings){0};
@@ -46,16 +41,22 @@ static bool set_required(struct settings *settings, const char *value, struct t2
 {
     (void)settings;
     return strcmp(value, "required") == 0 ||
-        t2c_fail(err, T2C_INVALID, OURS " = \"%s\": the only value is \"required\"", value);
+        t2c_fail(err, T2C_INVALID, "its only value is \"required\", not \"%s\"", value);
 }
 
 static bool set_rsa(struct settings *settings, const char *value, struct t2c_error *err)
 {
     bool yes = strcmp(value, "yes") == 0;
     if (!yes && strcmp(value, "no") != 0)
-        return t2c_fail(err, T2C_INVALID, OURS "_rsa = \"%s\": write yes or no", value);
+        return t2c_fail(err, T2C_INVALID, "write yes or no, not \"%s\"", value);
     settings->rsa = yes;
     return true;
+}
+
+static bool set_tcti(struct settings *settings, const char *value, struct t2c_error *err)
+{
+    (void)settings;
+    return t2c_tpm_set_tcti(value, err);
 }
 
 /* Of the stock library, for PKCS#11, which this one is the way around. */
@@ -76,71 +77,21 @@ static const struct parameter {
     {"pkcs11_lib_path", ignore},
     {OURS, set_required},
     {OURS "_rsa", set_rsa},
+    {OURS "_tcti", set_tcti},
 };
 
 /* ---- preloaded keys ---- */
-
-/* Gives the value of ATTRIBUTE in the path part of a PKCS#11 URI, of LEN bytes, or NULL. */
-static const char *pkcs11_attribute(const char *uri, const char *attribute, size_t *len)
-{
-    size_t attribute_len = strlen(attribute);
-    for (const char *at = uri + strlen(PKCS11);;) {
-        size_t part = strcspn(at, ";?");
-        if (part > attribute_len && strncmp(at, attribute, attribute_len) == 0 && at[attribute_len] == '=') {
-            *len = part - attribute_len - 1;
-            return at + attribute_len + 1;
-        }
-        if (at[part] != ';')
-            return NULL;
-        at += part + 1;
-    }
-}
-
-static bool take_pkcs11(const char *value, struct preloaded *out, struct t2c_error *err)
-{
-    size_t token_len = 0, object_len = 0;
-    const char *token = pkcs11_attribute(value, "token", &token_len);
-    const char *object = pkcs11_attribute(value, "object", &object_len);
-    if (token == NULL || token_len != strlen(OURS) || memcmp(token, OURS, token_len) != 0)
-        return t2c_fail(err, T2C_INVALID,
-            "\"%s\" names a PKCS#11 token; keys of the TPM are pkcs11:token=" OURS ";object=NAME", value);
-    if (object == NULL || !t2c_uri_name_valid(object, object_len))
-        return t2c_fail(
-            err, T2C_INVALID, "\"%s\" lacks object=NAME with the name of a key (tpm2cloud key list)", value);
-    memcpy(out->uri.name, object, object_len);
-    return true;
-}
-
-static bool take_location(const char *value, struct preloaded *out, struct t2c_error *err)
-{
-    if (strncmp(value, FILE_URI, strlen(FILE_URI)) == 0) {
-        const char *path = strchr(value + strlen(FILE_URI), '/');
-        out->kind = PRELOADED_FILE;
-        if (path == NULL)
-            return t2c_fail(err, T2C_INVALID, "\"%s\" has no absolute path; write file:///PATH", value);
-        out->path = strdup(path);
-        return out->path != NULL || t2c_fail_nomem(err);
-    }
-    if (strncmp(value, PKCS11, strlen(PKCS11)) == 0)
-        return take_pkcs11(value, out, err);
-    if (strncmp(value, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) != 0)
-        return t2c_fail(err, T2C_INVALID, "\"%s\" is neither tpm2cloud:NAME nor file:///PATH", value);
-    return t2c_uri_parse(value, &out->uri, err) &&
-        (out->uri.name[0] != '\0' || t2c_fail(err, T2C_INVALID, "\"%s\" names no key", value));
-}
 
 static bool set_preloaded(struct settings *settings, const char *id, const char *value, struct t2c_error *err)
 {
     struct preloaded preloaded = {0}, *list;
     if (settings_preloaded(settings, id) != NULL)
-        return t2c_fail(err, T2C_INVALID, "the preloaded key %s is named twice", id);
-    if (!take_location(value, &preloaded, err))
-        return t2c_fail_context(err, "preloaded key %s", id);
-    preloaded.id = strdup(id);
-    list = preloaded.id != NULL ? realloc(settings->preloaded, (settings->preloaded_n + 1) * sizeof(*list)) : NULL;
+        return t2c_fail(err, T2C_INVALID, "the key is preloaded twice");
+    if (!preloaded_parse(id, value, &preloaded, err))
+        return false;
+    list = realloc(settings->preloaded, (settings->preloaded_n + 1) * sizeof(*list));
     if (list == NULL) {
-        free(preloaded.id);
-        free(preloaded.path);
+        preloaded_fini(&preloaded);
         return t2c_fail_nomem(err);
     }
     list[settings->preloaded_n++] = preloaded;
@@ -164,7 +115,8 @@ bool settings_set(struct settings *settings, const char *name, const char *value
         if (strcmp(parameters[i].name, name) == 0)
             return parameters[i].set(settings, value, err);
     if (strncmp(name, OURS, strlen(OURS)) == 0)
-        return t2c_fail(err, T2C_INVALID, "unknown parameter %s; known are " OURS " and " OURS "_rsa", name);
-    t2c_log(T2C_LOG_WARNING, "the parameter %s is not known and ignored", name);
+        return t2c_fail(
+            err, T2C_INVALID, "there is no such parameter; there are " OURS ", " OURS "_rsa and " OURS "_tcti");
+    t2c_log(T2C_LOG_WARNING, "%s: a parameter of [aziot_keys] that is not known, and ignored", name);
     return true;
 }

@@ -4,23 +4,11 @@
 #ifndef AZIOT_SETTINGS_H
 #define AZIOT_SETTINGS_H
 
-#include "tpm2cloud/error.h"
-#include "tpm2cloud/own.h"
-#include "tpm2cloud/uri.h"
-
-/* Where a preloaded key is. All but file ones are read-only to keyd. */
-enum preloaded_kind { PRELOADED_NAME, PRELOADED_FILE };
-
-struct preloaded {
-    char *id;
-    enum preloaded_kind kind;
-    char *path;         /* file */
-    struct t2c_uri uri; /* name: of a key of ours */
-};
+#include "preloaded.h"
 
 struct settings {
     char *homedir; /* NULL: not set */
-    bool rsa;      /* rsa-2048 is made when it is asked for first */
+    bool rsa;      /* an RSA key is made when it is asked for first */
     struct preloaded *preloaded;
     size_t preloaded_n;
 };

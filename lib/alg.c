@@ -1,5 +1,5 @@
 /*
- * TPM_ALG_ID numbers: TCG Algorithm Registry. Security bits: NIST SP 800-57 part 1.
+ * TPM_ALG_ID numbers: TCG Algorithm Registry. Security bits: NIST SP 800-57 part 1, and SP 800-56B for what is not in it.
  */
 #include "tpm2cloud/alg.h"
 
@@ -12,6 +12,7 @@ static const struct t2c_alg_info algs[] = {
     [T2C_ALG_EC_P521] = {"ec-p521", "secp521r1", 521, 256},
     [T2C_ALG_RSA_2048] = {"rsa-2048", NULL, 2048, 112},
     [T2C_ALG_RSA_3072] = {"rsa-3072", NULL, 3072, 128},
+    [T2C_ALG_RSA_4096] = {"rsa-4096", NULL, 4096, 152},
     [T2C_ALG_OTHER] = {"other", NULL, 0, 0},
 };
 

@@ -53,6 +53,13 @@ void t2c_log_open(const char *program, enum t2c_level limit)
         (void)t2c_log_to_journal(JOURNAL_SOCKET, NULL); /* else stderr and its prefixes do */
 }
 
+void t2c_log_open_library(const char *library, enum t2c_level limit)
+{
+    log_program = library;
+    log_limit = limit;
+    log_prefixed = !isatty(STDERR_FILENO);
+}
+
 /* A peer's words may be in it; they must not reach a terminal as commands, nor the journal as fields. */
 static void disarm(char *text)
 {

@@ -32,6 +32,33 @@ static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBL
     return true;
 }
 
+struct alg_question {
+    TPMT_PUBLIC_PARMS parameters;
+    bool has;
+};
+
+/* What the TPM finds wrong with a parameter is the answer; it has nothing else to find wrong. */
+static bool has_alg_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct alg_question *question = arg;
+    TSS2_RC rc = Esys_TestParms(use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &question->parameters);
+    question->has = rc == TSS2_RC_SUCCESS;
+    return question->has || (rc & TPM2_RC_FMT1) != 0 || t2c_fail_tss(err, rc, "the TPM does not say what it can do");
+}
+
+bool t2c_key_has_alg(enum t2c_alg alg, bool *out, struct t2c_error *err)
+{
+    TPM2B_PUBLIC template = {0};
+    if (!t2c_template_fill(T2C_ROLE_LEAF, alg, &template, err))
+        return false;
+    const TPMT_PUBLIC *pub = &template.publicArea;
+    struct alg_question question = {.parameters = {pub->type, pub->parameters}};
+    if (!t2c_tpm_run(has_alg_work, &question, err))
+        return false;
+    *out = question.has;
+    return true;
+}
+
 /* The recorded storage root key. WHAT travels to it encrypted. */
 static bool find_srk(const char *what, struct t2c_object **out, struct t2c_error *err)
 {

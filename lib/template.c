@@ -22,6 +22,7 @@ static const struct algorithm {
     {T2C_ALG_EC_P521, TPM2_ALG_ECC, 521, TPM2_ECC_NIST_P521, "SHA512"},
     {T2C_ALG_RSA_2048, TPM2_ALG_RSA, 2048, 0, "SHA256"},
     {T2C_ALG_RSA_3072, TPM2_ALG_RSA, 3072, 0, "SHA384"},
+    {T2C_ALG_RSA_4096, TPM2_ALG_RSA, 4096, 0, "SHA384"},
 };
 
 static const struct role {

@@ -32,6 +32,7 @@
 
 /* Recursive, for a TCTI that forks (tcti-cmd does) while it is opened. */
 static pthread_mutex_t tpm_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static char tpm_named[TCTI_MAX]; /* "": the program names none */
 static ESYS_CONTEXT *tpm_esys;
 static TSS2_TCTI_CONTEXT *tpm_tcti;
 static pid_t tpm_pid;
@@ -52,10 +53,24 @@ void t2c_tpm_quiet(void)
         setenv("TSS2_LOG", "all+NONE", 0);
 }
 
+bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err)
+{
+    size_t len = strlen(tcti);
+    if (len == 0 || len >= sizeof(tpm_named))
+        return t2c_fail(
+            err, T2C_INVALID, "a TCTI has 1 to %zu characters, as device:/dev/tpmrm0 has", sizeof(tpm_named) - 1);
+    pthread_mutex_lock(&tpm_lock);
+    memcpy(tpm_named, tcti, len + 1);
+    pthread_mutex_unlock(&tpm_lock);
+    return true;
+}
+
 static bool choose_tcti(char *out, size_t out_len, struct t2c_error *err)
 {
     const char *named = secure_getenv("TPM2CLOUD_TCTI");
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
+    if ((named == NULL || named[0] == '\0') && tpm_named[0] != '\0')
+        named = tpm_named;
     if (named == NULL || named[0] == '\0') {
         if (!t2c_settings_load(&settings, err))
             return false;

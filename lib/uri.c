@@ -27,23 +27,21 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Copies VALUE into OUT with %xx resolved. */
-static bool decode(struct piece name, struct piece value, char *out, size_t out_len, struct t2c_error *err)
+bool t2c_uri_decode(const char *text, size_t text_len, char *out, size_t out_len, struct t2c_error *err)
 {
     size_t len = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.text[i];
+    for (size_t i = 0; i < text_len; i++) {
+        char c = text[i];
         if (c == '%') {
-            int high = i + 2 < value.len ? hex_value(value.text[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(value.text[i + 2]) : -1;
+            int high = i + 2 < text_len ? hex_value(text[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(text[i + 2]) : -1;
             if (low < 0)
-                return t2c_fail(err, T2C_INVALID, "URI attribute %.*s: bad percent encoding", (int)name.len, name.text);
+                return t2c_fail(err, T2C_INVALID, "bad percent encoding");
             c = (char)(high << 4 | low);
             i += 2;
         }
         if (c == '\0' || len + 1 >= out_len)
-            return t2c_fail(err, T2C_INVALID, "URI attribute %.*s: %s", (int)name.len, name.text,
-                c == '\0' ? "holds a zero byte" : "is too long");
+            return t2c_fail(err, T2C_INVALID, "%s", c == '\0' ? "holds a zero byte" : "is too long");
         out[len++] = c;
     }
     out[len] = '\0';
@@ -56,7 +54,8 @@ static bool set_text(struct piece name, struct piece value, char *out, size_t ou
         return t2c_fail(err, T2C_INVALID, "URI attribute %.*s is given twice", (int)name.len, name.text);
     if (value.len == 0)
         return t2c_fail(err, T2C_INVALID, "URI attribute %.*s is empty", (int)name.len, name.text);
-    return decode(name, value, out, out_len, err);
+    return t2c_uri_decode(value.text, value.len, out, out_len, err) ||
+        t2c_fail_context(err, "URI attribute %.*s", (int)name.len, name.text);
 }
 
 /* A handle or index of the form 0xHEX, within [low, high]. */

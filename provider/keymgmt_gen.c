@@ -134,7 +134,7 @@ static int set_bits(void *to, const OSSL_PARAM *param)
             return 1;
         }
     }
-    return refuse(gen, "RSA keys in a TPM have 2048 or 3072 bits", "");
+    return refuse(gen, "RSA keys in a TPM have 2048 or 3072 bits, in a few 4096", "");
 }
 
 static int set_exponent(void *to, const OSSL_PARAM *param)

@@ -3,7 +3,8 @@
  * followed. Numbers are held against published vectors and OpenSSL's default provider.
  *
  *     aziot_calls LIBRARY HOMEDIR pairs symmetric                  the checklist, as TAP
- *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] calls CALL:ID...    parameters as keyd gives them, then one call after the other
+ *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] calls CALL:ID...    parameters as keyd gives them, then one call after the other;
+ *                                                                     create:ID:ALGORITHMS, move:ID:ID
  */
 #include "../aziot/aziot_keys.h"
 
@@ -492,11 +493,13 @@ static unsigned call(const char *name, const char *id, const char *other)
     if (strcmp(name, "load") == 0)
         return keys->load_key_pair(id);
     if (strcmp(name, "create") == 0)
-        return keys->create_key_pair_if_not_exists(id, "rsa-2048:*");
+        return keys->create_key_pair_if_not_exists(id, other != NULL ? other : "rsa-2048:*");
     if (strcmp(name, "delete") == 0)
         return keys->delete_key_pair(id);
     if (strcmp(name, "move") == 0)
         return keys->move_key_pair(id, other);
+    if (strcmp(name, "modulus") == 0)
+        return ask(id, AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_RSA_MODULUS, name);
     if (strcmp(name, "curve") == 0)
         return ask(id, AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_EC_CURVE_OID, name);
     if (strcmp(name, "point") == 0)

@@ -80,6 +80,16 @@ START_TEST(foreign_stream_gets_prefixes)
 }
 END_TEST
 
+/* systemd puts the lines of a library where it puts those of its program, in their order. */
+START_TEST(library_gets_prefixes)
+{
+    t2c_log_open_library("library", T2C_LOG_NOTICE);
+    t2c_log(T2C_LOG_ERROR, "broken");
+    t2c_log(T2C_LOG_INFO, "not this");
+    ck_assert_str_eq(said(), "<3>library: broken\n");
+}
+END_TEST
+
 /* Here no journal listens, or one that is not ours to read: then it is not on stderr. */
 START_TEST(own_stream_without_a_journal_gets_prefixes)
 {
@@ -174,6 +184,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, lines_are_plain);
     tcase_add_test(t, foreign_stream_gets_prefixes);
+    tcase_add_test(t, library_gets_prefixes);
     tcase_add_test(t, own_stream_without_a_journal_gets_prefixes);
     tcase_add_test(t, journal_gets_fields);
     tcase_add_test(t, journal_is_not_fooled);

@@ -89,12 +89,58 @@ tpm2_flushcontext -t
 point=$(openssl ec -pubin -inform der -in "$work/ldevid.der" -conv_form compressed -outform der 2>/dev/null |
     tail -c 33 | od -An -v -tx1 | tr -d ' \n')
 check_equal "its point is what tpm2-tools reads" "$point" "$(sed -n 's/^point //p' "$work/out")"
-check_fails "a token of others" "names a PKCS#11 token; keys of the TPM are pkcs11:token=tpm2cloud" \
+check_fails "a token of others" "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" \
     aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 check_fails "a name that is missing" "create it with: tpm2cloud key create nobody" \
     aziot preloaded_key:device-id=tpm2cloud:nobody calls load:device-id
 check_fails "it is not made either" "create it with: tpm2cloud key create nobody" \
     aziot preloaded_key:device-id=tpm2cloud:nobody calls create:device-id
+
+check "a name as aziotctl config apply writes it" \
+    aziot 'preloaded_key:device-id=pkcs11:token=tpm2cloud;object=%6Cdevid' calls sign:device-id
+check "a key by its handle" aziot 'preloaded_key:device-id=tpm2cloud:;handle=0x81000002' calls create:device-id sign:device-id
+
+# ---- which algorithm ----
+
+curve=06082a8648ce3d030107
+bits() { # ID: of an RSA key's modulus
+    aziot calls "modulus:$1" | sed -n 's/^modulus //p' | awk '{ print length($0) * 4 }'
+}
+for asked in 'rsa-2048:*' 'ec-p256:rsa-4096:*' '*' ec-p256; do # identityd and edged; certd
+    check "asked for $asked" aziot calls "create:asked $asked:$asked"
+    check_equal "asked for $asked: the key is EC" "$curve" "$(aziot calls "curve:asked $asked" | sed -n 's/^curve //p')"
+done
+check "RSA, where it is all that is asked for" aziot calls create:only-rsa:rsa-2048
+check_equal "is made" 2048 "$(bits only-rsa)"
+check "asked for rsa-2048:* where RSA is configured" aziot tpm2cloud_rsa=yes calls 'create:rsa:rsa-2048:*'
+check_equal "it is made" 2048 "$(bits rsa)"
+check "and stays when it no longer is" aziot tpm2cloud_rsa=no calls 'create:rsa:rsa-2048:*'
+check_equal "RSA" 2048 "$(bits rsa)"
+if tpm2_testparms rsa4096 >/dev/null 2>&1; then
+    check "RSA of 4096 bits" aziot calls create:big:rsa-4096
+    check_equal "has them" 4096 "$(bits big)"
+else
+    check_fails "a TPM that lacks what is asked for" 'this TPM has none of the algorithms "rsa-4096"' aziot calls create:big:rsa-4096
+    check_equal "is RC 1" 1 "$(aziot calls create:big:rsa-4096 2>/dev/null | sed -n 's/^rc //p')"
+    check "the next algorithm is tried" aziot calls create:big:rsa-4096:rsa-3072
+    check_equal "and made" 3072 "$(bits big)"
+fi
+check_fails "nothing that is known" "there are ec-p256, rsa-2048, rsa-3072 and rsa-4096" aziot calls create:none:x25519
+
+# ---- where the TPM is ----
+
+away() { # aziot without the environment's word
+    stock_preloaded env -u TPM2CLOUD_TCTI "$BUILD/aziot_calls" "$library" "$home" "$@"
+}
+check "keyd's configuration says where the TPM is" away "tpm2cloud_tcti=swtpm:path=$work/tpm" calls sign:pair
+check_fails "it wins over tpm2cloud.conf" "no TPM at device:$work/none" \
+    away "tpm2cloud_tcti=device:$work/none" calls sign:pair
+check "and the environment over it" aziot "tpm2cloud_tcti=device:$work/none" calls sign:pair
+check "it is only taken down" away "tpm2cloud_tcti=device:$work/none" calls load:pair
+check_fails "a mistake in our own names" "there are tpm2cloud, tpm2cloud_rsa and tpm2cloud_tcti" away tpm2cloud_tcit=device calls
+away something=else calls load:pair >/dev/null 2>"$work/err"
+check_equal "what is not known is told once" \
+    "<4>libaziot_keys: something: a parameter of [aziot_keys] that is not known, and ignored" "$(cat "$work/err")"
 
 # ---- a preloaded file, as the stock library takes it ----
 

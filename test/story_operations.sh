@@ -344,7 +344,7 @@ check_fails "a name and a file" "give tpm2cloud-name or tpm2cloud-file, not both
 check_fails "a name that could leave the directory" '"../x" is not a name' generate EC -pkeyopt tpm2cloud-name:../x
 check_fails "a curve that TPMs lack" "TPM keys are on P-256, P-384 or P-521, not on secp256k1" generate EC \
     -pkeyopt group:secp256k1 -pkeyopt tpm2cloud-name:x
-check_fails "a size that TPMs lack" "RSA keys in a TPM have 2048 or 3072 bits" generate RSA -pkeyopt bits:1024 \
+check_fails "a size that TPMs lack" "RSA keys in a TPM have 2048 or 3072 bits, in a few 4096" generate RSA -pkeyopt bits:1024 \
     -pkeyopt tpm2cloud-name:x
 check_fails "another exponent" "RSA keys in a TPM have the exponent 65537" generate RSA -pkeyopt rsa_keygen_pubexp:3 \
     -pkeyopt tpm2cloud-name:x

@@ -15,7 +15,8 @@ static bool parse_alg(const char *text, enum t2c_alg *out, struct t2c_error *err
 {
     *out = text == NULL ? T2C_ALG_OTHER : t2c_alg_find(text);
     return text == NULL || *out != T2C_ALG_OTHER ||
-        cmd_fail_usage(err, "unknown algorithm \"%s\"; use ec-p256, ec-p384, ec-p521, rsa-2048 or rsa-3072", text);
+        cmd_fail_usage(
+            err, "unknown algorithm \"%s\"; use ec-p256, ec-p384, ec-p521, rsa-2048, rsa-3072 or rsa-4096", text);
 }
 
 static bool open_key(const char *name, struct t2c_key **out, struct t2c_error *err)

@@ -12,7 +12,8 @@
 
 static const struct cmd cmds[] = {
     {"key", "create",
-        "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072] [--decrypt] [--auth file:/PATH|env:VAR|cred:ID]",
+        "NAME [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072|rsa-4096] [--decrypt] [--auth "
+        "file:/PATH|env:VAR|cred:ID]",
         "make a key in the TPM", cmd_key_create},
     {"key", "list", "", "list keys and certificates", cmd_key_list},
     {"key", "show", "NAME", "show a key and its public half", cmd_key_show},

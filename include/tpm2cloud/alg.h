@@ -7,7 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum t2c_alg { T2C_ALG_EC_P256, T2C_ALG_EC_P384, T2C_ALG_EC_P521, T2C_ALG_RSA_2048, T2C_ALG_RSA_3072, T2C_ALG_OTHER };
+enum t2c_alg {
+    T2C_ALG_EC_P256,
+    T2C_ALG_EC_P384,
+    T2C_ALG_EC_P521,
+    T2C_ALG_RSA_2048,
+    T2C_ALG_RSA_3072,
+    T2C_ALG_RSA_4096,
+    T2C_ALG_OTHER
+};
 
 struct t2c_alg_info {
     const char *name;  /* "ec-p256", "rsa-2048", ... */

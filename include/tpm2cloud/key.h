@@ -33,6 +33,9 @@ struct t2c_key *t2c_key_ref(struct t2c_key *key);
 void t2c_key_free(struct t2c_key *key);
 T2C_DEFINE_FREEP(t2c_key_freep, struct t2c_key, t2c_key_free)
 
+/* Says whether the TPM makes keys of ALG. Blocks: one TPM command (TestParms). */
+bool t2c_key_has_alg(enum t2c_alg alg, bool *out, struct t2c_error *err);
+
 /* ---- authorization ---- */
 
 /* Asks whoever uses the key for its authorization value; WHAT names the key. Appends to *out. */

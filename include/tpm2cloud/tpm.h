@@ -9,6 +9,12 @@
 /* Silences tpm2-tss's own stderr lines unless TSS2_LOG is set: our errors say it. Call before threads start. */
 void t2c_tpm_quiet(void);
 
+/*
+ * Says where the TPM is, for a program with a configuration of its own: it wins over tpm2cloud.conf, and $TPM2CLOUD_TCTI over
+ * it. Sends no TPM command; an open connection stays. Errors: INVALID when it is empty or too long.
+ */
+bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err);
+
 /* Closes the connection, if this process has one. Sends no TPM command. The next use opens it again. */
 void t2c_tpm_close(void);
 

@@ -37,6 +37,9 @@ bool t2c_uri_parse(const char *text, struct t2c_uri *out, struct t2c_error *err)
 /* Writes URI in its normal form, which parses to the same. Errors: INVALID when OUT is too small. */
 bool t2c_uri_format(const struct t2c_uri *uri, char *out, size_t out_len, struct t2c_error *err);
 
+/* Writes TEXT, a part of any URI, into OUT with %xx resolved. Errors: INVALID, also for what OUT is too small for. */
+bool t2c_uri_decode(const char *text, size_t text_len, char *out, size_t out_len, struct t2c_error *err);
+
 /* True for the URI that enumerates. */
 bool t2c_uri_is_all(const struct t2c_uri *uri);
 
