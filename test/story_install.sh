@@ -42,6 +42,51 @@ for file in tpm2cloud.conf openssl.cnf estd.conf; do
 done
 check_equal "the provider exports one symbol" "OSSL_provider_init" \
     "$(nm -D --defined-only "$stage$modules/tpm2cloud.so" | awk '$2 == "T" {print $3}')"
+
+# ---- what switches IoT Edge over ----
+
+library=$stage$prefix/lib/tpm2cloud/libaziot_keys.so
+share=$stage$(made datadir)/tpm2cloud/aziot
+check "IoT Edge's library" test -f "$library"
+check_equal "and nothing else" "libaziot_keys.so" "$(ls "$stage$prefix/lib/tpm2cloud")"
+check_equal "it exports one symbol" "aziot_keys_get_function_list" "$(nm -D --defined-only "$library" | awk '$2 == "T" {print $3}')"
+check_equal "keyd is to load that very one, before the package's directory" \
+    "Environment=LD_LIBRARY_PATH=$prefix/lib/tpm2cloud:/usr/lib/aziot-identity-service" \
+    "$(grep ^Environment= "$share/50-tpm2cloud.conf")"
+check "its groups are made" sh -c "grep -qw 'g tss' '$stage$prefix/lib/sysusers.d/tpm2cloud.conf' &&
+    grep -qw 'u tpm2cloud' '$stage$prefix/lib/sysusers.d/tpm2cloud.conf' &&
+    grep -qx 'SupplementaryGroups=tss tpm2cloud' '$share/50-tpm2cloud.conf'"
+if command -v systemd-analyze >/dev/null; then
+    mkdir -p "$work/units/aziot-keyd.service.d"
+    printf '%s\n' '[Unit]' 'Description=as in aziot-identity-service' '[Service]' 'ExecStart=/bin/true' 'User=daemon' \
+        'Environment="LD_LIBRARY_PATH=/usr/lib/aziot-identity-service"' >"$work/units/aziot-keyd.service"
+    cp "$share/50-tpm2cloud.conf" "$work/units/aziot-keyd.service.d"
+    systemd-analyze verify --man=no "$work/units/aziot-keyd.service" >"$work/verified" 2>&1
+    check_equal "systemd understands the drop-in" "0:" "$?:$(cat "$work/verified")"
+    sed -i 's/^LimitCORE/LimitKORE/' "$work/units/aziot-keyd.service.d/50-tpm2cloud.conf"
+    check "and would say if it did not" sh -c "systemd-analyze verify --man=no '$work/units/aziot-keyd.service' 2>&1 | grep -q LimitKORE"
+else
+    skip "systemd understands the drop-in" "systemd-analyze is not installed"
+fi
+tables() { # FILE: what python's reader of TOML understands
+    python3 -c 'import json, sys, tomllib; print(json.dumps(tomllib.load(open(sys.argv[1], "rb")), sort_keys=True))' "$1"
+}
+if python3 -c 'import tomllib' 2>/dev/null; then
+    check_equal "the example asks keyd for our library alone" '{"aziot_keys": {"tpm2cloud": "required"}, "preloaded_keys": {}}' \
+        "$(tables "$share/50-tpm2cloud.toml")"
+    sed 's/^#\([a-z]\)/\1/' "$share/50-tpm2cloud.toml" | awk '!(/=/ && seen[$1]++)' >"$work/all.toml"
+    check "what it shows is TOML, too" tables "$work/all.toml"
+else
+    skip "the example is TOML" "this python has no tomllib"
+fi
+# Each line of the example, as keyd would tell the library.
+sed -n 's/^#*\(tpm2cloud[a-z_]*\) = "\(.*\)"$/\1=\2/p; s/^#\([a-z-]*-id\) = "\(.*\)"$/preloaded_key:\1=\2/p' \
+    "$share/50-tpm2cloud.toml" >"$work/lines"
+check_equal "the lines of the example" 7 "$(wc -l <"$work/lines")"
+while read -r line; do
+    check "the library takes $line" stock "$BUILD/aziot_calls" "$library" "$work" "$line" calls
+done <"$work/lines"
+
 tpm_start
 OPENSSL_MODULES=$stage$modules
 T2C=$stage$prefix/bin/tpm2cloud
