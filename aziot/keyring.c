@@ -260,6 +260,7 @@ static bool write_record(const struct keyring *ring, const struct location *loca
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     if (!location_make_dir(ring->settings, err) || !record_encode(record, &data, err))
         return false;
+    t2c_file_tidy(location->path);
     return replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
                    : t2c_file_create(location->path, data.data, data.len, &owner, err);
 }
@@ -369,7 +370,9 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
     if (location.kind == LOCATION_NAME)
         return fail_read_only("remove", err);
     forget(ring, id);
-    return access(location.path, F_OK) != 0 || t2c_file_remove(location.path, err);
+    t2c_file_tidy(location.path);
+    struct t2c_error why = {0};
+    return t2c_file_remove(location.path, &why) || why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
 }
 
 /* Moves a key of the TPM between a record and a preloaded file, whole at one of the two places at any time. */
@@ -380,6 +383,7 @@ static bool carry_over(const struct location *source, const struct location *tar
     T2C_CLEANUP(record_fini) struct record record = {0};
     if (source->kind != LOCATION_RECORD)
         return t2c_fail(err, T2C_INVALID, "a preloaded file is moved to a preloaded file alone");
+    t2c_file_tidy(target->path);
     return t2c_file_read(source->path, RECORD_MAX, &text, err) && record_decode(text.data, text.len, &record, err) &&
         t2c_file_replace(target->path, record.key.data, record.key.len, &owner, err) &&
         t2c_file_remove(source->path, err);

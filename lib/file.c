@@ -4,6 +4,7 @@
  */
 #include "tpm2cloud/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -229,6 +230,23 @@ bool t2c_file_remove(const char *path, struct t2c_error *err)
         : t2c_fail_errno(err, errno, "cannot remove %s", path);
     close(place.dir);
     return ok;
+}
+
+void t2c_file_tidy(const char *path)
+{
+    char dir[PATH_MAX];
+    struct place place;
+    if (!open_place(path, dir, &place, NULL))
+        return;
+    DIR *listing = fdopendir(place.dir);
+    if (listing == NULL) {
+        close(place.dir);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (t2c_file_is_temp(entry->d_name, place.name))
+            unlinkat(place.dir, entry->d_name, 0);
+    closedir(listing);
 }
 
 bool t2c_file_rename(const char *from, const char *to, struct t2c_error *err)

@@ -45,6 +45,9 @@ bool t2c_file_rename(const char *from, const char *to, struct t2c_error *err);
 /* Says whether FOUND is what was left of NAME by somebody who was killed while writing it. */
 bool t2c_file_is_temp(const char *found, const char *name);
 
+/* Removes what is so left of PATH, as far as that can be done. Nobody else may be writing PATH. */
+void t2c_file_tidy(const char *path);
+
 /*
  * The same for NAME, a name without '/', in the open directory DIR, wherever its path leads by now. WHERE is that path,
  * for messages. t2c_file_read_at follows no link.
