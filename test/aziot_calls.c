@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define NOWHERE ((const unsigned char *)1)
+#define OTHER_KEY 98 /* what "signs:ID:POINT" returns when another key signed */
 
 static const struct AZIOT_KEYS_FUNCTION_LIST_2_1_0_0 *keys;
 static unsigned checks, failures;
@@ -467,6 +468,8 @@ static void check_lists(unsigned (*get)(unsigned, const struct AZIOT_KEYS_FUNCTI
 
 /* ---- single calls ---- */
 
+static const unsigned char digest[32] = {1, 2, 3};
+
 static unsigned print_hex(const char *name, unsigned rc, const unsigned char *data, size_t data_len)
 {
     printf("%s ", name);
@@ -483,11 +486,33 @@ static unsigned ask(const char *id, unsigned type, const char *name)
     return print_hex(name, len > 0 ? AZIOT_KEYS_RC_OK : AZIOT_KEYS_RC_ERR_EXTERNAL, out, len);
 }
 
-static unsigned call(const char *name, const char *id, const char *other)
+/* Signs by ID, and verifies with the public POINT, in hexadecimal. */
+static unsigned signs_for(const char *id, const char *point)
 {
-    static const unsigned char digest[32] = {1, 2, 3};
+    unsigned char bytes[256], sig[128];
+    size_t sig_len = 0;
+    unsigned rc = twice(keys->sign, id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, digest, sizeof(digest), sig, &sig_len);
+    if (rc != AZIOT_KEYS_RC_OK)
+        return rc;
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0);
+    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, bytes, unhex(point, bytes));
+    EVP_PKEY *key = public_of("EC", build);
+    bool good = key != NULL && verifies(key, 0, NULL, digest, sizeof(digest), sig, sig_len);
+    EVP_PKEY_free(key);
+    return good ? AZIOT_KEYS_RC_OK : OTHER_KEY;
+}
+
+static unsigned show_signature(const char *name, const char *id, unsigned mechanism)
+{
     unsigned char out[1024];
     size_t len = 0;
+    unsigned rc = twice(keys->sign, id, mechanism, NULL, digest, sizeof(digest), out, &len);
+    return print_hex(name, rc, out, len);
+}
+
+static unsigned call(const char *name, const char *id, const char *other)
+{
     uintptr_t size = 0;
     int good = 0;
     if (strcmp(name, "load") == 0)
@@ -507,18 +532,19 @@ static unsigned call(const char *name, const char *id, const char *other)
     if (strcmp(name, "size") == 0)
         return keys->sign(id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, digest, sizeof(digest), NULL, &size);
     if (strcmp(name, "sign") == 0)
-        return print_hex(name,
-            twice(keys->sign, id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, digest, sizeof(digest), out, &len), out, len);
+        return show_signature(name, id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA);
+    if (strcmp(name, "signs") == 0)
+        return signs_for(id, other);
     if (strcmp(name, "load-key") == 0)
         return keys->load_key(id);
     if (strcmp(name, "create-key") == 0)
         return keys->create_key_if_not_exists(id, AZIOT_KEYS_KEY_USAGE_SIGN);
+    if (strcmp(name, "delete-key") == 0)
+        return keys->delete_key(id);
     if (strcmp(name, "import") == 0)
         return keys->import_key(id, digest, sizeof(digest), AZIOT_KEYS_KEY_USAGE_SIGN);
     if (strcmp(name, "hmac") == 0)
-        return print_hex(name,
-            twice(keys->sign, id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL, digest, sizeof(digest), out, &len), out,
-            len);
+        return show_signature(name, id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256);
     if (strcmp(name, "verify") == 0)
         return keys->verify(id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL, digest, sizeof(digest), digest, 32, &good);
     fprintf(stderr, "no call %s\n", name);

@@ -100,12 +100,18 @@ points_n() {
     echo $(($(grep -cE "^[0-9]+ ($1) " "$scene/list") + $2))
 }
 
-# losses WHAT: what may be left when power is lost at any point of the undisturbed run. Of trees that are alike, one is tried.
+# losses WHAT: what may be left when power is lost at any point of the undisturbed run.
 losses() {
+    lost "$1" || return 0
+    check_equal "$1: what was reported as done outlasts a loss of power" "" \
+        "$(while read -r _ cert; do cmp -s "$last/$cert" "$scene/done/$cert" || echo "$cert"; done <"$scene/pairs")"
+}
+# lost WHAT: tries these. Of trees that are alike, one is tried. $last is the tree of the end, without what was not synced.
+lost() {
     mkdir -p "$scene/losses"
     "$POWERLOSS" "$scene/log" "$scene/tree" "$scene/losses" >"$scene/left" 2>"$work/err" || {
         not_ok "$1: power loss: $(cat "$work/err")"
-        return
+        return 1
     }
     for left in "$scene/losses"/*; do
         sum=$(cd "$left" && { find . -printf '%p %m %l\n' | sort; find . -type f -exec sha256sum {} + | sort; } | sha256sum)
@@ -116,8 +122,6 @@ losses() {
     tried loss "$1: power lost at $(sed -n 's/^points //p' "$scene/left") points in $(($(wc -l <"$scene/left") - 1)) ways" \
         "different disks"
     last=$scene/losses/$(tail -n 2 "$scene/left" | sed -n 's/-names$/-nothing/p')
-    check_equal "$1: what was reported as done outlasts a loss of power" "" \
-        "$(while read -r _ cert; do cmp -s "$last/$cert" "$scene/done/$cert" || echo "$cert"; done <"$scene/pairs")"
 }
 
 # tries KIND POINT...: in parallel.
