@@ -4,6 +4,7 @@
 #include "aead.h"
 
 #include "tpm2cloud/ossl.h"
+#include <limits.h>
 #include <string.h>
 
 #define TAG_LEN 16
@@ -12,6 +13,13 @@
 T2C_DEFINE_FREEP(cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
 T2C_DEFINE_FREEP(cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
 
+bool aead_check_iv(const struct aead *aead, struct t2c_error *err)
+{
+    if (aead->iv_len == 0 || aead->iv_len > AEAD_IV_MAX)
+        return t2c_fail(err, T2C_INVALID, "an IV of %zu bytes; it has 1 to %d", aead->iv_len, AEAD_IV_MAX);
+    return aead->aad_len <= INT_MAX || t2c_fail(err, T2C_INVALID, "additional data of %zu bytes", aead->aad_len);
+}
+
 /* A context that has key, IV and AAD; with TAG, to decrypt. */
 static bool begin(const struct aead *aead, uint8_t *tag, EVP_CIPHER_CTX **out, struct t2c_error *err)
 {
@@ -19,8 +27,8 @@ static bool begin(const struct aead *aead, uint8_t *tag, EVP_CIPHER_CTX **out, s
     T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     const int encrypt = tag == NULL ? 1 : 0;
     int len = 0;
-    if (aead->iv_len == 0 || aead->iv_len > INT32_MAX || aead->aad_len > INT32_MAX)
-        return t2c_fail(err, T2C_INVALID, "an IV of %zu bytes", aead->iv_len);
+    if (!aead_check_iv(aead, err))
+        return false;
     if (cipher == NULL || ctx == NULL || EVP_CipherInit_ex(ctx, cipher, NULL, NULL, NULL, encrypt) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)aead->iv_len, NULL) != 1 ||
         EVP_CipherInit_ex(ctx, NULL, NULL, aead->key, aead->iv, encrypt) != 1 ||

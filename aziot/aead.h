@@ -11,14 +11,18 @@
 
 #define AEAD_KEY_LEN 32
 #define AEAD_EXTRA (1 + 16)
+#define AEAD_IV_MAX 128 /* what OpenSSL takes */
 
 struct aead {
     const uint8_t *key; /* AEAD_KEY_LEN bytes */
-    const uint8_t *iv;  /* of any length but 0 */
+    const uint8_t *iv;  /* 1 to AEAD_IV_MAX bytes */
     size_t iv_len;
     const uint8_t *aad;
     size_t aad_len;
 };
+
+/* Refuses an IV or additional data that cannot be. Errors: INVALID. */
+bool aead_check_iv(const struct aead *aead, struct t2c_error *err);
 
 bool aead_encrypt(
     const struct aead *aead, const uint8_t *plain, size_t plain_len, struct t2c_bytes *out, struct t2c_error *err);

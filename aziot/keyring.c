@@ -5,7 +5,9 @@
 #include "keyring.h"
 
 #include "algorithms.h"
+#include "aead.h"
 #include "aziot_keys.h"
+#include "blame.h"
 #include "location.h"
 #include "record.h"
 #include "tpm2cloud/file.h"
@@ -20,7 +22,6 @@
 
 #define FILE_MAX 65536
 #define FILE_MODE 0600
-#define PLAIN_LEN 32
 
 struct stamp {
     dev_t dev;
@@ -104,7 +105,7 @@ static bool path_of(const struct location *location, char *out, struct t2c_error
         return true;
     }
     if (!t2c_name_locate(location->uri->name, &files, err))
-        return false;
+        return blame_machine(err);
     memcpy(out, files.key, sizeof(files.key));
     return true;
 }
@@ -147,11 +148,14 @@ static bool open_file(const struct location *location, struct entry *entry, stru
     if (has_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----"))
         return t2c_key_open_blob(text.data, text.len, location->path, &entry->pair.tpm, err);
     if (!entry->is_pair)
-        return t2c_bytes_append(&entry->symmetric.plain, text.data, text.len, err);
+        return symmetric_take(&entry->symmetric, text.data, text.len, err);
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
-    entry->pair.soft =
+    T2C_CLEANUP(t2c_pkey_freep)
+    EVP_PKEY *soft =
         bio != NULL ? PEM_read_bio_PrivateKey_ex(bio, NULL, t2c_no_passphrase, NULL, t2c_host(), NULL) : NULL;
-    return entry->pair.soft != NULL || t2c_fail_openssl(err, T2C_IO, "no private key in %s", location->path);
+    if (soft == NULL)
+        return t2c_fail_openssl(err, T2C_IO, "no private key in %s", location->path);
+    return pair_take(&entry->pair, soft, err) || t2c_fail_context(err, "%s", location->path);
 }
 
 static bool open_record(const struct location *location, struct entry *entry, struct t2c_error *err)
@@ -181,6 +185,12 @@ static bool open_name(const struct location *location, struct entry *entry, stru
 }
 
 /* Missing means that the file is not there, and nothing else: what lies there and is no good is not to be replaced. */
+static bool is_missing(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) != 0 && errno == ENOENT;
+}
+
 static bool open_entry(const struct location *location, const char *path, struct entry *entry, struct t2c_error *err)
 {
     static bool (*const ways[])(const struct location *, struct entry *, struct t2c_error *) = {
@@ -188,9 +198,8 @@ static bool open_entry(const struct location *location, const char *path, struct
     struct t2c_error why = {0};
     if (ways[location->kind](location, entry, &why))
         return true;
-    bool missing = why.code == T2C_NOT_FOUND && access(path, F_OK) != 0 && errno == ENOENT;
-    if (why.code == T2C_INVALID || (why.code == T2C_NOT_FOUND && !missing))
-        why.code = T2C_IO;
+    if (why.code != T2C_NOT_FOUND || !is_missing(path))
+        blame_machine(&why);
     return t2c_fail_with(err, &why);
 }
 
@@ -259,10 +268,11 @@ static bool write_record(const struct keyring *ring, const struct location *loca
     static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     if (!location_make_dir(ring->settings, err) || !record_encode(record, &data, err))
-        return false;
+        return blame_machine(err);
     t2c_file_tidy(location->path);
-    return replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
-                   : t2c_file_create(location->path, data.data, data.len, &owner, err);
+    return (replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
+                    : t2c_file_create(location->path, data.data, data.len, &owner, err)) ||
+        blame_machine(err);
 }
 
 /* Makes a key of the first of ALGORITHMS that the TPM has. */
@@ -276,9 +286,9 @@ static bool make_blob(
         const struct t2c_key_spec spec = {.alg = wanted.list[i]};
         bool has = false;
         if (!t2c_key_has_alg(spec.alg, &has, err))
-            return false;
+            return blame_machine(err);
         if (has)
-            return t2c_name_create_blob(&spec, out, err);
+            return t2c_name_create_blob(&spec, out, err) || blame_machine(err);
     }
     return t2c_fail(err, T2C_INVALID, "this TPM has none of the algorithms \"%s\"", algorithms);
 }
@@ -303,16 +313,18 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
     return make_pair(ring, &location, algorithms, err) && keyring_pair(ring, id, &pair, err);
 }
 
-/* What a symmetric key becomes in the TPM: never more than its usage needs. */
+/* What a symmetric key becomes in the TPM: never more than its usage needs, and only what is as long as an AES key encrypts. */
 static bool fill_symmetric(
     const char *id, unsigned usage, const struct t2c_bytes *plain, struct record *record, struct t2c_error *err)
 {
-    bool kept = strcmp(id, KEYRING_VALIDATION_ID) == 0, encrypts = (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0;
+    bool kept = strcmp(id, KEYRING_VALIDATION_ID) == 0 && plain->len <= T2C_SEALED_MAX;
+    bool encrypts = (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0 && plain->len == AEAD_KEY_LEN;
     bool signs = !encrypts || (usage & AZIOT_KEYS_KEY_USAGE_SIGN) != 0;
     record->usage = usage;
     if (signs && !kept && !t2c_secret_make(T2C_SECRET_HMAC, plain, &record->key, err))
-        return false;
-    return (!encrypts && !kept) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err);
+        return blame_machine(err);
+    return (!encrypts && !kept) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err) ||
+        blame_machine(err);
 }
 
 static bool make_symmetric(
@@ -320,8 +332,8 @@ static bool make_symmetric(
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
     T2C_CLEANUP(record_fini) struct record record = {0};
-    uint8_t random[PLAIN_LEN];
-    if (RAND_bytes(random, sizeof(random)) != 1)
+    uint8_t random[AEAD_KEY_LEN];
+    if (RAND_bytes_ex(t2c_host(), random, sizeof(random), 0) != 1)
         return t2c_fail_openssl(err, T2C_IO, "no random numbers");
     bool ok = t2c_bytes_append(&plain, random, sizeof(random), err);
     OPENSSL_cleanse(random, sizeof(random));
@@ -351,7 +363,7 @@ bool keyring_import(
         return false;
     if (location.kind != LOCATION_RECORD)
         return fail_read_only("replace", err);
-    if (bytes_len == 0)
+    if (bytes == NULL || bytes_len == 0)
         return t2c_fail(err, T2C_INVALID, "a key of no bytes");
     if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||
         !write_record(ring, &location, &record, true, err))
@@ -371,8 +383,7 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
         return fail_read_only("remove", err);
     forget(ring, id);
     t2c_file_tidy(location.path);
-    struct t2c_error why = {0};
-    return t2c_file_remove(location.path, &why) || why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+    return is_missing(location.path) || t2c_file_remove(location.path, err) || blame_machine(err);
 }
 
 /* Moves a key of the TPM between a record and a preloaded file, whole at one of the two places at any time. */

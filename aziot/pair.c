@@ -5,11 +5,14 @@
 #include "pair.h"
 
 #include "aziot_keys.h"
+#include "blame.h"
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <string.h>
+
+#define PKCS1_EXTRA 11 /* the least that is padded. Spec: RFC 8017 section 9.2 */
 
 T2C_DEFINE_FREEP(ecdsa_sig_freep, ECDSA_SIG, ECDSA_SIG_free)
 T2C_DEFINE_FREEP(asn1_object_freep, ASN1_OBJECT, ASN1_OBJECT_free)
@@ -18,6 +21,17 @@ void pair_fini(struct pair *pair)
 {
     t2c_key_freep(&pair->tpm);
     t2c_pkey_freep(&pair->soft);
+}
+
+bool pair_take(struct pair *pair, EVP_PKEY *soft, struct t2c_error *err)
+{
+    int type = EVP_PKEY_get_base_id(soft);
+    if (type != EVP_PKEY_EC && type != EVP_PKEY_RSA)
+        return t2c_fail(err, T2C_INVALID, "a key of the type %s, which is neither EC nor RSA",
+            EVP_PKEY_get0_type_name(soft) != NULL ? EVP_PKEY_get0_type_name(soft) : "unknown");
+    EVP_PKEY_up_ref(soft);
+    pair->soft = soft;
+    return true;
 }
 
 bool pair_is_ec(const struct pair *pair)
@@ -155,7 +169,17 @@ bool pair_sign(
         return t2c_fail(err, T2C_INVALID, "an RSA key makes no ECDSA signatures");
     if (pair->tpm == NULL)
         return soft_sign(pair->soft, 0, digest, digest_len, out, err);
-    return t2c_key_sign(pair->tpm, &how, digest, digest_len, &raw, err) && append_der(&raw, out, err);
+    return (t2c_key_sign(pair->tpm, &how, digest, digest_len, &raw, err) || blame_machine(err)) &&
+        append_der(&raw, out, err);
+}
+
+static bool fits_block(const struct pair *pair, bool pkcs1, size_t in_len, struct t2c_error *err)
+{
+    size_t block = pair_answer_max(pair);
+    if (pkcs1)
+        return in_len + PKCS1_EXTRA <= block ||
+            t2c_fail(err, T2C_INVALID, "%zu bytes are too many for PKCS#1 padding to %zu", in_len, block);
+    return in_len == block || t2c_fail(err, T2C_INVALID, "%zu bytes are no block of %zu", in_len, block);
 }
 
 bool pair_private(
@@ -165,7 +189,10 @@ bool pair_private(
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes block = {0};
     if (pair_is_ec(pair))
         return t2c_fail(err, T2C_INVALID, "an EC key has no RSA operations");
+    if (!fits_block(pair, pkcs1, in_len, err))
+        return false;
     if (pair->tpm == NULL)
         return soft_sign(pair->soft, pkcs1 ? RSA_PKCS1_PADDING : RSA_NO_PADDING, in, in_len, out, err);
-    return t2c_key_sign(pair->tpm, &how, in, in_len, &block, err) && t2c_bytes_append(out, block.data, block.len, err);
+    return (t2c_key_sign(pair->tpm, &how, in, in_len, &block, err) || blame_machine(err)) &&
+        t2c_bytes_append(out, block.data, block.len, err);
 }

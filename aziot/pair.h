@@ -15,6 +15,9 @@ struct pair {
 
 void pair_fini(struct pair *pair);
 
+/* Makes SOFT, which stays the caller's, the private half of PAIR, which is empty. Errors: INVALID unless it is EC or RSA. */
+bool pair_take(struct pair *pair, EVP_PKEY *soft, struct t2c_error *err);
+
 bool pair_is_ec(const struct pair *pair);
 /* The longest answer of the private half, bytes: an ECDSA signature in DER, or the modulus. */
 size_t pair_answer_max(const struct pair *pair);

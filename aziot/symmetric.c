@@ -1,55 +1,55 @@
 /*
- * A key that must be in the clear for a moment is so in memory that is never swapped, and wiped right after.
+ * What is unsealed, or was read from a file, lies in locked memory, and all but the kept keys no longer than one call.
  */
 #include "symmetric.h"
 
+#include "blame.h"
 #include "tpm2cloud/ossl.h"
-#include <sys/mman.h>
+#include <string.h>
 
 void symmetric_fini(struct symmetric *symmetric)
 {
     t2c_key_freep(&symmetric->hmac);
     t2c_key_freep(&symmetric->sealed);
-    t2c_bytes_fini(&symmetric->plain);
+    locked_fini(&symmetric->plain);
 }
 
-/* Room for the longest secret, in memory of its own that is neither swapped nor dumped. */
-static void lock_memory(struct t2c_bytes *bytes)
+bool symmetric_take(struct symmetric *symmetric, const uint8_t *key, size_t key_len, struct t2c_error *err)
 {
-    static const uint8_t zeros[T2C_SEALED_MAX];
-    if (!t2c_bytes_append(bytes, zeros, sizeof(zeros), NULL))
-        return;
-    (void)mlock(bytes->data, bytes->cap); /* a limit of zero must not keep IoT Edge from its keys */
-    t2c_bytes_clear(bytes);
+    if (!locked_init(&symmetric->plain, key_len, err))
+        return false;
+    memcpy(symmetric->plain.data, key, key_len);
+    symmetric->plain.len = key_len;
+    return true;
 }
 
-static void unlock_memory(struct t2c_bytes *bytes)
+bool symmetric_check_clear(const struct symmetric *symmetric, struct t2c_error *err)
 {
-    void *data = bytes->data;
-    size_t cap = bytes->cap;
-    if (data == NULL)
-        return;
-    OPENSSL_cleanse(data, cap);
-    munlock(data, cap);
-    t2c_bytes_fini(bytes);
+    return symmetric->plain.len > 0 || symmetric->sealed != NULL ||
+        t2c_fail(err, T2C_INVALID, "the key was made to sign and derive, and never leaves the TPM to encrypt");
 }
 
-static bool unseal(const struct symmetric *symmetric, struct t2c_bytes *out, struct t2c_error *err)
+static bool unseal(const struct symmetric *symmetric, struct locked *out, struct t2c_error *err)
 {
-    if (symmetric->sealed == NULL)
-        return t2c_fail(err, T2C_INVALID, "the key was made to sign and derive, and never leaves the TPM to encrypt");
-    lock_memory(out);
-    return t2c_secret_unseal(symmetric->sealed, out, err);
+    return symmetric_check_clear(symmetric, err) && locked_init(out, T2C_SEALED_MAX, err) &&
+        (t2c_secret_unseal(symmetric->sealed, out->data, &out->len, err) || blame_machine(err));
 }
 
 bool symmetric_keep(struct symmetric *symmetric, struct t2c_error *err)
 {
-    return symmetric->plain.len > 0 || unseal(symmetric, &symmetric->plain, err);
+    T2C_CLEANUP(locked_fini) struct locked key = {0};
+    if (symmetric->plain.len > 0 || symmetric->sealed == NULL)
+        return true;
+    if (!unseal(symmetric, &key, err))
+        return false;
+    symmetric->plain = key;
+    key = (struct locked){0};
+    return true;
 }
 
 bool symmetric_with(const struct symmetric *symmetric, symmetric_fn *fn, void *arg, struct t2c_error *err)
 {
-    T2C_CLEANUP(unlock_memory) struct t2c_bytes key = {0};
+    T2C_CLEANUP(locked_fini) struct locked key = {0};
     if (symmetric->plain.len > 0)
         return fn(arg, symmetric->plain.data, symmetric->plain.len, err);
     return unseal(symmetric, &key, err) && fn(arg, key.data, key.len, err);
@@ -81,6 +81,6 @@ bool symmetric_hmac(const struct symmetric *symmetric, bool derives, const uint8
 {
     struct hmac_call call = {data, data_len, out};
     if (symmetric->plain.len == 0 && symmetric->hmac != NULL)
-        return t2c_secret_hmac(symmetric->hmac, derives, data, data_len, out, err);
+        return t2c_secret_hmac(symmetric->hmac, derives, data, data_len, out, err) || blame_machine(err);
     return symmetric_with(symmetric, hmac_with, &call, err);
 }

@@ -5,9 +5,8 @@
 #include "tpm2cloud/secret.h"
 
 #include "session.h"
+#include "tpm2cloud/ossl.h"
 #include "use.h"
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #define SHA256_BLOCK 64
@@ -36,7 +35,7 @@ static TPM2B_PUBLIC template_of(enum t2c_secret kind, bool ours)
 static bool hash(const struct t2c_bytes *data, struct t2c_bytes *out, struct t2c_error *err)
 {
     uint8_t digest[32];
-    if (EVP_Digest(data->data, data->len, digest, NULL, EVP_sha256(), NULL) != 1)
+    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, data->data, data->len, digest, NULL) != 1)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a key");
     bool ok = t2c_bytes_append(out, digest, sizeof(digest), err);
     OPENSSL_cleanse(digest, sizeof(digest));
@@ -81,8 +80,8 @@ struct secret_work {
     bool hide;
     const uint8_t *data;
     size_t data_len;
-    uint8_t *mac;          /* HMAC */
-    struct t2c_bytes *out; /* unseal */
+    uint8_t *out; /* the HMAC, or what was sealed */
+    size_t out_len;
 };
 
 /* What authorizes the use of the object, whose authorization value is empty. */
@@ -162,14 +161,14 @@ static bool hmac_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
         return false;
     if (mac == NULL || mac->size != T2C_HMAC_LEN)
         return t2c_fail(err, T2C_TPM, "%s: the TPM answered with no HMAC-SHA256", work->key->label);
-    memcpy(work->mac, mac->buffer, T2C_HMAC_LEN);
+    memcpy(work->out, mac->buffer, T2C_HMAC_LEN);
     OPENSSL_cleanse(mac, sizeof(*mac));
     return true;
 }
 
 static bool unseal_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
-    const struct secret_work *work = arg;
+    struct secret_work *work = arg;
     T2C_CLEANUP(t2c_esys_freep) TPM2B_SENSITIVE_DATA *data = NULL;
     ESYS_TR session;
     if (!start(use, work, &session, err))
@@ -177,22 +176,26 @@ static bool unseal_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *er
     TSS2_RC rc = Esys_Unseal(use->esys, work->key->object->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
     if (!end(use, work, session, rc, "be unsealed", err))
         return false;
-    if (data == NULL)
-        return t2c_fail(err, T2C_TPM, "%s: the TPM answered with nothing", work->key->label);
-    bool ok = t2c_bytes_append(work->out, data->buffer, data->size, err);
+    if (data == NULL || data->size == 0 || data->size > T2C_SEALED_MAX)
+        return t2c_fail(err, T2C_TPM, "%s: the TPM answered with nothing, or too much", work->key->label);
+    memcpy(work->out, data->buffer, data->size);
+    work->out_len = data->size;
     OPENSSL_cleanse(data, sizeof(*data));
-    return ok;
+    return true;
 }
 
 bool t2c_secret_hmac(struct t2c_key *key, bool hide, const uint8_t *data, size_t data_len, uint8_t out[T2C_HMAC_LEN],
     struct t2c_error *err)
 {
-    struct secret_work work = {.key = key, .hide = hide, .data = data, .data_len = data_len, .mac = out};
+    struct secret_work work = {.key = key, .hide = hide, .data = data, .data_len = data_len, .out = out};
     return t2c_tpm_run(hmac_work, &work, err);
 }
 
-bool t2c_secret_unseal(struct t2c_key *key, struct t2c_bytes *out, struct t2c_error *err)
+bool t2c_secret_unseal(struct t2c_key *key, uint8_t *out, size_t *out_len, struct t2c_error *err)
 {
     struct secret_work work = {.key = key, .hide = true, .out = out};
-    return t2c_tpm_run(unseal_work, &work, err);
+    if (!t2c_tpm_run(unseal_work, &work, err))
+        return false;
+    *out_len = work.out_len;
+    return true;
 }

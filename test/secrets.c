@@ -61,10 +61,11 @@ static bool hmac(int argc, char **argv, struct t2c_error *err)
 static bool unseal(char **argv, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes out = {0};
-    if (!open_file(T2C_SECRET_SEALED, argv[2], &key, err) || !t2c_secret_unseal(key, &out, err))
+    uint8_t out[T2C_SEALED_MAX];
+    size_t len = 0;
+    if (!open_file(T2C_SECRET_SEALED, argv[2], &key, err) || !t2c_secret_unseal(key, out, &len, err))
         return false;
-    print_hex(out.data, out.len);
+    print_hex(out, len);
     return true;
 }
 

@@ -32,7 +32,7 @@ bool t2c_secret_open(enum t2c_secret kind, const void *data, size_t data_len, co
 bool t2c_secret_hmac(struct t2c_key *key, bool hide, const uint8_t *data, size_t data_len, uint8_t out[T2C_HMAC_LEN],
     struct t2c_error *err);
 
-/* Appends a sealed secret, which comes encrypted. *out is wiped by t2c_bytes_fini. Spec: TPM 2.0 part 3, TPM2_Unseal. */
-bool t2c_secret_unseal(struct t2c_key *key, struct t2c_bytes *out, struct t2c_error *err);
+/* Gives a sealed secret, which comes encrypted, in OUT of T2C_SEALED_MAX bytes. Spec: TPM 2.0 part 3, TPM2_Unseal. */
+bool t2c_secret_unseal(struct t2c_key *key, uint8_t *out, size_t *out_len, struct t2c_error *err);
 
 #endif
