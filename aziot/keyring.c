@@ -9,7 +9,8 @@
 #include "aziot_keys.h"
 #include "blame.h"
 #include "location.h"
-#include "record.h"
+#include "stock.h"
+#include "tpm2cloud/aziot_stock.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/name.h"
@@ -160,21 +161,16 @@ static bool open_file(const struct location *location, struct entry *entry, stru
 
 static bool open_record(const struct location *location, struct entry *entry, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    T2C_CLEANUP(record_fini) struct record record = {0};
-    if (!t2c_file_read(location->path, RECORD_MAX, &text, err))
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
+    struct t2c_aziot_opened opened = {0};
+    if (!t2c_aziot_record_read(location->path, &record, err) ||
+        !t2c_aziot_record_open(&record, entry->id, &opened, err))
         return false;
-    if (!record_decode(text.data, text.len, &record, err))
-        return t2c_fail_context(err, "%s", location->path);
     entry->is_pair = record.pair;
-    if (record.pair)
-        return t2c_key_open_blob(record.key.data, record.key.len, entry->id, &entry->pair.tpm, err);
-    return (record.key.len == 0 ||
-               t2c_secret_open(
-                   T2C_SECRET_HMAC, record.key.data, record.key.len, entry->id, &entry->symmetric.hmac, err)) &&
-        (record.sealed.len == 0 ||
-            t2c_secret_open(
-                T2C_SECRET_SEALED, record.sealed.data, record.sealed.len, entry->id, &entry->symmetric.sealed, err));
+    entry->pair.tpm = opened.pair;
+    entry->symmetric.hmac = opened.hmac;
+    entry->symmetric.sealed = opened.sealed;
+    return true;
 }
 
 static bool open_name(const struct location *location, struct entry *entry, struct t2c_error *err)
@@ -203,13 +199,15 @@ static bool open_entry(const struct location *location, const char *path, struct
     return t2c_fail_with(err, &why);
 }
 
-static bool get(struct keyring *ring, const char *id, struct entry **out, struct t2c_error *err)
+/* PAIR: it is to be a key pair; one of the other kind is given all the same. */
+static bool get(struct keyring *ring, const char *id, bool pair, struct entry **out, struct t2c_error *err)
 {
     T2C_CLEANUP(location_fini) struct location location = {0};
     char path[PATH_MAX];
     struct stamp stamp;
     struct entry *known = find(ring, id);
-    if (!location_find(ring->settings, id, &location, err) || !path_of(&location, path, err))
+    if (!location_find(ring->settings, id, &location, err) || !path_of(&location, path, err) ||
+        !stock_settle(&location, id, pair, err))
         return false;
     (void)stamp_of(path, &stamp); /* before the file is read: what changes in between is seen the next time */
     if (known != NULL && same_stamp(&known->stamp, &stamp)) {
@@ -232,7 +230,7 @@ static bool get(struct keyring *ring, const char *id, struct entry **out, struct
 bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    if (!get(ring, id, &entry, err))
+    if (!get(ring, id, true, &entry, err))
         return false;
     if (!entry->is_pair)
         return t2c_fail(err, T2C_EXISTS, "it is a symmetric key, and no key pair");
@@ -243,11 +241,11 @@ bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out,
 bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmetric **out, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    if (!get(ring, id, &entry, err))
+    if (!get(ring, id, false, &entry, err))
         return false;
     if (entry->is_pair)
         return t2c_fail(err, T2C_EXISTS, "it is a key pair, and no symmetric key");
-    if (strcmp(id, KEYRING_VALIDATION_ID) == 0 && !symmetric_keep(&entry->symmetric, err))
+    if (strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0 && !symmetric_keep(&entry->symmetric, err))
         return false;
     *out = &entry->symmetric;
     return true;
@@ -262,12 +260,12 @@ static bool fail_read_only(const char *what, struct t2c_error *err)
 }
 
 /* Writes RECORD, in place of one that is there if REPLACE. */
-static bool write_record(const struct keyring *ring, const struct location *location, const struct record *record,
-    bool replace, struct t2c_error *err)
+static bool write_record(const struct keyring *ring, const struct location *location,
+    const struct t2c_aziot_record *record, bool replace, struct t2c_error *err)
 {
     static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
-    if (!location_make_dir(ring->settings, err) || !record_encode(record, &data, err))
+    if (!location_make_dir(ring->settings, err) || !t2c_aziot_record_encode(record, &data, err))
         return blame_machine(err);
     t2c_file_tidy(location->path);
     return (replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
@@ -296,7 +294,7 @@ static bool make_blob(
 static bool make_pair(
     struct keyring *ring, const struct location *location, const char *algorithms, struct t2c_error *err)
 {
-    T2C_CLEANUP(record_fini) struct record record = {.pair = true};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
     return make_blob(ring->settings, algorithms, &record.key, err) && write_record(ring, location, &record, false, err);
 }
 
@@ -307,17 +305,18 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
     struct t2c_error why = {0};
     if (keyring_pair(ring, id, &pair, &why))
         return true;
-    if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
-        location.kind != LOCATION_RECORD)
+    if (!location_find(ring->settings, id, &location, err) || location.kind != LOCATION_RECORD ||
+        (why.code != T2C_NOT_FOUND && !stock_is_no_pair(&location)))
         return t2c_fail_with(err, &why);
-    return make_pair(ring, &location, algorithms, err) && keyring_pair(ring, id, &pair, err);
+    return stock_give_way(&location, id, true, err) && make_pair(ring, &location, algorithms, err) &&
+        keyring_pair(ring, id, &pair, err);
 }
 
 /* What a symmetric key becomes in the TPM: never more than its usage needs, and only what is as long as an AES key encrypts. */
-static bool fill_symmetric(
-    const char *id, unsigned usage, const struct t2c_bytes *plain, struct record *record, struct t2c_error *err)
+static bool fill_symmetric(const char *id, unsigned usage, const struct t2c_bytes *plain,
+    struct t2c_aziot_record *record, struct t2c_error *err)
 {
-    bool kept = strcmp(id, KEYRING_VALIDATION_ID) == 0 && plain->len <= T2C_SEALED_MAX;
+    bool kept = strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0 && plain->len <= T2C_SEALED_MAX;
     bool encrypts = (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0 && plain->len == AEAD_KEY_LEN;
     bool signs = !encrypts || (usage & AZIOT_KEYS_KEY_USAGE_SIGN) != 0;
     record->usage = usage;
@@ -331,7 +330,7 @@ static bool make_symmetric(
     struct keyring *ring, const struct location *location, const char *id, unsigned usage, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
-    T2C_CLEANUP(record_fini) struct record record = {0};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     uint8_t random[AEAD_KEY_LEN];
     if (RAND_bytes_ex(t2c_host(), random, sizeof(random), 0) != 1)
         return t2c_fail_openssl(err, T2C_IO, "no random numbers");
@@ -358,7 +357,7 @@ bool keyring_import(
 {
     T2C_CLEANUP(location_fini) struct location location = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
-    T2C_CLEANUP(record_fini) struct record record = {0};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     if (!location_find(ring->settings, id, &location, err))
         return false;
     if (location.kind != LOCATION_RECORD)
@@ -366,7 +365,7 @@ bool keyring_import(
     if (bytes == NULL || bytes_len == 0)
         return t2c_fail(err, T2C_INVALID, "a key of no bytes");
     if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||
-        !write_record(ring, &location, &record, true, err))
+        !stock_give_way(&location, id, false, err) || !write_record(ring, &location, &record, true, err))
         return false;
     forget(ring, id);
     return true;
@@ -383,19 +382,19 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
         return fail_read_only("remove", err);
     forget(ring, id);
     t2c_file_tidy(location.path);
-    return is_missing(location.path) || t2c_file_remove(location.path, err) || blame_machine(err);
+    return (stock_remove(&location, err) && (is_missing(location.path) || t2c_file_remove(location.path, err))) ||
+        blame_machine(err);
 }
 
 /* Moves a key of the TPM between a record and a preloaded file, whole at one of the two places at any time. */
 static bool carry_over(const struct location *source, const struct location *target, struct t2c_error *err)
 {
     static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    T2C_CLEANUP(record_fini) struct record record = {0};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     if (source->kind != LOCATION_RECORD)
         return t2c_fail(err, T2C_INVALID, "a preloaded file is moved to a preloaded file alone");
     t2c_file_tidy(target->path);
-    return t2c_file_read(source->path, RECORD_MAX, &text, err) && record_decode(text.data, text.len, &record, err) &&
+    return t2c_aziot_record_read(source->path, &record, err) &&
         t2c_file_replace(target->path, record.key.data, record.key.len, &owner, err) &&
         t2c_file_remove(source->path, err);
 }
@@ -409,7 +408,7 @@ bool keyring_move_pair(struct keyring *ring, const char *from, const char *to, s
         return false;
     if (source.kind == LOCATION_NAME || target.kind == LOCATION_NAME)
         return fail_read_only("move", err);
-    if (!keyring_pair(ring, from, &pair, err))
+    if (!keyring_pair(ring, from, &pair, err) || !stock_give_way(&target, to, true, err))
         return false;
     bool ok =
         source.kind == target.kind ? t2c_file_rename(source.path, target.path, err) : carry_over(&source, &target, err);

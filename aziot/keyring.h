@@ -8,9 +8,6 @@
 #include "settings.h"
 #include "symmetric.h"
 
-/* The id whose key keyd asks for with each request, so that it is kept in the process. */
-#define KEYRING_VALIDATION_ID "handle-validation-key"
-
 struct keyring;
 
 /* SETTINGS stays the caller's. NULL without memory. */

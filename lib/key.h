@@ -43,6 +43,13 @@ bool t2c_key_recorded_object(uint32_t handle, struct t2c_object **out, bool *aut
 
 const TPM2B_PUBLIC *t2c_key_public(const struct t2c_key *key);
 
+/* Gives the recorded storage root key. WHAT travels to it encrypted. Errors: NOT_FOUND when it is not recorded. */
+bool t2c_key_find_srk(const char *what, struct t2c_object **out, struct t2c_error *err);
+
+/* Appends the TSS2 PRIVATE KEY file of a child of PARENT. */
+bool t2c_key_append_file(TPM2_HANDLE parent, bool empty_auth, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
+    struct t2c_bytes *pem, struct t2c_error *err);
+
 /* Makes a key like SPEC under the storage key at PARENT and appends its TSS2 PRIVATE KEY file to *pem. */
 bool t2c_key_make_file(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);

@@ -59,8 +59,7 @@ bool t2c_key_has_alg(enum t2c_alg alg, bool *out, struct t2c_error *err)
     return true;
 }
 
-/* The recorded storage root key. WHAT travels to it encrypted. */
-static bool find_srk(const char *what, struct t2c_object **out, struct t2c_error *err)
+bool t2c_key_find_srk(const char *what, struct t2c_object **out, struct t2c_error *err)
 {
     bool auth = false;
     return t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, err) ||
@@ -70,10 +69,10 @@ static bool find_srk(const char *what, struct t2c_object **out, struct t2c_error
 /* The same, if there is an authorization value to be hidden. */
 static bool find_salt(const struct t2c_key_spec *spec, struct t2c_object **out, struct t2c_error *err)
 {
-    return spec->auth == NULL || spec->auth->len == 0 || find_srk("an authorization value", out, err);
+    return spec->auth == NULL || spec->auth->len == 0 || t2c_key_find_srk("an authorization value", out, err);
 }
 
-static bool append_keyfile(TPM2_HANDLE parent, bool empty_auth, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
+bool t2c_key_append_file(TPM2_HANDLE parent, bool empty_auth, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
     struct t2c_bytes *pem, struct t2c_error *err)
 {
     uint8_t pub_blob[sizeof(*pub)], priv_blob[sizeof(*priv)];
@@ -118,7 +117,7 @@ bool t2c_key_make_file(
         return false;
     making.secrets.salt = salt;
     bool ok = t2c_tpm_run(file_work, &making, err) &&
-        append_keyfile(parent, spec->auth == NULL || spec->auth->len == 0, making.pub, making.priv, pem, err);
+        t2c_key_append_file(parent, spec->auth == NULL || spec->auth->len == 0, making.pub, making.priv, pem, err);
     Esys_Free(making.pub);
     Esys_Free(making.priv);
     return ok;
@@ -129,11 +128,11 @@ bool t2c_key_make_secret(
 {
     struct making making = {.parent = T2C_SRK_HANDLE, .template = *template, .secrets = {.data = data}};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
-    if (!find_srk("what is brought into the TPM", &salt, err))
+    if (!t2c_key_find_srk("what is brought into the TPM", &salt, err))
         return false;
     making.secrets.salt = salt;
-    bool ok =
-        t2c_tpm_run(file_work, &making, err) && append_keyfile(making.parent, true, making.pub, making.priv, pem, err);
+    bool ok = t2c_tpm_run(file_work, &making, err) &&
+        t2c_key_append_file(making.parent, true, making.pub, making.priv, pem, err);
     Esys_Free(making.pub);
     Esys_Free(making.priv);
     return ok;

@@ -503,6 +503,28 @@ static unsigned signs_for(const char *id, const char *point)
     return good ? AZIOT_KEYS_RC_OK : OTHER_KEY;
 }
 
+static unsigned show_derived(const char *name, const char *id, const char *data)
+{
+    unsigned char out[64];
+    uintptr_t len = 0;
+    unsigned rc = keys->derive_key(id, (const unsigned char *)data, strlen(data), NULL, &len);
+    if (rc == AZIOT_KEYS_RC_OK)
+        rc = keys->derive_key(id, (const unsigned char *)data, strlen(data), out, &len);
+    return print_hex(name, rc, out, len);
+}
+
+/* WHAT: IV,AAD,CIPHERTEXT; IV and CIPHERTEXT in hexadecimal. */
+static unsigned show_decrypted(const char *name, const char *id, char *what)
+{
+    unsigned char iv[64], cipher[512], out[512];
+    const char *iv_hex = strsep(&what, ","), *aad = strsep(&what, ",");
+    size_t iv_len = unhex(iv_hex, iv), cipher_len = unhex(what, cipher), len = 0;
+    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS parameters = {iv, iv_len, (const unsigned char *)aad, strlen(aad)};
+    unsigned rc =
+        twice(keys->decrypt, id, AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &parameters, cipher, cipher_len, out, &len);
+    return print_hex(name, rc, out, len);
+}
+
 static unsigned show_signature(const char *name, const char *id, unsigned mechanism)
 {
     unsigned char out[1024];
@@ -511,7 +533,7 @@ static unsigned show_signature(const char *name, const char *id, unsigned mechan
     return print_hex(name, rc, out, len);
 }
 
-static unsigned call(const char *name, const char *id, const char *other)
+static unsigned call(const char *name, const char *id, char *other)
 {
     uintptr_t size = 0;
     int good = 0;
@@ -545,6 +567,10 @@ static unsigned call(const char *name, const char *id, const char *other)
         return keys->import_key(id, digest, sizeof(digest), AZIOT_KEYS_KEY_USAGE_SIGN);
     if (strcmp(name, "hmac") == 0)
         return show_signature(name, id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256);
+    if (strcmp(name, "derive") == 0)
+        return show_derived(name, id, other);
+    if (strcmp(name, "decrypt") == 0)
+        return show_decrypted(name, id, other);
     if (strcmp(name, "verify") == 0)
         return keys->verify(id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL, digest, sizeof(digest), digest, 32, &good);
     fprintf(stderr, "no call %s\n", name);

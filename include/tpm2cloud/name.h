@@ -63,6 +63,14 @@ bool t2c_name_create_key(
 /* Makes a key below the storage root key and appends its `TSS2 PRIVATE KEY` to *pem. */
 bool t2c_name_create_blob(const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
 
+/*
+ * Brings KEY, a private key of OpenSSL's, into the TPM below the storage root key and appends its `TSS2 PRIVATE KEY` to *pem.
+ * It travels encrypted for the storage root key, which must have been recorded. Blocks: one TPM command beside those that look
+ * for that key. Errors: INVALID for a key of another kind than t2c_alg names, NOT_FOUND without the record, TPM when it does not
+ * take keys of that size. Spec: TPM 2.0 part 3, TPM2_Import.
+ */
+bool t2c_name_import_blob(EVP_PKEY *key, struct t2c_bytes *pem, struct t2c_error *err);
+
 /* Makes a key below the storage root key and writes its `TSS2 PRIVATE KEY` to PATH. Errors: EXISTS; nothing is replaced. */
 bool t2c_name_create_file(
     const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);

@@ -2,7 +2,7 @@
  * CBOR, a map: {"version": 1, "pair": bool, "usage": uint, "key": bytes, "sealed": bytes}; what is zero, false or empty is
  * left out.
  */
-#include "record.h"
+#include "tpm2cloud/aziot_record.h"
 
 #include "tpm2cloud/cbor.h"
 
@@ -11,7 +11,7 @@
 
 struct content {
     uint64_t version;
-    struct record record;
+    struct t2c_aziot_record record;
 };
 
 static const struct t2c_cbor_field fields[] = {
@@ -24,7 +24,7 @@ static const struct t2c_cbor_field fields[] = {
 
 #define FIELDS_N (sizeof(fields) / sizeof(fields[0]))
 
-void record_fini(struct record *record)
+void t2c_aziot_record_fini(struct t2c_aziot_record *record)
 {
     t2c_bytes_fini(&record->key);
     t2c_bytes_fini(&record->sealed);
@@ -32,10 +32,10 @@ void record_fini(struct record *record)
 
 static void content_fini(struct content *content)
 {
-    record_fini(&content->record);
+    t2c_aziot_record_fini(&content->record);
 }
 
-bool record_encode(const struct record *record, struct t2c_bytes *out, struct t2c_error *err)
+bool t2c_aziot_record_encode(const struct t2c_aziot_record *record, struct t2c_bytes *out, struct t2c_error *err)
 {
     const struct content content = {.version = VERSION, .record = *record};
     return t2c_cbor_put_struct(out, fields, FIELDS_N, &content, err);
@@ -55,7 +55,7 @@ static bool check_version(const void *data, size_t data_len, struct t2c_error *e
             (unsigned long long)version, VERSION);
 }
 
-bool record_decode(const void *data, size_t data_len, struct record *out, struct t2c_error *err)
+bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot_record *out, struct t2c_error *err)
 {
     T2C_CLEANUP(content_fini) struct content content = {0};
     struct t2c_cbor from = {.data = data, .len = data_len};
@@ -63,10 +63,10 @@ bool record_decode(const void *data, size_t data_len, struct record *out, struct
         return t2c_fail_context(err, "the key record is damaged, or not one");
     if (from.at != data_len)
         return t2c_cbor_refuse(&from, "trailing bytes", err);
-    const struct record *record = &content.record;
+    const struct t2c_aziot_record *record = &content.record;
     if (record->pair ? record->key.len == 0 || record->sealed.len > 0 : record->key.len == 0 && record->sealed.len == 0)
         return t2c_fail(err, T2C_INVALID, "the key record lacks what it is for");
     *out = content.record;
-    content.record = (struct record){0};
+    content.record = (struct t2c_aziot_record){0};
     return true;
 }

@@ -1,0 +1,131 @@
+/*
+ * A private key that was made elsewhere, brought below the storage root key. It has the attributes of one that is made there,
+ * but for those that say that it never was anywhere else. Spec: TPM 2.0 part 3, TPM2_Import.
+ */
+#include "duplicate.h"
+#include "key.h"
+#include "tpm2cloud/identity.h"
+#include "tpm2cloud/name.h"
+#include "tpm2cloud/ossl.h"
+#include <openssl/core_names.h>
+#include <string.h>
+
+static void clear_free(BIGNUM **number)
+{
+    BN_clear_free(*number);
+}
+
+/* ---- from OpenSSL's key to the TPM's structures ---- */
+
+static bool read_number(
+    EVP_PKEY *key, const char *name, size_t len, void *out, size_t out_size, uint16_t *out_len, struct t2c_error *err)
+{
+    T2C_CLEANUP(clear_free) BIGNUM *number = NULL;
+    if (len > out_size || EVP_PKEY_get_bn_param(key, name, &number) != 1 ||
+        BN_bn2binpad(number, out, (int)len) != (int)len)
+        return t2c_fail_openssl(err, T2C_INVALID, "the key has no usable %s", name);
+    *out_len = (uint16_t)len;
+    return true;
+}
+
+/* T2C_ALG_OTHER when there is none. */
+static enum t2c_alg alg_of(EVP_PKEY *key)
+{
+    char group[64] = "";
+    bool rsa = EVP_PKEY_is_a(key, "RSA");
+    if (!rsa && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1)
+        return T2C_ALG_OTHER;
+    for (int i = 0; i < T2C_ALG_OTHER; i++) {
+        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)i);
+        if (rsa ? info->group == NULL && info->bits == EVP_PKEY_get_bits(key)
+                : info->group != NULL && strcmp(info->group, group) == 0)
+            return (enum t2c_alg)i;
+    }
+    return T2C_ALG_OTHER;
+}
+
+static bool fill_rsa(EVP_PKEY *key, TPMT_PUBLIC *pub, TPMT_SENSITIVE *sensitive, struct t2c_error *err)
+{
+    TPM2B_PRIVATE_KEY_RSA *p = &sensitive->sensitive.rsa;
+    TPM2B_PUBLIC_KEY_RSA *n = &pub->unique.rsa;
+    const size_t len = pub->parameters.rsaDetail.keyBits / 8;
+    uint8_t e[4];
+    uint16_t e_len = 0;
+    if (!read_number(key, OSSL_PKEY_PARAM_RSA_E, sizeof(e), e, sizeof(e), &e_len, err))
+        return false;
+    uint32_t exponent = (uint32_t)e[0] << 24 | (uint32_t)e[1] << 16 | (uint32_t)e[2] << 8 | e[3];
+    pub->parameters.rsaDetail.exponent = exponent == 65537 ? 0 : exponent; /* 0 means it */
+    return read_number(key, OSSL_PKEY_PARAM_RSA_N, len, n->buffer, sizeof(n->buffer), &n->size, err) &&
+        read_number(key, OSSL_PKEY_PARAM_RSA_FACTOR1, len / 2, p->buffer, sizeof(p->buffer), &p->size, err);
+}
+
+static bool fill_ec(EVP_PKEY *key, size_t octets, TPMT_PUBLIC *pub, TPMT_SENSITIVE *sensitive, struct t2c_error *err)
+{
+    TPM2B_ECC_PARAMETER *d = &sensitive->sensitive.ecc;
+    TPMS_ECC_POINT *q = &pub->unique.ecc;
+    return read_number(key, OSSL_PKEY_PARAM_EC_PUB_X, octets, q->x.buffer, sizeof(q->x.buffer), &q->x.size, err) &&
+        read_number(key, OSSL_PKEY_PARAM_EC_PUB_Y, octets, q->y.buffer, sizeof(q->y.buffer), &q->y.size, err) &&
+        read_number(key, OSSL_PKEY_PARAM_PRIV_KEY, octets, d->buffer, sizeof(d->buffer), &d->size, err);
+}
+
+static bool describe(EVP_PKEY *key, TPM2B_PUBLIC *out, TPMT_SENSITIVE *sensitive, struct t2c_error *err)
+{
+    const enum t2c_alg alg = alg_of(key);
+    if (alg == T2C_ALG_OTHER)
+        return t2c_fail(err, T2C_INVALID, "a %s key of %d bits is not one that the TPM takes",
+            EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key));
+    if (!t2c_template_fill(T2C_ROLE_LEAF, alg, out, err))
+        return false;
+    TPMT_PUBLIC *pub = &out->publicArea;
+    pub->objectAttributes &=
+        ~(TPMA_OBJECT)(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN);
+    sensitive->sensitiveType = pub->type;
+    return pub->type == TPM2_ALG_RSA ? fill_rsa(key, pub, sensitive, err)
+                                     : fill_ec(key, t2c_alg_octets(alg), pub, sensitive, err);
+}
+
+/* ---- the command ---- */
+
+struct importing {
+    struct t2c_object *srk;
+    TPM2B_PUBLIC pub;
+    TPM2B_PRIVATE duplicate;
+    TPM2B_ENCRYPTED_SECRET seed;
+    TPM2B_PRIVATE *priv;
+};
+
+static bool import_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct importing *importing = arg;
+    const TPM2B_DATA no_inner_key = {0};
+    const TPMT_SYM_DEF_OBJECT no_inner_wrapper = {.algorithm = TPM2_ALG_NULL};
+    if (!t2c_object_ensure(use, importing->srk, NULL, err))
+        return false;
+    TSS2_RC rc = Esys_Import(use->esys, importing->srk->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &no_inner_key,
+        &importing->pub, &importing->duplicate, &importing->seed, &no_inner_wrapper, &importing->priv);
+    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "the TPM does not take the private key");
+}
+
+static bool wrap(EVP_PKEY *key, struct importing *importing, struct t2c_error *err)
+{
+    TPMT_SENSITIVE sensitive = {0};
+    TPM2B_NAME name = {0};
+    bool ok = describe(key, &importing->pub, &sensitive, err) && t2c_object_name(&importing->pub, &name, err) &&
+        t2c_duplicate_wrap(
+            &importing->srk->pub.publicArea, &name, &sensitive, &importing->duplicate, &importing->seed, err);
+    OPENSSL_cleanse(&sensitive, sizeof(sensitive));
+    return ok;
+}
+
+bool t2c_name_import_blob(EVP_PKEY *key, struct t2c_bytes *pem, struct t2c_error *err)
+{
+    struct importing importing = {0};
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *srk = NULL;
+    if (!t2c_identity_ensure_srk(NULL, err) || !t2c_key_find_srk("what is brought into the TPM", &srk, err))
+        return false;
+    importing.srk = srk;
+    bool ok = wrap(key, &importing, err) && t2c_tpm_run(import_work, &importing, err) &&
+        t2c_key_append_file(T2C_SRK_HANDLE, true, &importing.pub, importing.priv, pem, err);
+    Esys_Free(importing.priv);
+    return ok;
+}
