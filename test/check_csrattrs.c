@@ -502,7 +502,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("csrattrs");
     TCase *t = tcase_create("csrattrs");
-    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_unchecked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, request_is_what_both_want, 0, COUNT(requests));
     tcase_add_test(t, renewal_keeps_its_names);
     tcase_add_test(t, warnings_have_an_end);
