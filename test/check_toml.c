@@ -1,7 +1,7 @@
 /*
  * toml: what is told of a text, one value a line as PATH=TEXT with / between names; strings in quotes. Spec: TOML 1.0.
  */
-#include "../estd/toml.h"
+#include "tpm2cloud/toml.h"
 #include "check_main.h"
 #include "tpm2cloud/bytes.h"
 
@@ -10,7 +10,7 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-static void write_down(void *data, const struct toml_value *value)
+static void write_down(void *data, const struct t2c_toml_value *value)
 {
     for (size_t i = 0; i < value->path_n; i++)
         ck_assert(t2c_bytes_printf(data, NULL, "%s%s", i > 0 ? "/" : "", value->path[i]));
@@ -66,7 +66,7 @@ static const struct {
 START_TEST(told)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes out = {0};
-    size_t misses = toml_read(cases[_i].text, strlen(cases[_i].text), write_down, &out);
+    size_t misses = t2c_toml_read(cases[_i].text, strlen(cases[_i].text), write_down, &out);
     ck_assert_str_eq(out.data != NULL ? (const char *)out.data : "", cases[_i].told);
     ck_assert_uint_eq(misses, cases[_i].misses);
 }
@@ -76,12 +76,12 @@ START_TEST(zero_bytes_end_nothing)
 {
     static const char text[] = "a = 1\nb\0 = 2\n\0\nc = 3\n";
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes out = {0};
-    ck_assert_uint_eq(toml_read(text, sizeof(text) - 1, write_down, &out), 2);
+    ck_assert_uint_eq(t2c_toml_read(text, sizeof(text) - 1, write_down, &out), 2);
     ck_assert_str_eq((const char *)out.data, "a=1\nc=3\n");
 }
 END_TEST
 
-static void collect_line(void *data, const struct toml_value *value)
+static void collect_line(void *data, const struct t2c_toml_value *value)
 {
     ck_assert(t2c_bytes_printf(data, NULL, "%zu ", value->line));
 }
@@ -90,7 +90,7 @@ START_TEST(lines_are_counted)
 {
     static const char text[] = "a = 1\n# \nb = 2\n[t]\r\nc = [\n\n7]\nd = '''\n\n'''\ne = 1";
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes out = {0};
-    toml_read(text, sizeof(text) - 1, collect_line, &out);
+    t2c_toml_read(text, sizeof(text) - 1, collect_line, &out);
     ck_assert_str_eq((const char *)out.data, "1 3 7 10 11 ");
 }
 END_TEST

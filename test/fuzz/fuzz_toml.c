@@ -1,7 +1,7 @@
 /*
  * The TOML reader: it ends, reads no byte beyond the text, and tells of values within its limits, in the order of lines.
  */
-#include "../../estd/toml.h"
+#include "tpm2cloud/toml.h"
 
 #include "fuzz.h"
 #include <stdlib.h>
@@ -10,13 +10,13 @@ struct seen {
     size_t line, values;
 };
 
-static void look(void *data, const struct toml_value *value)
+static void look(void *data, const struct t2c_toml_value *value)
 {
     struct seen *seen = data;
-    assert(value->path_n >= 1 && value->path_n <= TOML_PATH_MAX);
+    assert(value->path_n >= 1 && value->path_n <= T2C_TOML_PATH_MAX);
     for (size_t i = 0; i < value->path_n; i++)
-        assert(strlen(value->path[i]) < TOML_NAME_MAX);
-    assert(strlen(value->text) < TOML_VALUE_MAX);
+        assert(strlen(value->path[i]) < T2C_TOML_NAME_MAX);
+    assert(strlen(value->text) < T2C_TOML_VALUE_MAX);
     assert(value->string || value->text[0] != '\0');
     assert(value->line >= seen->line && value->line >= 1);
     seen->line = value->line;
@@ -32,9 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t data_len)
     memcpy(text, data, data_len);
     for (size_t i = 0; i < data_len; i++)
         lines += text[i] == '\n';
-    size_t misses = toml_read(text, data_len, look, &first);
+    size_t misses = t2c_toml_read(text, data_len, look, &first);
     assert(misses <= lines && first.line <= lines && first.values <= data_len);
-    assert(toml_read(text, data_len, look, &second) == misses && second.values == first.values);
+    assert(t2c_toml_read(text, data_len, look, &second) == misses && second.values == first.values);
     free(text);
     return 0;
 }

@@ -3,7 +3,7 @@
  */
 #include "config.h"
 
-#include "../../estd/toml.h"
+#include "tpm2cloud/toml.h"
 #include "tpm2cloud/bytes.h"
 #include "tpm2cloud/file.h"
 #include <dirent.h>
@@ -43,7 +43,7 @@ static bool take_socket(struct config *config, const char *uri)
 }
 
 /* The uid begins a principal: it comes first where aziot's own tools write one. */
-static bool take_principal(json_t *principals, const char *key, const struct toml_value *value)
+static bool take_principal(json_t *principals, const char *key, const struct t2c_toml_value *value)
 {
     if (strcmp(key, "uid") == 0)
         return json_array_append_new(principals,
@@ -53,7 +53,7 @@ static bool take_principal(json_t *principals, const char *key, const struct tom
         json_array_append_new(json_object_get(last, "keys"), json_string(value->text)) == 0;
 }
 
-static bool take(struct config *config, const struct toml_value *value)
+static bool take(struct config *config, const struct t2c_toml_value *value)
 {
     const char *table = value->path[0], *key = value->path_n == 2 ? value->path[1] : "";
     if (strcmp(table, "aziot_keys") == 0 || strcmp(table, "preloaded_keys") == 0) {
@@ -67,7 +67,7 @@ static bool take(struct config *config, const struct toml_value *value)
     return true;
 }
 
-static void on_value(void *data, const struct toml_value *value)
+static void on_value(void *data, const struct t2c_toml_value *value)
 {
     struct reading *reading = data;
     reading->wrong = !take(reading->config, value) || reading->wrong;
@@ -81,7 +81,7 @@ static bool read_file(struct config *config, const char *path, struct t2c_error 
     struct reading reading = {.config = config};
     if (!t2c_file_read(path, FILE_MAX_LEN, &text, err))
         return false;
-    size_t misses = toml_read(text.data != NULL ? (const char *)text.data : "", text.len, on_value, &reading);
+    size_t misses = t2c_toml_read(text.data != NULL ? (const char *)text.data : "", text.len, on_value, &reading);
     return (misses == 0 && !reading.wrong) || t2c_fail(err, T2C_INVALID, "could not read config %s", path);
 }
 

@@ -1,7 +1,7 @@
 /*
  * One pass over the text. A path is a stack of names: the table's, then the key's on top of it, then those of inline tables.
  */
-#include "toml.h"
+#include "tpm2cloud/toml.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,12 +12,12 @@
 struct reader {
     const char *at, *end;
     size_t line;
-    toml_fn *fn;
+    t2c_toml_fn *fn;
     void *data;
     size_t table_n; /* of names, those of the table */
     size_t names_n;
-    char names[TOML_PATH_MAX][TOML_NAME_MAX];
-    char value[TOML_VALUE_MAX];
+    char names[T2C_TOML_PATH_MAX][T2C_TOML_NAME_MAX];
+    char value[T2C_TOML_VALUE_MAX];
 };
 
 /* ---- characters ---- */
@@ -192,9 +192,9 @@ static bool is_bare(char c)
 static bool read_names(struct reader *reader)
 {
     do {
-        if (reader->names_n >= TOML_PATH_MAX)
+        if (reader->names_n >= T2C_TOML_PATH_MAX)
             return false;
-        struct text name = {.out = reader->names[reader->names_n], .size = TOML_NAME_MAX};
+        struct text name = {.out = reader->names[reader->names_n], .size = T2C_TOML_NAME_MAX};
         name.out[0] = '\0';
         skip_blanks(reader);
         if (peek(reader, 0) == '"' || peek(reader, 0) == '\'') {
@@ -219,7 +219,7 @@ static bool read_value(struct reader *reader, unsigned depth);
 
 static void tell(struct reader *reader, const char *text, bool string)
 {
-    struct toml_value value = {.path_n = reader->names_n, .text = text, .string = string, .line = reader->line};
+    struct t2c_toml_value value = {.path_n = reader->names_n, .text = text, .string = string, .line = reader->line};
     for (size_t i = 0; i < reader->names_n; i++)
         value.path[i] = reader->names[i];
     reader->fn(reader->data, &value);
@@ -304,7 +304,7 @@ static bool read_table(struct reader *reader)
     step(reader);
     bool array = take(reader, '[');
     reader->names_n = 0;
-    reader->table_n = TOML_PATH_MAX;
+    reader->table_n = T2C_TOML_PATH_MAX;
     if (!read_names(reader) || !take(reader, ']') || (array && !take(reader, ']')))
         return false;
     reader->table_n = reader->names_n;
@@ -324,7 +324,7 @@ static bool read_line(struct reader *reader)
     return reader->at >= reader->end || peek(reader, 0) == '\n';
 }
 
-size_t toml_read(const char *text, size_t text_len, toml_fn *fn, void *data)
+size_t t2c_toml_read(const char *text, size_t text_len, t2c_toml_fn *fn, void *data)
 {
     struct reader *reader = calloc(1, sizeof(*reader));
     size_t misses = 0;

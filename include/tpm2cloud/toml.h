@@ -6,31 +6,31 @@
  * strings; arrays and inline tables, over several lines, too. Numbers, dates and booleans are given as they stand. Not checked:
  * that a key or table occurs once.
  */
-#ifndef ESTD_TOML_H
-#define ESTD_TOML_H
+#ifndef TPM2CLOUD_TOML_H
+#define TPM2CLOUD_TOML_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOML_PATH_MAX 16
-#define TOML_NAME_MAX 256
-#define TOML_VALUE_MAX 1024
+#define T2C_TOML_PATH_MAX 16
+#define T2C_TOML_NAME_MAX 256
+#define T2C_TOML_VALUE_MAX 1024
 
 /* One value; an array's elements come one by one under the same path. What is here is valid during the call. */
-struct toml_value {
-    const char *path[TOML_PATH_MAX]; /* table, then key */
+struct t2c_toml_value {
+    const char *path[T2C_TOML_PATH_MAX]; /* table, then key */
     size_t path_n;
     const char *text; /* of a string: what it means; else as written */
     bool string;
     size_t line; /* from 1 */
 };
 
-typedef void toml_fn(void *data, const struct toml_value *value);
+typedef void t2c_toml_fn(void *data, const struct t2c_toml_value *value);
 
 /*
  * Calls FN for each value of TEXT. Gives the number of lines that were not understood, longer names and values than the limits
  * above among them.
  */
-size_t toml_read(const char *text, size_t text_len, toml_fn *fn, void *data);
+size_t t2c_toml_read(const char *text, size_t text_len, t2c_toml_fn *fn, void *data);
 
 #endif
