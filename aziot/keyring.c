@@ -144,7 +144,7 @@ static bool open_file(const struct location *location, struct entry *entry, stru
     if (!t2c_file_read(location->path, FILE_MAX, &text, err))
         return false;
     if (text.len == 0)
-        return t2c_fail(err, T2C_IO, "%s is empty", location->path);
+        return t2c_fail(err, T2C_IO, "the preloaded file %s is empty", location->path);
     entry->is_pair = has_label(&text, "PRIVATE KEY-----");
     if (has_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----"))
         return t2c_key_open_blob(text.data, text.len, location->path, &entry->pair.tpm, err);
@@ -155,7 +155,8 @@ static bool open_file(const struct location *location, struct entry *entry, stru
     EVP_PKEY *soft =
         bio != NULL ? PEM_read_bio_PrivateKey_ex(bio, NULL, t2c_no_passphrase, NULL, t2c_host(), NULL) : NULL;
     if (soft == NULL)
-        return t2c_fail_openssl(err, T2C_IO, "no private key in %s", location->path);
+        return t2c_fail_openssl(
+            err, T2C_IO, "the preloaded file %s has no private key that opens without a passphrase", location->path);
     return pair_take(&entry->pair, soft, err) || t2c_fail_context(err, "%s", location->path);
 }
 
@@ -164,7 +165,7 @@ static bool open_record(const struct location *location, struct entry *entry, st
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     struct t2c_aziot_opened opened = {0};
     if (!t2c_aziot_record_read(location->path, &record, err) ||
-        !t2c_aziot_record_open(&record, entry->id, &opened, err))
+        !t2c_aziot_record_open(&record, location->path, &opened, err))
         return false;
     entry->is_pair = record.pair;
     entry->pair.tpm = opened.pair;
@@ -178,6 +179,13 @@ static bool open_name(const struct location *location, struct entry *entry, stru
     entry->is_pair = true;
     return t2c_name_open_key(location->uri, NULL, &entry->pair.tpm, err) &&
         t2c_key_authorize(entry->pair.tpm, location->uri->auth_source, NULL, err);
+}
+
+/* What is refused to keyd's user below its own home was put there by another. */
+static bool fail_home(const struct t2c_error *why, struct t2c_error *err)
+{
+    return t2c_fail_with(err, why) ||
+        (why->detail == EACCES && t2c_fail_context(err, "homedir_path and all below must belong to keyd's user"));
 }
 
 /* Missing means that the file is not there, and nothing else: what lies there and is no good is not to be replaced. */
@@ -194,9 +202,12 @@ static bool open_entry(const struct location *location, const char *path, struct
     struct t2c_error why = {0};
     if (ways[location->kind](location, entry, &why))
         return true;
-    if (why.code != T2C_NOT_FOUND || !is_missing(path))
+    bool missing = why.code == T2C_NOT_FOUND && is_missing(path);
+    if (missing && location->kind != LOCATION_NAME)
+        return t2c_fail(err, T2C_NOT_FOUND, "there is no such key yet (no %s)", path);
+    if (!missing)
         blame_machine(&why);
-    return t2c_fail_with(err, &why);
+    return location->kind == LOCATION_RECORD ? fail_home(&why, err) : t2c_fail_with(err, &why);
 }
 
 /* PAIR: it is to be a key pair; one of the other kind is given all the same. */
@@ -265,12 +276,13 @@ static bool write_record(const struct keyring *ring, const struct location *loca
 {
     static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
-    if (!location_make_dir(ring->settings, err) || !t2c_aziot_record_encode(record, &data, err))
-        return blame_machine(err);
+    struct t2c_error why = {0};
+    if (!location_make_dir(ring->settings, &why) || !t2c_aziot_record_encode(record, &data, &why))
+        return blame_machine(&why) || fail_home(&why, err);
     t2c_file_tidy(location->path);
-    return (replace ? t2c_file_replace(location->path, data.data, data.len, &owner, err)
-                    : t2c_file_create(location->path, data.data, data.len, &owner, err)) ||
-        blame_machine(err);
+    return (replace ? t2c_file_replace(location->path, data.data, data.len, &owner, &why)
+                    : t2c_file_create(location->path, data.data, data.len, &owner, &why)) ||
+        blame_machine(&why) || fail_home(&why, err);
 }
 
 /* Makes a key of the first of ALGORITHMS that the TPM has. */
@@ -291,11 +303,17 @@ static bool make_blob(
     return t2c_fail(err, T2C_INVALID, "this TPM has none of the algorithms \"%s\"", algorithms);
 }
 
+/* A preloaded file that is missing gets a key of the TPM, too. */
 static bool make_pair(
     struct keyring *ring, const struct location *location, const char *algorithms, struct t2c_error *err)
 {
+    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
-    return make_blob(ring->settings, algorithms, &record.key, err) && write_record(ring, location, &record, false, err);
+    if (!make_blob(ring->settings, algorithms, &record.key, err))
+        return false;
+    if (location->kind == LOCATION_FILE)
+        return t2c_file_create(location->path, record.key.data, record.key.len, &owner, err) || blame_machine(err);
+    return write_record(ring, location, &record, false, err);
 }
 
 bool keyring_create_pair(struct keyring *ring, const char *id, const char *algorithms, struct t2c_error *err)
@@ -305,7 +323,7 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
     struct t2c_error why = {0};
     if (keyring_pair(ring, id, &pair, &why))
         return true;
-    if (!location_find(ring->settings, id, &location, err) || location.kind != LOCATION_RECORD ||
+    if (!location_find(ring->settings, id, &location, err) || location.kind == LOCATION_NAME ||
         (why.code != T2C_NOT_FOUND && !stock_is_no_pair(&location)))
         return t2c_fail_with(err, &why);
     return stock_give_way(&location, id, true, err) && make_pair(ring, &location, algorithms, err) &&
@@ -360,8 +378,10 @@ bool keyring_import(
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     if (!location_find(ring->settings, id, &location, err))
         return false;
-    if (location.kind != LOCATION_RECORD)
+    if (location.kind == LOCATION_NAME)
         return fail_read_only("replace", err);
+    if (location.kind == LOCATION_FILE)
+        return t2c_fail(err, T2C_INVALID, "its place is preloaded as %s; put the key there yourself", location.path);
     if (bytes == NULL || bytes_len == 0)
         return t2c_fail(err, T2C_INVALID, "a key of no bytes");
     if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||

@@ -50,17 +50,23 @@ static bool check_version(const void *data, size_t data_len, struct t2c_error *e
     if (!t2c_cbor_read_map(&from, SIZE_MAX, &pairs, err) || !t2c_cbor_read_key(&from, "version", err) ||
         !t2c_cbor_read_number(&from, &version, err))
         return false;
-    return version == VERSION ||
-        t2c_fail(err, T2C_INVALID, "a key record of version %llu, and this library knows %d",
+    if (version > VERSION)
+        return t2c_fail(err, T2C_IO,
+            "the key record has version %llu, and this library knows %d; install the tpm2cloud that wrote it",
             (unsigned long long)version, VERSION);
+    return version == VERSION || t2c_fail(err, T2C_INVALID, "there was no version 0");
 }
 
 bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot_record *out, struct t2c_error *err)
 {
     T2C_CLEANUP(content_fini) struct content content = {0};
     struct t2c_cbor from = {.data = data, .len = data_len};
-    if (!check_version(data, data_len, err) || !t2c_cbor_read_struct(&from, fields, FIELDS_N, &content, err))
-        return t2c_fail_context(err, "the key record is damaged, or not one");
+    struct t2c_error why = {0};
+    if (!check_version(data, data_len, &why) || !t2c_cbor_read_struct(&from, fields, FIELDS_N, &content, &why))
+        return t2c_fail_with(err, &why) ||
+            (why.code == T2C_INVALID &&
+                t2c_fail_context(
+                    err, "the key record is damaged, or not one; restore it, or remove it to have another key made"));
     if (from.at != data_len)
         return t2c_cbor_refuse(&from, "trailing bytes", err);
     const struct t2c_aziot_record *record = &content.record;

@@ -12,7 +12,7 @@
 /* What a user of a key has: the object in the TPM, what it is called, and what authorizes its use. */
 struct t2c_key {
     unsigned refs; /* atomic */
-    char label[160];
+    char label[256];
     char uri[T2C_URI_MAX];     /* "": a key file, which stands for itself */
     struct t2c_bytes blob;     /* DER of that file as it was read */
     struct t2c_object *object; /* of a peer: ours alone */

@@ -62,8 +62,16 @@ bool t2c_key_has_alg(enum t2c_alg alg, bool *out, struct t2c_error *err)
 bool t2c_key_find_srk(const char *what, struct t2c_object **out, struct t2c_error *err)
 {
     bool auth = false;
-    return t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, err) ||
-        t2c_fail_context(err, "%s is encrypted for the storage root key (tpm2cloud key pin srk)", what);
+    struct t2c_error why = {0};
+    if (t2c_key_recorded_object(T2C_SRK_HANDLE, out, &auth, &why))
+        return true;
+    if (why.code == T2C_NOT_FOUND)
+        return t2c_fail(err, why.code,
+            "%s is encrypted for the storage root key, which was not recorded; record it with: tpm2cloud key pin srk",
+            what);
+    return t2c_fail_with(err, &why) ||
+        t2c_fail_context(err, "%s is encrypted for the storage root key%s", what,
+            why.code == T2C_AUTH ? "; its record is for root and the group tpm2cloud" : "");
 }
 
 /* The same, if there is an authorization value to be hidden. */

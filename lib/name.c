@@ -114,7 +114,8 @@ static bool open_named_file(
     if (why.code == T2C_NOT_FOUND && !files.generation)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no key %s (no %s); create it with: tpm2cloud key create %s", name,
             files.key, name);
-    return t2c_fail_with(err, &why);
+    return t2c_fail_with(err, &why) ||
+        (why.detail == EACCES && t2c_fail_context(err, "keys are for root and the group tpm2cloud"));
 }
 
 static bool open_key(const struct t2c_uri *uri, bool recorded, const struct t2c_name_files *files, struct t2c_key **out,

@@ -270,8 +270,13 @@ bool t2c_object_confirm(
     TPM2B_PUBLIC pub = {0};
     TPM2B_NAME name = {0};
     char known[2 * sizeof(name.name) + 1], there[2 * sizeof(name.name) + 1];
-    if (!read_public(use->esys, object->tr, &pub, err) || !t2c_object_name(&pub, &name, err))
-        return t2c_fail_context(err, "%s: handle 0x%08x", label, object->handle);
+    struct t2c_error why = {0};
+    if (!read_public(use->esys, object->tr, &pub, &why) || !t2c_object_name(&pub, &name, &why))
+        return why.code == T2C_NOT_FOUND
+            ? t2c_fail(err, why.code,
+                  "%s: nothing sits at handle 0x%08x any more: the key was removed, or the TPM was cleared", label,
+                  object->handle)
+            : t2c_fail_with(err, &why) || t2c_fail_context(err, "%s: handle 0x%08x", label, object->handle);
     if (t2c_object_same_name(&name, &object->name))
         return true;
     return t2c_fail(err, T2C_EXISTS,

@@ -95,7 +95,7 @@ static bool start(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_
     if (work->key->salt == NULL)
         return t2c_fail(err, T2C_AUTH,
             "%s comes out of the TPM only encrypted for a storage key that was recorded; record it with: tpm2cloud key "
-            "pin srk",
+            "pin srk; or join the group tpm2cloud, if you cannot read the record",
             work->key->label);
     return t2c_session_start(use, work->key->salt, TPMA_SESSION_ENCRYPT, session, err);
 }

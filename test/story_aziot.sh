@@ -151,6 +151,11 @@ check "a key of the TPM is moved onto it" aziot "preloaded_key:est-id=file://$wo
 check "and is found there" grep -q "BEGIN TSS2 PRIVATE KEY" "$work/soft.pem"
 check "by openssl, too" conf_ssl pkey -in "$work/soft.pem" -pubout -out "$work/soft.pub"
 
+check "a preloaded file that is missing gets a key of the TPM" aziot "preloaded_key:est-id=file://$work/new.pem" calls \
+    create:est-id sign:est-id
+check "as a file that others can use" conf_ssl pkey -in "$work/new.pem" -pubout -out "$work/new.pub"
+check_equal "which is keyd's alone" 600 "$(stat -c %a "$work/new.pem")"
+
 # ---- what is no good stays ----
 
 record=$(find "$home/keys" -name 'pair-*.tpm')
@@ -166,7 +171,7 @@ spoil() { # WHAT MESSAGE
 head -c 100 "$work/good" >"$record"
 spoil "a record that is cut" "the key record is damaged, or not one"
 printf '\241gversion\002' >"$record"
-spoil "a newer record" "a key record of version 2, and this library knows 1"
+spoil "a newer record" "the key record has version 2, and this library knows 1; install the tpm2cloud that wrote it"
 : >"$record"
 spoil "an empty record" "the key record is damaged, or not one"
 cp "$(find "$home/keys" -name 'enc-*.tpm')" "$record"

@@ -21,7 +21,7 @@ struct t2c_aziot_record {
 void t2c_aziot_record_fini(struct t2c_aziot_record *record);
 
 bool t2c_aziot_record_encode(const struct t2c_aziot_record *record, struct t2c_bytes *out, struct t2c_error *err);
-/* Gives *out. Errors: INVALID for all that t2c_aziot_record_encode does not write, a newer version among it. */
+/* Gives *out. Errors: INVALID for all that t2c_aziot_record_encode does not write; IO for a newer version. */
 bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot_record *out, struct t2c_error *err);
 
 #endif
