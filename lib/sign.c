@@ -90,16 +90,23 @@ static bool sign_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 
 /*
  * ECDSA takes the leftmost bits of a digest, as many as the group's order has. So any digest, cut to that and with zeros in
- * front, becomes one of a length that every TPM knows; which hash it was does not matter to the signature.
+ * front, becomes one of a length that the key signs, or that every TPM knows; which hash it was does not matter to the signature.
  */
-static void fit_ecdsa(const struct t2c_key *key, const uint8_t *digest, size_t digest_len, struct signing *out)
+static bool fit_ecdsa(
+    const struct t2c_key *key, const uint8_t *digest, size_t digest_len, struct signing *out, struct t2c_error *err)
 {
-    size_t len = digest_len < t2c_key_octets(key) ? digest_len : t2c_key_octets(key);
-    size_t tbs_len = len <= 32 ? 32 : len <= 48 ? 48 : 64;
-    out->tbs.size = (UINT16)tbs_len;
-    memset(out->tbs.buffer, 0, tbs_len);
-    memcpy(out->tbs.buffer + tbs_len - len, digest, len);
-    out->hash = t2c_hash_of_len(tbs_len)->tpm_alg;
+    size_t order_len = t2c_key_octets(key), len = digest_len < order_len ? digest_len : order_len;
+    const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
+    const struct t2c_hash *hash = fixed != NULL ? fixed : t2c_hash_of_len(len <= 32 ? 32 : len <= 48 ? 48 : 64);
+    size_t counted = hash->len < order_len ? hash->len : order_len;
+    if (len > counted)
+        return t2c_fail(err, T2C_INVALID, "%s: a digest of %zu bytes; it signs %s, of %zu", key->label, digest_len,
+            hash->name, hash->len);
+    out->tbs.size = (UINT16)hash->len;
+    memset(out->tbs.buffer, 0, hash->len);
+    memcpy(out->tbs.buffer + counted - len, digest, len);
+    out->hash = hash->tpm_alg;
+    return true;
 }
 
 /* The TPM's name of the digest, where the TPM must know it. */
@@ -168,7 +175,7 @@ bool t2c_key_sign(struct t2c_key *key, const struct t2c_sign_how *how, const uin
     struct t2c_bytes *sig, struct t2c_error *err)
 {
     struct signing signing = {.key = key, .how = how, .sig = sig};
-    const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
+    bool any_digest = how->scheme == T2C_SCHEME_ECDSA && (how->md == NULL || t2c_key_fixed_hash(key) == NULL);
     if (!check_sign(key, how, err))
         return false;
     if (t2c_key_is_restricted(key))
@@ -178,9 +185,10 @@ bool t2c_key_sign(struct t2c_key *key, const struct t2c_sign_how *how, const uin
         return t2c_fail(err, T2C_INVALID, "%zu bytes are not a %s digest", digest_len, EVP_MD_get0_name(how->md));
     if (t2c_rsa_pads_here(key))
         return t2c_rsa_sign(key, how, digest, digest_len, sig, err);
-    if (how->scheme == T2C_SCHEME_ECDSA && fixed == NULL)
-        fit_ecdsa(key, digest, digest_len, &signing);
-    else {
+    if (any_digest) {
+        if (!fit_ecdsa(key, digest, digest_len, &signing, err))
+            return false;
+    } else {
         if (!fit_hash(key, how, &signing, err))
             return false;
         if (digest_len > sizeof(signing.tbs.buffer))

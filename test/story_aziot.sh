@@ -89,6 +89,17 @@ tpm2_flushcontext -t
 point=$(openssl ec -pubin -inform der -in "$work/ldevid.der" -conv_form compressed -outform der 2>/dev/null |
     tail -c 33 | od -An -v -tx1 | tr -d ' \n')
 check_equal "its point is what tpm2-tools reads" "$point" "$(sed -n 's/^point //p' "$work/out")"
+"$T2C" key create idevid >/dev/null # whose scheme is fixed: ECDSA with SHA-256
+aziot preloaded_key:est-bootstrap-id=tpm2cloud:idevid calls create:est-bootstrap-id sign:est-bootstrap-id >"$work/out"
+sed -n 's/^sign //p' "$work/out" | tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf %b >"$work/signature"
+printf '\001\002\003' | cat - /dev/zero | head -c 32 >"$work/digest"
+tpm2_readpublic -Q -c 0x81020000 -f pem -o "$work/idevid.pem"
+tpm2_flushcontext -t
+check "the IDevID signs" openssl pkeyutl -verify -pubin -inkey "$work/idevid.pem" -in "$work/digest" -sigfile "$work/signature"
+"$T2C" key create p521 --alg ec-p521 >/dev/null
+check "a key on P-521 signs" aziot preloaded_key:x=tpm2cloud:p521 calls sign:x
+check_fails "and not what is longer than a digest" "a digest of 70 bytes; it signs SHA2-512, of 64" \
+    aziot preloaded_key:x=tpm2cloud:p521 calls sign-long:x
 check_fails "a token of others" "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" \
     aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 check_fails "a name that is missing" "create it with: tpm2cloud key create nobody" \
