@@ -15,6 +15,7 @@
 #define PKCS1_EXTRA 11 /* the least that is padded. Spec: RFC 8017 section 9.2 */
 
 T2C_DEFINE_FREEP(ecdsa_sig_freep, ECDSA_SIG, ECDSA_SIG_free)
+T2C_DEFINE_FREEP(x509_sig_freep, X509_SIG, X509_SIG_free)
 T2C_DEFINE_FREEP(asn1_object_freep, ASN1_OBJECT, ASN1_OBJECT_free)
 
 void pair_fini(struct pair *pair)
@@ -182,6 +183,21 @@ static bool fits_block(const struct pair *pair, bool pkcs1, size_t in_len, struc
     return in_len == block || t2c_fail(err, T2C_INVALID, "%zu bytes are no block of %zu", in_len, block);
 }
 
+/* Signs by a key that the TPM pads for, so that it must know the hash: IN is a DigestInfo, which says it. */
+static bool sign_digest_info(
+    struct t2c_key *key, const uint8_t *in, size_t in_len, struct t2c_bytes *out, struct t2c_error *err)
+{
+    const unsigned char *at = in;
+    const X509_ALGOR *algorithm = NULL;
+    const ASN1_OCTET_STRING *digest = NULL;
+    T2C_CLEANUP(x509_sig_freep) X509_SIG *info = d2i_X509_SIG(NULL, &at, (long)in_len);
+    if (info == NULL || at != in + in_len)
+        return t2c_fail_openssl(err, T2C_INVALID, "%s signs digests, and this is none", t2c_key_label(key));
+    X509_SIG_get0(info, &algorithm, &digest);
+    const struct t2c_sign_how how = {.scheme = T2C_SCHEME_PKCS1, .md = EVP_get_digestbyobj(algorithm->algorithm)};
+    return t2c_key_sign(key, &how, ASN1_STRING_get0_data(digest), (size_t)ASN1_STRING_length(digest), out, err);
+}
+
 bool pair_private(
     const struct pair *pair, bool pkcs1, const uint8_t *in, size_t in_len, struct t2c_bytes *out, struct t2c_error *err)
 {
@@ -193,6 +209,7 @@ bool pair_private(
         return false;
     if (pair->tpm == NULL)
         return soft_sign(pair->soft, pkcs1 ? RSA_PKCS1_PADDING : RSA_NO_PADDING, in, in_len, out, err);
-    return (t2c_key_sign(pair->tpm, &how, in, in_len, &block, err) || blame_machine(err)) &&
-        t2c_bytes_append(out, block.data, block.len, err);
+    bool signs = pkcs1 && !t2c_key_can_decrypt(pair->tpm) ? sign_digest_info(pair->tpm, in, in_len, &block, err)
+                                                          : t2c_key_sign(pair->tpm, &how, in, in_len, &block, err);
+    return (signs || blame_machine(err)) && t2c_bytes_append(out, block.data, block.len, err);
 }

@@ -533,6 +533,18 @@ static unsigned show_signature(const char *name, const char *id, unsigned mechan
     return print_hex(name, rc, out, len);
 }
 
+static unsigned show_private(const char *name, const char *id)
+{
+    static const unsigned char head[] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
+        0x02, 0x01, 0x05, 0x00, 0x04, 0x20};
+    unsigned char info[sizeof(head) + sizeof(digest)], out[1024];
+    size_t len = 0;
+    memcpy(info, head, sizeof(head));
+    memcpy(info + sizeof(head), digest, sizeof(digest));
+    unsigned rc = twice(keys->encrypt, id, AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_PKCS1, NULL, info, sizeof(info), out, &len);
+    return print_hex(name, rc, out, len);
+}
+
 static unsigned call(const char *name, const char *id, char *other)
 {
     static const unsigned char too_long[70] = {1};
@@ -557,6 +569,8 @@ static unsigned call(const char *name, const char *id, char *other)
         return keys->sign(id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, digest, sizeof(digest), NULL, &size);
     if (strcmp(name, "sign-long") == 0) /* more than any hash has */
         return keys->sign(id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, too_long, sizeof(too_long), out, &out_len);
+    if (strcmp(name, "private") == 0) /* of a DigestInfo */
+        return show_private(name, id);
     if (strcmp(name, "sign") == 0)
         return show_signature(name, id, AZIOT_KEYS_SIGN_MECHANISM_ECDSA);
     if (strcmp(name, "signs") == 0)

@@ -89,13 +89,20 @@ tpm2_flushcontext -t
 point=$(openssl ec -pubin -inform der -in "$work/ldevid.der" -conv_form compressed -outform der 2>/dev/null |
     tail -c 33 | od -An -v -tx1 | tr -d ' \n')
 check_equal "its point is what tpm2-tools reads" "$point" "$(sed -n 's/^point //p' "$work/out")"
-"$T2C" key create idevid >/dev/null # whose scheme is fixed: ECDSA with SHA-256
-aziot preloaded_key:est-bootstrap-id=tpm2cloud:idevid calls create:est-bootstrap-id sign:est-bootstrap-id >"$work/out"
-sed -n 's/^sign //p' "$work/out" | tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf %b >"$work/signature"
+# An IDevID signs digests of one hash alone, and an RSA one is padded by the TPM.
 printf '\001\002\003' | cat - /dev/zero | head -c 32 >"$work/digest"
-tpm2_readpublic -Q -c 0x81020000 -f pem -o "$work/idevid.pem"
-tpm2_flushcontext -t
-check "the IDevID signs" openssl pkeyutl -verify -pubin -inkey "$work/idevid.pem" -in "$work/digest" -sigfile "$work/signature"
+for alg in rsa-2048 ec-p256; do
+    "$T2C" key create idevid --alg $alg >/dev/null
+    tpm2_readpublic -Q -c 0x81020000 -f pem -o "$work/idevid.pem"
+    tpm2_flushcontext -t
+    call=sign digest=
+    [ $alg = ec-p256 ] || call=private digest="-pkeyopt digest:sha256"
+    aziot preloaded_key:est-bootstrap-id=tpm2cloud:idevid calls create:est-bootstrap-id $call:est-bootstrap-id >"$work/out"
+    sed -n "s/^$call //p" "$work/out" | tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf %b >"$work/signature"
+    check "an IDevID signs, $alg" openssl pkeyutl -verify -pubin -inkey "$work/idevid.pem" $digest -in "$work/digest" \
+        -sigfile "$work/signature"
+    [ $alg = ec-p256 ] || tpm2_evictcontrol -Q -C o -c 0x81020000 && rm -f "$work/keys/81020000.record"
+done
 "$T2C" key create p521 --alg ec-p521 >/dev/null
 check "a key on P-521 signs" aziot preloaded_key:x=tpm2cloud:p521 calls sign:x
 check_fails "and not what is longer than a digest" "a digest of 70 bytes; it signs SHA2-512, of 64" \
