@@ -11,10 +11,15 @@
 #include "tpm2cloud/nv.h"
 #include <string.h>
 
+/* The first index of the EK Credential Profile's high range. */
+#define EK_HIGH_NV 0x01C00012
+
 static const struct t2c_identity identities[] = {
     {"ek", "endorsement key", T2C_ROLE_EK, T2C_ALG_RSA_2048, 0,
         {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002}, {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
-            {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}}},
+            {T2C_ALG_RSA_2048, 0x81010012, EK_HIGH_NV}, {T2C_ALG_EC_P256, 0x81010014, 0x01C00014},
+            {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}, {T2C_ALG_EC_P521, 0x81010018, 0x01C00018},
+            {T2C_ALG_RSA_3072, 0x8101001C, 0x01C0001C}, {T2C_ALG_RSA_4096, 0x8101001E, 0x01C0001E}}},
     {"srk", "storage root key", T2C_ROLE_SRK, T2C_ALG_RSA_2048, 0, {{T2C_ALG_OTHER, T2C_SRK_HANDLE, 0}}},
     {"idevid", "factory identity", T2C_ROLE_IDEVID, T2C_ALG_EC_P256, 0x01C90000,
         {{T2C_ALG_OTHER, 0x81020000, 0x01C90200}}},
@@ -22,7 +27,7 @@ static const struct t2c_identity identities[] = {
     {"ldevid", "owner identity", T2C_ROLE_LEAF, T2C_ALG_EC_P256, 0, {{T2C_ALG_OTHER, 0x81000002, 0}}},
 };
 
-#define SLOTS (sizeof(identities[0].slots) / sizeof(identities[0].slots[0]))
+#define SLOTS T2C_IDENTITY_SLOTS
 
 const struct t2c_identity *t2c_identity_at(size_t i)
 {
@@ -36,6 +41,11 @@ const struct t2c_identity *t2c_identity_find(const char *name)
         if (strcmp(identity->name, name) == 0)
             return identity;
     return NULL;
+}
+
+enum t2c_role t2c_identity_role(const struct t2c_identity *identity, const struct t2c_identity_slot *slot)
+{
+    return identity->role == T2C_ROLE_EK && slot->nv >= EK_HIGH_NV ? T2C_ROLE_EK_HIGH : identity->role;
 }
 
 /* Fails with WHY, on behalf of IDENTITY. */
@@ -75,6 +85,15 @@ static bool is_storage_root(const struct t2c_key *key)
     return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
 }
 
+/* The role of a key that sits at HANDLE. */
+static enum t2c_role role_at(const struct t2c_identity *identity, uint32_t handle)
+{
+    size_t i = 0;
+    while (i < SLOTS - 1 && identity->slots[i].handle != handle)
+        i++;
+    return t2c_identity_role(identity, &identity->slots[i]);
+}
+
 static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key)
 {
     TPM2B_PUBLIC template = {0};
@@ -82,9 +101,7 @@ static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec 
         return false;
     if (identity->role == T2C_ROLE_SRK)
         return is_storage_root(key);
-    if (identity->role == T2C_ROLE_EK && t2c_key_alg(key) == T2C_ALG_EC_P384)
-        return is_storage_root(key); /* high-range EKs are made by the maker of the TPM, under the H templates */
-    if (!t2c_template_fill(identity->role, t2c_key_alg(key), &template, NULL))
+    if (!t2c_template_fill(role_at(identity, t2c_key_handle(key)), t2c_key_alg(key), &template, NULL))
         return false;
     if (identity->role == T2C_ROLE_LEAF && t2c_key_can_decrypt(key))
         template.publicArea.objectAttributes |= TPMA_OBJECT_DECRYPT; /* more than was asked for */
@@ -103,12 +120,12 @@ static bool fail_occupied(
         alg != T2C_ALG_OTHER ? " " : "", identity->name, t2c_key_handle(key));
 }
 
-static bool make(
-    const struct t2c_identity *identity, const struct t2c_key_spec *spec, uint32_t handle, struct t2c_error *err)
+static bool make(const struct t2c_identity *identity, const struct t2c_identity_slot *slot,
+    const struct t2c_key_spec *spec, struct t2c_error *err)
 {
     if (identity->role != T2C_ROLE_LEAF)
-        return t2c_key_make_primary_at(identity->role, spec, handle, err);
-    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, handle, err);
+        return t2c_key_make_primary_at(t2c_identity_role(identity, slot), spec, slot->handle, err);
+    return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, slot->handle, err);
 }
 
 bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *asked, bool *made,
@@ -122,15 +139,15 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
     enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : identity->default_alg;
     const struct t2c_identity_slot *slot = slot_for(identity, wanted);
     spec.alg = wanted;
-    if (!t2c_template_fill(identity->role, wanted, &unused, err))
-        return false;
     if (slot == NULL)
         return t2c_fail(err, T2C_INVALID, "%s: there is no handle for an %s key", identity->name, t2c_alg_name(wanted));
+    if (!t2c_template_fill(t2c_identity_role(identity, slot), wanted, &unused, err))
+        return false;
     bool found = alg == T2C_ALG_OTHER ? t2c_identity_open(identity, &key, &why)
                                       : t2c_key_open_handle(slot->handle, identity->name, &key, &why);
     if (!found && why.code != T2C_NOT_FOUND)
         return fail_as(err, &why, identity);
-    *made = !found && make(identity, &spec, slot->handle, &why);
+    *made = !found && make(identity, slot, &spec, &why);
     /* EXISTS: another process made it meanwhile. */
     if (!found && !*made && why.code != T2C_EXISTS)
         return fail_as(err, &why, identity);

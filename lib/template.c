@@ -1,5 +1,5 @@
 /*
- * Templates: TCG EK Credential Profile (L-1, L-2, H-x), TPM 2.0 Keys for Device Identity and Attestation (IDevID, IAK),
+ * Templates: TCG EK Credential Profile (L-1 and L-2; H-1 to H-4, H-6 and H-7), TPM 2.0 Keys for Device Identity and Attestation (IDevID, IAK),
  * TCG Provisioning Guidance (SRK), draft-bottomley-tpm2-keys (the parent of a key file that names only a hierarchy), and ours for the keys below the SRK: noDA, because the dictionary-attack lockout would let any
  * local process stop a device from renewing; no policy; any scheme. An RSA key may also decrypt, so that every padding can
  * be made from its raw private operation.
@@ -16,13 +16,14 @@ static const struct algorithm {
     uint16_t bits;
     TPM2_ECC_CURVE curve;
     const char *name_hash; /* of identity keys: TCG pairs the strengths */
+    uint16_t aes_bits;     /* of endorsement keys, the same */
 } algorithms[] = {
-    {T2C_ALG_EC_P256, TPM2_ALG_ECC, 256, TPM2_ECC_NIST_P256, "SHA256"},
-    {T2C_ALG_EC_P384, TPM2_ALG_ECC, 384, TPM2_ECC_NIST_P384, "SHA384"},
-    {T2C_ALG_EC_P521, TPM2_ALG_ECC, 521, TPM2_ECC_NIST_P521, "SHA512"},
-    {T2C_ALG_RSA_2048, TPM2_ALG_RSA, 2048, 0, "SHA256"},
-    {T2C_ALG_RSA_3072, TPM2_ALG_RSA, 3072, 0, "SHA384"},
-    {T2C_ALG_RSA_4096, TPM2_ALG_RSA, 4096, 0, "SHA384"},
+    {T2C_ALG_EC_P256, TPM2_ALG_ECC, 256, TPM2_ECC_NIST_P256, "SHA256", 128},
+    {T2C_ALG_EC_P384, TPM2_ALG_ECC, 384, TPM2_ECC_NIST_P384, "SHA384", 256},
+    {T2C_ALG_EC_P521, TPM2_ALG_ECC, 521, TPM2_ECC_NIST_P521, "SHA512", 256},
+    {T2C_ALG_RSA_2048, TPM2_ALG_RSA, 2048, 0, "SHA256", 128},
+    {T2C_ALG_RSA_3072, TPM2_ALG_RSA, 3072, 0, "SHA384", 256},
+    {T2C_ALG_RSA_4096, TPM2_ALG_RSA, 4096, 0, "SHA512", 256},
 };
 
 static const struct role {
@@ -34,6 +35,9 @@ static const struct role {
 } roles[] = {
     {T2C_ROLE_EK, "an endorsement key",
         BASE | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, T2C_POLICY_EK_A, NULL},
+    {T2C_ROLE_EK_HIGH, "an endorsement key",
+        BASE | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT,
+        T2C_POLICY_EK_B, NULL},
     {T2C_ROLE_SRK, "a storage root key",
         BASE | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, -1, NULL},
     {T2C_ROLE_PARENT, "the parent of a key file",
@@ -78,11 +82,17 @@ enum t2c_alg t2c_template_alg(const TPMT_PUBLIC *pub)
 
 static bool is_storage(enum t2c_role role)
 {
-    return role == T2C_ROLE_EK || role == T2C_ROLE_SRK || role == T2C_ROLE_PARENT;
+    return role == T2C_ROLE_EK || role == T2C_ROLE_EK_HIGH || role == T2C_ROLE_SRK || role == T2C_ROLE_PARENT;
+}
+
+/* Which roles pair the strength of their hash, and of their cipher, with that of their numbers. */
+static bool is_paired(enum t2c_role role)
+{
+    return role == T2C_ROLE_EK_HIGH || role == T2C_ROLE_IDEVID || role == T2C_ROLE_IAK;
 }
 
 /*
- * EK and SRK: unique is zeros of the key's size (RSA 256 bytes, P-256 2 x 32). Identity keys: the ASCII name; for ECC in x
+ * EK (of the low range) and SRK: unique is zeros of the key's size (RSA 256 bytes, P-256 2 x 32). Identity keys: the ASCII name; for ECC in x
  * alone with y empty, which is one of three readings of the specification that are in use (the one of swtpm).
  */
 static void fill_unique(TPMT_PUBLIC *pub, const struct role *role, const struct algorithm *a)
@@ -103,7 +113,8 @@ static void fill_parameters(TPMT_PUBLIC *pub, const struct role *role, const str
 {
     TPMT_SYM_DEF_OBJECT symmetric = {.algorithm = TPM2_ALG_NULL};
     if (is_storage(role->role))
-        symmetric = (TPMT_SYM_DEF_OBJECT){TPM2_ALG_AES, {.aes = 128}, {.aes = TPM2_ALG_CFB}};
+        symmetric = (TPMT_SYM_DEF_OBJECT){
+            TPM2_ALG_AES, {.aes = is_paired(role->role) ? a->aes_bits : 128}, {.aes = TPM2_ALG_CFB}};
     if (a->type == TPM2_ALG_RSA) {
         TPMS_RSA_PARMS *rsa = &pub->parameters.rsaDetail;
         *rsa = (TPMS_RSA_PARMS){.symmetric = symmetric, .scheme = {.scheme = TPM2_ALG_NULL}, .keyBits = a->bits};
@@ -126,11 +137,11 @@ bool t2c_template_fill(enum t2c_role role_id, enum t2c_alg alg, TPM2B_PUBLIC *ou
 {
     const struct role *role = find_role(role_id);
     const struct algorithm *a = find_algorithm(alg);
-    if (a == NULL || (is_storage(role_id) && alg != T2C_ALG_RSA_2048 && alg != T2C_ALG_EC_P256))
+    bool any = role_id == T2C_ROLE_EK_HIGH || !is_storage(role_id);
+    if (a == NULL || (!any && alg != T2C_ALG_RSA_2048 && alg != T2C_ALG_EC_P256))
         return t2c_fail(
             err, T2C_INVALID, "there is no template of %s with the algorithm %s", role->text, t2c_alg_name(alg));
-    const struct t2c_hash *name_hash =
-        t2c_hash_find(role_id == T2C_ROLE_IDEVID || role_id == T2C_ROLE_IAK ? a->name_hash : "SHA256");
+    const struct t2c_hash *name_hash = t2c_hash_find(is_paired(role_id) ? a->name_hash : "SHA256");
     TPM2B_PUBLIC template = {0};
     TPMT_PUBLIC *pub = &template.publicArea;
     pub->type = a->type;

@@ -51,12 +51,12 @@ tpm2_flushcontext -t
 check "and makes the very IDevID of it" cmp "$work/reference.pub" "$work/tools-idevid.pub"
 
 # The endorsement and storage root keys, against those that tpm2-tools makes by TCG's templates.
-for algorithm in rsa ecc; do
-    handle=0x81010001 ours=rsa-2048
-    [ $algorithm = rsa ] || handle=0x8101000A ours=ec-p256
-    check "an EK is made, $ours" "$T2C" key create ek --alg $ours
-    public $handle "$work/ek.pub"
-    tpm2_createek -Q -c "$work/ek.ctx" -G $algorithm -f pem -u "$work/reference-ek.pub"
+for place in rsa:0x81010001:rsa-2048 ecc:0x8101000A:ec-p256 ecc384:0x81010016:ec-p384 ecc521:0x81010018:ec-p521; do
+    algorithm=${place%%:*} handle=${place#*:} ours=${place##*:}
+    handle=${handle%:*}
+    check "an EK is made, $ours" "$T2C" key create ek --alg "$ours"
+    public "$handle" "$work/ek.pub"
+    tpm2_createek -Q -c "$work/ek.ctx" -G "$algorithm" -f pem -u "$work/reference-ek.pub"
     tpm2_flushcontext -t
     check "tpm2_createek makes the same" cmp "$work/ek.pub" "$work/reference-ek.pub"
 done

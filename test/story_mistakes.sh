@@ -159,8 +159,6 @@ openssl x509 -in "$work/idevid.crt" -outform DER -out "$work/rsa-ek.der"
 tpm2_nvdefine -Q -C o -s "$(stat -c %s "$work/rsa-ek.der")" 0x01C00002 && tpm2_nvwrite -Q -C o -i "$work/rsa-ek.der" 0x01C00002
 check_fails "the certificate of another EK is not taken for its own" "this TPM holds no certificate of ek (NV index 0x01c0000a)" \
     "$T2C" cert export ek
-check_fails "an EK of an algorithm without template" "there is no template of an endorsement key with the algorithm ec-p521" \
-    "$T2C" key create ek --alg ec-p521
 
 # Configuration.
 check_fails "a conf file that is named but missing" "configuration: cannot open $work/none.conf: No such file" \

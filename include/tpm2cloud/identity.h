@@ -6,7 +6,17 @@
 
 #include "tpm2cloud/key.h"
 
-enum t2c_role { T2C_ROLE_EK, T2C_ROLE_SRK, T2C_ROLE_PARENT, T2C_ROLE_IDEVID, T2C_ROLE_IAK, T2C_ROLE_LEAF };
+enum t2c_role {
+    T2C_ROLE_EK,
+    T2C_ROLE_EK_HIGH, /* of the indices from 0x01C00012 on, which have templates of their own */
+    T2C_ROLE_SRK,
+    T2C_ROLE_PARENT,
+    T2C_ROLE_IDEVID,
+    T2C_ROLE_IAK,
+    T2C_ROLE_LEAF
+};
+
+#define T2C_IDENTITY_SLOTS 9
 
 /* Where a key of an identity may sit. A device has the first one that is there. */
 struct t2c_identity_slot {
@@ -21,12 +31,15 @@ struct t2c_identity {
     enum t2c_role role;
     enum t2c_alg default_alg;
     uint32_t nv_fallback; /* read when the slot's own index is not there, 0: none */
-    struct t2c_identity_slot slots[4];
+    struct t2c_identity_slot slots[T2C_IDENTITY_SLOTS];
 };
 
 /* NULL when NAME is no well-known identity, or I is beyond the last one. */
 const struct t2c_identity *t2c_identity_find(const char *name);
 const struct t2c_identity *t2c_identity_at(size_t i);
+
+/* What a key of IDENTITY is at SLOT. */
+enum t2c_role t2c_identity_role(const struct t2c_identity *identity, const struct t2c_identity_slot *slot);
 
 /* Opens the key of the first slot that is occupied. Errors: NOT_FOUND with the command that makes one. */
 bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out, struct t2c_error *err);
