@@ -4,11 +4,11 @@
  */
 #include "preloaded.h"
 
+#include "tpm2cloud/pkcs11.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define TOKEN "tpm2cloud"
-#define PKCS11 "pkcs11:"
 #define FILE_URL "file://"
 #define LOCALHOST "localhost"
 
@@ -26,34 +26,22 @@ static bool starts_with(const char *text, const char *start)
 
 /* ---- pkcs11: ---- */
 
-/* Finds ATTRIBUTE in the path part of URI; its value goes to OUT. Leaves *out empty when it is not there. */
-static bool find_attribute(const char *uri, const char *attribute, char out[T2C_NAME_MAX], struct t2c_error *err)
-{
-    size_t name_len = strlen(attribute);
-    out[0] = '\0';
-    for (const char *at = uri + strlen(PKCS11);;) {
-        size_t len = strcspn(at, ";?");
-        if (len > name_len && strncmp(at, attribute, name_len) == 0 && at[name_len] == '=')
-            return t2c_uri_decode(at + name_len + 1, len - name_len - 1, out, T2C_NAME_MAX, err) ||
-                t2c_fail_context(err, "\"%s\": %s", uri, attribute);
-        if (at[len] != ';')
-            return true;
-        at += len + 1;
-    }
-}
-
 static bool take_pkcs11(const char *value, struct preloaded *out, struct t2c_error *err)
 {
-    char token[T2C_NAME_MAX];
-    if (!find_attribute(value, "token", token, err) || !find_attribute(value, "object", out->uri.name, err))
-        return false;
-    if (strcmp(token, TOKEN) != 0)
+    T2C_CLEANUP(t2c_pkcs11_uri_fini) struct t2c_pkcs11_uri uri = {0};
+    const int shown = (int)strcspn(value, "?"); /* a PIN may stand behind it */
+    if (!t2c_pkcs11_parse(value, &uri, err))
+        return t2c_fail_context(err, "\"%.*s\"", shown, value);
+    if (strcmp(uri.token, TOKEN) != 0)
         return t2c_fail(err, T2C_INVALID,
-            "\"%s\" is in a PKCS#11 token, which is not used here; a key of the TPM is pkcs11:token=" TOKEN
+            "\"%.*s\" is in a PKCS#11 token, which is not used here; a key of the TPM is pkcs11:token=" TOKEN
             ";object=NAME",
-            value);
-    return t2c_uri_name_valid(out->uri.name, strlen(out->uri.name)) ||
-        t2c_fail(err, T2C_INVALID, "\"%s\" lacks object=NAME with the name of a key (tpm2cloud key list)", value);
+            shown, value);
+    if (!t2c_uri_name_valid(uri.object, strlen(uri.object)))
+        return t2c_fail(
+            err, T2C_INVALID, "\"%.*s\" lacks object=NAME with the name of a key (tpm2cloud key list)", shown, value);
+    memcpy(out->uri.name, uri.object, strlen(uri.object) + 1);
+    return true;
 }
 
 /* ---- file: ---- */
@@ -79,7 +67,7 @@ static bool take(const char *value, struct preloaded *out, struct t2c_error *err
 {
     if (starts_with(value, FILE_URL))
         return take_file(value, out, err);
-    if (starts_with(value, PKCS11))
+    if (starts_with(value, T2C_PKCS11_SCHEME))
         return take_pkcs11(value, out, err);
     if (!starts_with(value, T2C_URI_SCHEME))
         return t2c_fail(err, T2C_INVALID, "\"%s\" is neither tpm2cloud:NAME nor file:///PATH", value);

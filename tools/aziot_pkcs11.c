@@ -172,14 +172,11 @@ static bool decide(struct entry *entry, const struct t2c_bytes *attributes, stru
     else if (entry->token->stored.primary_auth.len > 0)
         set_aside(entry, "the storage key that it is below has an authorization value");
     else if (take_blobs(entry, attributes, &why) && t2c_adopt_check(&entry->blob, &why))
-        entry->key.fate = entry->token->has_pin ? PKCS11_ADOPT : PKCS11_PIN;
+        entry->key.fate = PKCS11_ADOPT;
     else if (why.code == T2C_INVALID)
         set_aside(entry, why.text);
     else
         return t2c_fail_with(err, &why);
-    if (entry->key.fate == PKCS11_PIN)
-        snprintf(entry->key.why, sizeof(entry->key.why),
-            "nobody said the PIN of the token %s: --pin-from file:/path, env:NAME or cred:NAME", entry->key.token);
     return true;
 }
 
@@ -287,6 +284,19 @@ static bool take_place(struct pkcs11_keys *keys, struct pkcs11_store *store, con
     return id == NULL || search.found || add_missing(keys, id, &uri, "the token has no such key", err);
 }
 
+/* A PIN may have been said in the last place only. */
+static void want_pins(struct pkcs11_keys *keys)
+{
+    for (size_t i = 0; i < keys->entries_n; i++) {
+        struct entry *entry = keys->entries[i];
+        if (entry->key.fate != PKCS11_ADOPT || entry->token->has_pin)
+            continue;
+        entry->key.fate = PKCS11_PIN;
+        snprintf(entry->key.why, sizeof(entry->key.why),
+            "nobody said the PIN of the token %s: --pin-from file:/path, env:NAME or cred:NAME", entry->key.token);
+    }
+}
+
 static bool find_store(const struct pkcs11_config *config, struct pkcs11_store **out, struct t2c_error *err)
 {
     const char *named = config->store != NULL ? config->store : getenv("TPM2_PKCS11_STORE");
@@ -318,6 +328,7 @@ bool pkcs11_keys_open(const struct pkcs11_config *config, struct pkcs11_keys **o
             return false;
     if (config->base_slot != NULL && !take_place(keys, store, config, NULL, config->base_slot, err))
         return false;
+    want_pins(keys);
     *out = T2C_STEAL(keys);
     return true;
 }

@@ -120,6 +120,8 @@ bool pkcs11_store_token(
     bool row = false;
     if (statement == NULL)
         return false;
+    if (name[0] == '\0')
+        return t2c_fail(err, T2C_INVALID, "a place in no token: token=LABEL or slot-id=NUMBER is missing");
     if (sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) != SQLITE_OK)
         return fail_sqlite(store, err);
     if (!step(store, statement, &row, err))

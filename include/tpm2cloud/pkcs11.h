@@ -20,8 +20,8 @@ struct t2c_pkcs11_uri {
 void t2c_pkcs11_uri_fini(struct t2c_pkcs11_uri *uri);
 
 /*
- * Gives *out; attributes that are not in it are passed over. Errors: INVALID, naming the attribute and never the PIN; also
- * without a token, which aziot's tools refuse, too.
+ * Gives *out; attributes that are not in it are passed over. Errors: INVALID, naming the attribute and never its
+ * value where that is a PIN.
  */
 bool t2c_pkcs11_parse(const char *text, struct t2c_pkcs11_uri *out, struct t2c_error *err);
 
