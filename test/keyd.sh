@@ -1,20 +1,24 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154
-# Shared by the stories that ask keyd, our stand-in for aziot-keyd; sourced after harness.sh. Its configuration is in $work/keyd,
-# and its home $work/home.
+# Shared by those who ask keyd by curl, be it aziot's or our stand-in; sourced after harness.sh. The stand-in's configuration is in
+# $work/keyd, and its home $work/home.
 
-[ -x "$BUILD/keyd" ] || skip_all "keyd is not built; it needs libmicrohttpd-dev and libjansson-dev"
 need curl jq openssl
-mkdir -p "$work/keyd/config.d" "$work/home"
-export AZIOT_KEYD_CONFIG="$work/keyd/config.toml" AZIOT_KEYD_CONFIG_DIR="$work/keyd/config.d"
 unset JOURNAL_STREAM http_proxy ALL_PROXY all_proxy
+keyd_socket=$work/keyd.sock
 
-cat >"$AZIOT_KEYD_CONFIG" <<END
+# keyd_conf: the configuration that our stand-in always has
+keyd_conf() {
+    [ -x "$BUILD/keyd" ] || skip_all "keyd is not built; it needs libmicrohttpd-dev and libjansson-dev"
+    mkdir -p "$work/keyd/config.d" "$work/home"
+    export AZIOT_KEYD_CONFIG="$work/keyd/config.toml" AZIOT_KEYD_CONFIG_DIR="$work/keyd/config.d"
+    cat >"$AZIOT_KEYD_CONFIG" <<END
 [aziot_keys]
 homedir_path = "$work/home"
 tpm2cloud = "required"
 [endpoints]
-aziot_keyd = "unix://$work/keyd.sock"
+aziot_keyd = "unix://$keyd_socket"
 END
+}
 
 # keyd_patch NAME LINE...: the file config.d/NAME.toml
 keyd_patch() {
@@ -28,7 +32,7 @@ keyd_start() {
     LD_LIBRARY_PATH="$BUILD/.libs" "$BUILD/keyd" "$@" 2>"$work/keyd.log" &
     keyd=$!
     pids="$pids $keyd"
-    wait_for 10 test -S "$work/keyd.sock" || sed 's/^/# /' "$work/keyd.log"
+    wait_for 10 test -S "$keyd_socket" || sed 's/^/# /' "$work/keyd.log"
 }
 
 keyd_stop() {
@@ -42,7 +46,7 @@ ask() {
     path=$1
     shift
     : >"$work/answer"
-    curl -sS --unix-socket "$work/keyd.sock" -o "$work/answer" -w '%{http_code}' "http://keyd$path?api-version=2021-05-01" \
+    curl -sS --unix-socket "$keyd_socket" -o "$work/answer" -w '%{http_code}' "http://keyd$path?api-version=2021-05-01" \
         -H 'content-type: application/json' "$@" >"$work/status"
     cat "$work/answer"
 }

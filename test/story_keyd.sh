@@ -6,6 +6,7 @@
 . "$srcdir/test/keyd.sh"
 need swtpm readelf strace tpm2_load tpm2_readpublic
 tpm_start
+keyd_conf
 "$T2C" key create srk >/dev/null
 "$T2C" key create ldevid >/dev/null
 "$T2C" key create device >/dev/null
@@ -53,6 +54,7 @@ check_fails "nor with a parameter that is wrong" \
     "could not set tpm2cloud_rsa parameter on library: AZIOT_KEYS_RC_ERR_INVALID_PARAMETER" \
     env LD_LIBRARY_PATH="$BUILD/.libs" "$BUILD/keyd"
 rm "$AZIOT_KEYD_CONFIG_DIR/90-wrong.toml"
+keyd_patch 10-order '[aziot_keys]' 'zebra = "1"' 'aardvark = "2"'
 
 # The other three daemons of aziot load the library, too, and never call it.
 if [ -n "$PRELOAD" ] || ! strace -o "$work/trace" true 2>/dev/null; then
@@ -65,6 +67,8 @@ fi
 : >"$work/commands"
 keyd_start
 check "keyd starts with ours, of version 2.1" grep -q "with version 0x02010000" "$work/keyd.log"
+check_equal "which is told of parameters in the order of their names" "aardvark zebra" \
+    "$(sed -n 's/.*libaziot_keys: \([a-z]*\): a parameter.*/\1/p' "$work/keyd.log" | tr '\n' ' ' | sed 's/ $//')"
 check_equal "which asks the TPM nothing" "" "$(cat "$work/commands")"
 check_equal "and writes nothing" "" "$(ls "$work/home")"
 
@@ -186,7 +190,7 @@ done <<'END'
 422 POST /key {"keyId":"x","usage":"sign,dance"}
 422 POST /key {"keyId":"x","usage":"sign","keyBytes":"?"}
 END
-curl -sS --unix-socket "$work/keyd.sock" -o "$work/out" -w '%{http_code}' http://keyd/key/sas >"$work/status"
+curl -sS --unix-socket "$keyd_socket" -o "$work/out" -w '%{http_code}' http://keyd/key/sas >"$work/status"
 check_equal "no api-version" '400 {"message":"api-version not specified"}' "$(cat "$work/status") $(cat "$work/out")"
 
 # ---- the key is the TPM's ----
@@ -321,9 +325,9 @@ if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null
     keyd_patch 60-principal '[[principal]]' 'uid = 65534' 'keys = ["pump*", "device-id"]'
     keyd_start
     chmod 711 "$work"
-    chmod 666 "$work/keyd.sock"
+    chmod 666 "$keyd_socket"
     as_nobody() { # ID
-        setpriv --reuid=65534 --clear-groups curl -sS --unix-socket "$work/keyd.sock" -w '%{http_code}' \
+        setpriv --reuid=65534 --clear-groups curl -sS --unix-socket "$keyd_socket" -w '%{http_code}' \
             "http://keyd/keypair/$1?api-version=2021-05-01" | sed 's/.*}//' >"$work/status"
     }
     status_is "another user loads a key that it has a principal for" 200 as_nobody device-id

@@ -100,7 +100,7 @@ static bool move_pair(struct exchange *exchange, struct t2c_error *err)
     return authorize(exchange, call.id, err) && authorize(exchange, call.text, err) && library_do(&call, err);
 }
 
-static bool delete (const struct exchange *exchange, enum handle_kind kind, enum library_fn fn, struct t2c_error *err)
+static bool discard(const struct exchange *exchange, enum handle_kind kind, enum library_fn fn, struct t2c_error *err)
 {
     T2C_CLEANUP(handle_fini) struct handle handle = {0};
     if (!handle_in(exchange, &handle, err))
@@ -112,12 +112,12 @@ static bool delete (const struct exchange *exchange, enum handle_kind kind, enum
 
 static bool delete_pair(struct exchange *exchange, struct t2c_error *err)
 {
-    return delete (exchange, HANDLE_PAIR, LIBRARY_DELETE_PAIR, err);
+    return discard(exchange, HANDLE_PAIR, LIBRARY_DELETE_PAIR, err);
 }
 
 static bool delete_key(struct exchange *exchange, struct t2c_error *err)
 {
-    return delete (exchange, HANDLE_KEY, LIBRARY_DELETE, err);
+    return discard(exchange, HANDLE_KEY, LIBRARY_DELETE, err);
 }
 
 static bool take_usage(const char *name, size_t name_len, unsigned *usage)

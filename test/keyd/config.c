@@ -22,7 +22,6 @@ void config_fini(struct config *config)
     json_decref(config->parameters);
     json_decref(config->preloaded);
     json_decref(config->principals);
-    free(config->socket);
     *config = (struct config){0};
 }
 
@@ -37,9 +36,11 @@ static bool take_socket(struct config *config, const char *uri)
 {
     if (strncmp(uri, SOCKET_SCHEME "/", strlen(SOCKET_SCHEME "/")) != 0)
         return false;
-    free(config->socket);
-    config->socket = strdup(uri + strlen(SOCKET_SCHEME));
-    return config->socket != NULL;
+    const char *path = uri + strlen(SOCKET_SCHEME);
+    if (strlen(path) >= sizeof(config->socket))
+        return false;
+    memcpy(config->socket, path, strlen(path) + 1);
+    return true;
 }
 
 /* The uid begins a principal: it comes first where aziot's own tools write one. */
@@ -79,8 +80,9 @@ static bool read_file(struct config *config, const char *path, struct t2c_error 
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     struct reading reading = {.config = config};
-    if (!t2c_file_read(path, FILE_MAX_LEN, &text, err))
-        return false;
+    struct t2c_error why = {0};
+    if (!t2c_file_read(path, FILE_MAX_LEN, &text, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
     size_t misses = t2c_toml_read(text.data != NULL ? (const char *)text.data : "", text.len, on_value, &reading);
     return (misses == 0 && !reading.wrong) || t2c_fail(err, T2C_INVALID, "could not read config %s", path);
 }
@@ -111,8 +113,8 @@ static bool read_dir(struct config *config, const char *dir, struct t2c_error *e
 bool config_read(const char *file, const char *dir, struct config *out, struct t2c_error *err)
 {
     T2C_CLEANUP(config_fini)
-    struct config config = {json_object(), json_object(), json_array(), strdup(SOCKET_DEFAULT)};
-    if (config.parameters == NULL || config.preloaded == NULL || config.principals == NULL || config.socket == NULL)
+    struct config config = {json_object(), json_object(), json_array(), SOCKET_DEFAULT};
+    if (config.parameters == NULL || config.preloaded == NULL || config.principals == NULL)
         return t2c_fail_nomem(err);
     if (!read_file(&config, file, err) || !read_dir(&config, dir, err))
         return false;

@@ -49,35 +49,29 @@ static struct rc_text rc_text(unsigned rc)
 
 typedef void any_fn(void);
 
-#define OF_BOTH(function)                                                       \
-    {                                                                           \
-#function, offsetof(struct AZIOT_KEYS_FUNCTION_LIST_2_1_0_0, function), \
-            offsetof(struct AZIOT_KEYS_FUNCTION_LIST_2_0_0_0, function)         \
-    }
-#define OF_2_1(function)                                                          \
-    {                                                                             \
-#function, offsetof(struct AZIOT_KEYS_FUNCTION_LIST_2_1_0_0, function), 0 \
-    }
+#define AT(version, function) offsetof(struct AZIOT_KEYS_FUNCTION_LIST_##version, function)
+#define OF_BOTH(function) #function, AT(2_1_0_0, function), AT(2_0_0_0, function)
+#define OF_2_1(function) #function, AT(2_1_0_0, function), 0
 
 static const struct {
     const char *name;
     size_t at_2_1, at_2_0; /* 0: has none */
 } functions[] = {
-    OF_BOTH(set_parameter),
-    OF_BOTH(create_key_pair_if_not_exists),
-    OF_2_1(move_key_pair),
-    OF_BOTH(load_key_pair),
-    OF_BOTH(get_key_pair_parameter),
-    OF_2_1(delete_key_pair),
-    OF_BOTH(create_key_if_not_exists),
-    OF_BOTH(load_key),
-    OF_BOTH(import_key),
-    OF_2_1(delete_key),
-    OF_BOTH(derive_key),
-    OF_BOTH(sign),
-    OF_BOTH(verify),
-    OF_BOTH(encrypt),
-    OF_BOTH(decrypt),
+    {OF_BOTH(set_parameter)},
+    {OF_BOTH(create_key_pair_if_not_exists)},
+    {OF_2_1(move_key_pair)},
+    {OF_BOTH(load_key_pair)},
+    {OF_BOTH(get_key_pair_parameter)},
+    {OF_2_1(delete_key_pair)},
+    {OF_BOTH(create_key_if_not_exists)},
+    {OF_BOTH(load_key)},
+    {OF_BOTH(import_key)},
+    {OF_2_1(delete_key)},
+    {OF_BOTH(derive_key)},
+    {OF_BOTH(sign)},
+    {OF_BOTH(verify)},
+    {OF_BOTH(encrypt)},
+    {OF_BOTH(decrypt)},
 };
 
 /* The version that LIST says counts, and not the one that was asked for. */

@@ -28,35 +28,32 @@ static const char *from_environment(const char *name, const char *otherwise)
     return value != NULL ? value : otherwise;
 }
 
-static int by_name(const void *a, const void *b)
+T2C_DEFINE_FREEP(json_freep, json_t, json_decref)
+
+/* Gives a copy of VALUES in the order of the bytes of its names. */
+static json_t *sorted(const json_t *values)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    T2C_CLEANUP(t2c_freep) char *text = json_dumps(values, JSON_SORT_KEYS);
+    return text != NULL ? json_loads(text, 0, NULL) : NULL;
 }
 
-/* Sets what VALUES has, in the order of the bytes of its names, each with PREFIX in front. */
-static bool set_all(json_t *values, const char *prefix, struct t2c_error *err)
+/* Sets what VALUES has, each with PREFIX in front of its name. */
+static bool set_all(const json_t *values, const char *prefix, struct t2c_error *err)
 {
-    const char **names = calloc(json_object_size(values) + 1, sizeof(*names)), *name;
-    size_t n = 0;
+    T2C_CLEANUP(json_freep) json_t *map = sorted(values);
+    const char *name;
     json_t *value;
-    bool ok = names != NULL || t2c_fail_nomem(err);
-    json_object_foreach(values, name, value)
+    json_object_foreach(map, name, value)
     {
-        if (ok)
-            names[n++] = name;
-    }
-    if (ok)
-        qsort(names, n, sizeof(*names), by_name);
-    for (size_t i = 0; ok && i < n; i++) {
         T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes full = {0};
-        ok = t2c_bytes_printf(&full, err, "%s%s", prefix, names[i]) &&
-            library_do(&(struct library_call){.fn = LIBRARY_SET,
-                           .id = (const char *)full.data,
-                           .text = json_string_value(json_object_get(values, names[i]))},
-                err);
+        if (!t2c_bytes_printf(&full, err, "%s%s", prefix, name))
+            return false;
+        const struct library_call set = {
+            .fn = LIBRARY_SET, .id = (const char *)full.data, .text = json_string_value(value)};
+        if (!library_do(&set, err))
+            return false;
     }
-    free(names);
-    return ok;
+    return map != NULL || t2c_fail_nomem(err);
 }
 
 /* Answers until it is told to stop. SIGNALS are blocked, also for the threads that are started here. */

@@ -21,9 +21,7 @@
 static bool listen_as(int fd, const char *path, struct t2c_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int len = snprintf(address.sun_path, sizeof(address.sun_path), "%s.new", path);
-    if (len < 0 || (size_t)len >= sizeof(address.sun_path))
-        return t2c_fail(err, T2C_INVALID, "the socket's path %s is too long", path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s.n", path);
     unlink(address.sun_path);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || chmod(address.sun_path, SOCKET_MODE) != 0 ||
         listen(fd, BACKLOG) != 0 || rename(address.sun_path, path) != 0)
