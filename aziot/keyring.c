@@ -100,7 +100,7 @@ static bool path_of(const struct location *location, char *out, struct t2c_error
     struct t2c_name_files files = {0};
     if (location->kind != LOCATION_NAME)
         return snprintf(out, PATH_MAX, "%s", location->path) < PATH_MAX ||
-            t2c_fail(err, T2C_INVALID, "%s is too long", location->path);
+            t2c_fail(err, T2C_IO, "%s is too long", location->path);
     if (location->uri->name[0] == '\0') {
         snprintf(out, PATH_MAX, "%s", location->uri->file);
         return true;
@@ -330,6 +330,12 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
         keyring_pair(ring, id, &pair, err);
 }
 
+static bool check_usage(unsigned usage, struct t2c_error *err)
+{
+    return (usage & ~(AZIOT_KEYS_KEY_USAGE_SIGN | AZIOT_KEYS_KEY_USAGE_ENCRYPT)) == 0 ||
+        t2c_fail(err, T2C_INVALID, "there is no usage 0x%x", usage);
+}
+
 /* What a symmetric key becomes in the TPM: never more than its usage needs, and only what is as long as an AES key encrypts. */
 static bool fill_symmetric(const char *id, unsigned usage, const struct t2c_bytes *plain,
     struct t2c_aziot_record *record, struct t2c_error *err)
@@ -367,7 +373,8 @@ bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usa
     if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
         location.kind != LOCATION_RECORD)
         return t2c_fail_with(err, &why);
-    return make_symmetric(ring, &location, id, usage, err) && keyring_symmetric(ring, id, &symmetric, err);
+    return check_usage(usage, err) && make_symmetric(ring, &location, id, usage, err) &&
+        keyring_symmetric(ring, id, &symmetric, err);
 }
 
 bool keyring_import(
@@ -382,8 +389,10 @@ bool keyring_import(
         return fail_read_only("replace", err);
     if (location.kind == LOCATION_FILE)
         return t2c_fail(err, T2C_INVALID, "its place is preloaded as %s; put the key there yourself", location.path);
-    if (bytes == NULL || bytes_len == 0)
-        return t2c_fail(err, T2C_INVALID, "a key of no bytes");
+    if (bytes == NULL || bytes_len == 0 || bytes_len > FILE_MAX)
+        return t2c_fail(err, T2C_INVALID, "a key of %zu bytes; it has 1 to %d", bytes_len, FILE_MAX);
+    if (!check_usage(usage, err))
+        return false;
     if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||
         !stock_give_way(&location, id, false, err) || !write_record(ring, &location, &record, true, err))
         return false;

@@ -37,9 +37,20 @@ commands() { # CODE: how many of them.
 
 check "the library is loaded" aziot calls
 check_equal "which sends nothing to the TPM" 0 "$(grep -c . "$work/commands")"
-aziot pairs symmetric >"$work/conformance" 2>/dev/null || true
-check "the checklist of the interface" [ "$(tail -n 1 "$work/conformance")" = "1..136" ]
-while read -r line; do # each of its points is one of ours
+# The points of the checklist, each one of ours. The process has a configuration of OpenSSL that leaves it nothing to compute
+# with, and the library must not care; tpm2-tss before 4.0 computes there itself, so with it the TPM comes first, and the rest second.
+useless=$work/useless.cnf
+mkdir -p "$work/interface/home"
+if nm -D "$library" | grep -q Esys_SetCryptoCallbacks; then
+    printf 'openssl_conf = i\n[i]\nproviders = p\n[p]\nbase = b\n[b]\nactivate = 1\n' >"$useless"
+else
+    sed 's/?provider=default/?provider=tpm2cloud/' "$srcdir/packaging/openssl.cnf" >"$useless"
+fi
+stock_preloaded env OPENSSL_CONF="$useless" TPM2CLOUD_TCTI="$counting" T2C_TCTI_LOG="$work/commands" \
+    "$BUILD/aziot_conform" "$library" "$work/interface" >"$work/conformance" 2>"$work/conformance.log" || true
+check_equal "the checklist of the interface is complete" "1..$(grep -Ec '^(not )?ok ' "$work/conformance")" \
+    "$(grep '^1\.\.' "$work/conformance")"
+while read -r line; do
     case $line in
     "ok "*) ok "interface: ${line#ok * - }" ;;
     "not ok "*) not_ok "interface: ${line#not ok * - }" ;;
@@ -49,6 +60,7 @@ tpm_clean "interface"
 
 # ---- after a restart ----
 
+aziot calls create:pair create-key:enc import:sas create-key:gone delete-key:gone >"$work/out"
 check "keys outlive keyd" aziot calls load:pair load-key:enc
 check "a pair tells its parameters" aziot calls load:pair load:pair curve:pair point:pair size:pair
 check_equal "which asks the TPM nothing" 0 "$(grep -c . "$work/commands")"
