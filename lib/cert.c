@@ -67,12 +67,12 @@ bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out,
     return true;
 }
 
-static bool only_padding(const uint8_t *data, size_t data_len)
+/* No certificate begins with a byte of padding. */
+static const uint8_t *skip_padding(const uint8_t *at, const uint8_t *end)
 {
-    for (size_t i = 0; i < data_len; i++)
-        if (data[i] != 0x00 && data[i] != 0xFF)
-            return false;
-    return true;
+    while (at < end && (*at == 0x00 || *at == 0xFF))
+        at++;
+    return at;
 }
 
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
@@ -81,7 +81,7 @@ bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, s
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
     if (chain == NULL)
         return t2c_fail_nomem(err);
-    while (at < end && !only_padding(at, (size_t)(end - at))) {
+    while ((at = skip_padding(at, end)) < end) {
         X509 *cert = d2i_X509(NULL, &at, (long)(end - at));
         if (cert == NULL)
             return t2c_fail_openssl(

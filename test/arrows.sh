@@ -9,16 +9,16 @@ files_that_include() { # PATTERN FOLDERS...
     shift
     find "$@" -name '*.[ch]' -exec grep -lE "^#include [<\"]$pattern" {} + | sort | tr '\n' ' ' | sed 's/ $//'
 }
-tpm_half='lib/(adopt|agree|duplicate|esys|esys_crypto|identity|import|key|keyfile|make|name|name_list|nv|object|policy|pubkey|record|rsa|session|sign|template|tpm|tss|use|verify)\.[ch]'
+tpm_half='lib/(adopt|agree|duplicate|ek|esys|esys_crypto|identity|import|key|keyfile|make|name|name_list|nv|object|policy|pubkey|record|rsa|session|sign|template|tpm|tss|use|verify)\.[ch]'
 check_equal "only lib's TPM half includes TSS" "" "$(files_that_include tss2/ lib provider estd aziot tools include |
     tr ' ' '\n' | grep -vE "^($tpm_half)\$")"
 check_equal "only estd includes curl" "" "$(files_that_include curl/ lib provider aziot tools include)"
 check_equal "the base half knows nothing of the TPM half" "" \
-    "$(grep -lE '^#include "(tpm2cloud/)?(adopt|tpm|key|nv|identity|name|esys|esys_crypto|object|policy|record|rsa|session|template|use|verify)\.h"' \
+    "$(grep -lE '^#include "(tpm2cloud/)?(adopt|tpm|key|nv|identity|ek|name|esys|esys_crypto|object|policy|record|rsa|session|template|use|verify)\.h"' \
         lib/error.c lib/host.c lib/auth.c lib/pad.c lib/log.c lib/bytes.c lib/dir.c lib/file.c lib/generation.c lib/cert.c lib/csr.c lib/uri.c lib/conf.c lib/wrapper.c \
-        lib/civil.c lib/alg.c lib/pkcs11.c lib/cbor.c lib/message.c lib/state.c lib/text.c)"
+        lib/civil.c lib/alg.c lib/pkcs11.c lib/ekcert.c lib/cbor.c lib/message.c lib/state.c lib/text.c)"
 check_equal "only lib/cbor.c includes libcbor" "lib/cbor.c" "$(files_that_include 'cbor\.h>' lib provider estd aziot tools include)"
-check_equal "estd knows nothing of the TPM" "" "$(files_that_include 'tpm2cloud/(tpm|key|nv|identity|name|provider)\.h' estd)"
+check_equal "estd knows nothing of the TPM" "" "$(files_that_include 'tpm2cloud/(tpm|key|nv|identity|ek|name|provider)\.h' estd)"
 for room in provider estd aziot tools; do
     check_equal "$room includes no other program" "" \
         "$(files_that_include "(\.\./)?($(echo provider estd aziot tools lib | sed "s/$room//; s/^ //; s/ \$//; s/  */|/g"))/" $room)"

@@ -30,6 +30,21 @@ bool cmd_fail_usage(struct t2c_error *err, const char *format, ...)
     return false;
 }
 
+#define ANSWERED 0x616e7300u
+
+bool cmd_answer(struct t2c_error *err, uint8_t exit_code)
+{
+    t2c_fail(err, T2C_INVALID, "see standard output");
+    err->detail = ANSWERED | exit_code;
+    return exit_code == 0;
+}
+
+bool cmd_is_answer(const struct t2c_error *err, uint8_t *exit_code)
+{
+    *exit_code = (uint8_t)err->detail;
+    return (err->detail & ~0xFFu) == ANSWERED;
+}
+
 /* Takes one option at argv[*at], and its value behind it or after '='. */
 static bool take_option(
     int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n, struct t2c_error *err)

@@ -9,11 +9,19 @@
 
 /*
  * Runs with the words behind the verb. A wrong command line fails with code INVALID and detail CMD_USAGE: main then prints the
- * synopsis and exits with 2; any other failure exits with 1.
+ * synopsis and exits with 2; any other failure exits with 1, but for that of cmd_answer.
  */
 typedef bool cmd_run(int argc, char **argv, struct t2c_error *err);
 
 #define CMD_USAGE 0x75736167u
+
+/* What was asked for is not there, and that is an answer. */
+#define CMD_EXIT_NONE 3
+
+/* Ends with EXIT_CODE and no message, since standard output has the answer. Returns false, or true for 0. */
+bool cmd_answer(struct t2c_error *err, uint8_t exit_code);
+/* Whether that was how it ended. */
+bool cmd_is_answer(const struct t2c_error *err, uint8_t *exit_code);
 
 struct cmd {
     const char *noun;
@@ -57,6 +65,6 @@ void cmd_warn_hidden(const struct t2c_name_list *list);
 void cmd_close(void);
 
 cmd_run cmd_key_create, cmd_key_list, cmd_key_show, cmd_key_pem, cmd_key_pin, cmd_csr, cmd_cert_import, cmd_cert_export,
-    cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
+    cmd_ek_show, cmd_ek_verify, cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
 
 #endif

@@ -1,28 +1,10 @@
 /*
  * tpm2cloud cert import | export
  */
+#include "certs.h"
 #include "cmd.h"
-
-#include "tpm2cloud/file.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
-
-#define IMPORT_MAX (256 * 1024)
-
-/* FILE may be "-", or a pipe. */
-static bool read_certs(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
-    T2C_CLEANUP(t2c_closep) int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return t2c_fail_errno(err, errno, "cannot open %s", path);
-    if (!t2c_file_read_fd(fd, path, IMPORT_MAX, &bytes, err))
-        return false;
-    return t2c_cert_parse(bytes.data, bytes.len, out, err) || t2c_fail_context(err, "%s", path);
-}
 
 bool cmd_cert_import(int argc, char **argv, struct t2c_error *err)
 {
@@ -30,7 +12,7 @@ bool cmd_cert_import(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     char where[PATH_MAX];
     if (!cmd_parse(argc, argv, NULL, 0, words, 2, err) || !cmd_check_name(words[0], err) ||
-        !read_certs(words[1], &chain, err) || !t2c_name_write_certs(words[0], chain, where, sizeof(where), err))
+        !certs_read(words[1], &chain, err) || !t2c_name_write_certs(words[0], chain, where, sizeof(where), err))
         return false;
     printf("%s: certificate stored in %s\n", words[0], where);
     return true;

@@ -24,6 +24,10 @@ static const struct cmd cmds[] = {
         "make a certificate request", cmd_csr},
     {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
     {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
+    {"ek", "show", "[--json]", "show the certificates that the TPM's maker left in it; exits with 3 when there is none",
+        cmd_ek_show},
+    {"ek", "verify", "[--roots PATH] [--intermediates PATH] [--json]",
+        "verify them, and that they are this TPM's; exits with 3 when there is none", cmd_ek_verify},
     {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
         cmd_status},
     {"enroll", NULL, "NAME [--config FILE]", "enrol a certificate of estd anew, as its [auth] says", cmd_enroll},
@@ -100,12 +104,14 @@ static int flush_output(void)
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
     struct t2c_error err = {0};
+    uint8_t exit_code = 0;
     bool ok = cmd->run(argc, argv, &err);
-    if (ok && (fflush(stdout) != 0 || ferror(stdout)))
-        ok = t2c_fail(&err, T2C_IO, "cannot write to standard output");
+    bool answered = !ok && cmd_is_answer(&err, &exit_code);
+    if ((ok || answered) && (fflush(stdout) != 0 || ferror(stdout)))
+        ok = answered = t2c_fail(&err, T2C_IO, "cannot write to standard output");
     cmd_close();
-    if (ok)
-        return 0;
+    if (ok || answered)
+        return exit_code;
     fprintf(stderr, "tpm2cloud: %s\n", err.text);
     if (err.detail != CMD_USAGE)
         return 1;

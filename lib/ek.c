@@ -1,0 +1,134 @@
+/*
+ * Spec: TCG EK Credential Profile for TPM Family 2.0, "NV indices" and the templates L-1, L-2 and H-x. Beside a certificate
+ * may lie the template of its key (and in the low range a nonce, which goes where the template has zeros).
+ */
+#include "tpm2cloud/ek.h"
+
+#include "esys.h"
+#include "key.h"
+#include "template.h"
+#include "tpm2cloud/nv.h"
+#include "tpm2cloud/ossl.h"
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+#define NV_FIRST 0x01C00000
+#define CHAIN_FIRST 0x01C00100
+#define CHAIN_LAST 0x01C001FF
+
+static const struct t2c_identity *ek(void)
+{
+    return t2c_identity_find("ek");
+}
+
+bool t2c_ek_list(const struct t2c_identity_slot **out, size_t *out_n, struct t2c_error *err)
+{
+    uint32_t indices[TPM2_MAX_CAP_HANDLES];
+    size_t indices_n = 0, n = 0;
+    if (!t2c_identity_handles(NV_FIRST, indices, TPM2_MAX_CAP_HANDLES, &indices_n, err))
+        return false;
+    for (size_t i = 0; i < T2C_IDENTITY_SLOTS && ek()->slots[i].nv != 0; i++)
+        if (t2c_identity_among(indices, indices_n, ek()->slots[i].nv))
+            out[n++] = &ek()->slots[i];
+    *out_n = n;
+    return true;
+}
+
+bool t2c_ek_read_chain(struct t2c_bytes *out, struct t2c_error *err)
+{
+    uint32_t indices[TPM2_MAX_CAP_HANDLES];
+    size_t n = 0;
+    if (!t2c_identity_handles(CHAIN_FIRST, indices, TPM2_MAX_CAP_HANDLES, &n, err))
+        return false;
+    for (size_t i = 0; i < n && indices[i] <= CHAIN_LAST; i++)
+        if (!t2c_nv_read(indices[i], out, err))
+            return false;
+    return true;
+}
+
+/* ---- the template ---- */
+
+/* Appends the content of INDEX, if it is there. */
+static bool read_optional(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    return t2c_nv_read(index, out, &why) || why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+}
+
+/* The maker's own template, a TPMT_PUBLIC; without it TCG's. */
+static bool fill_template(const struct t2c_identity_slot *slot, TPM2B_PUBLIC *out, struct t2c_error *err)
+{
+    bool high = t2c_identity_role(ek(), slot) == T2C_ROLE_EK_HIGH;
+    const uint32_t index = slot->nv + (high ? 1 : 2);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes own = {0};
+    size_t at = 0;
+    if (!read_optional(index, &own, err))
+        return false;
+    if (own.len == 0)
+        return t2c_template_fill(t2c_identity_role(ek(), slot), slot->alg, out, err);
+    return Tss2_MU_TPMT_PUBLIC_Unmarshal(own.data, own.len, &at, &out->publicArea) == TSS2_RC_SUCCESS ||
+        t2c_fail(err, T2C_INVALID, "NV index 0x%08x: no template of an endorsement key", index);
+}
+
+/* Only the low range has an index for it. */
+static bool apply_nonce(const struct t2c_identity_slot *slot, TPMT_PUBLIC *pub, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes nonce = {0};
+    if (t2c_identity_role(ek(), slot) == T2C_ROLE_EK_HIGH)
+        return true;
+    if (!read_optional(slot->nv + 1, &nonce, err))
+        return false;
+    uint8_t *unique = pub->type == TPM2_ALG_RSA ? pub->unique.rsa.buffer : pub->unique.ecc.x.buffer;
+    size_t room = pub->type == TPM2_ALG_RSA ? pub->unique.rsa.size : pub->unique.ecc.x.size;
+    if (nonce.len > room)
+        return t2c_fail(err, T2C_INVALID, "NV index 0x%08x: a nonce of %zu bytes, for which the template has no room",
+            slot->nv + 1, nonce.len);
+    memcpy(unique, nonce.data != NULL ? nonce.data : (const uint8_t *)"", nonce.len);
+    return true;
+}
+
+/* ---- the key ---- */
+
+struct making {
+    TPM2B_PUBLIC template;
+    TPM2B_PUBLIC made;
+};
+
+static bool make_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct making *making = arg;
+    const TPM2B_SENSITIVE_CREATE no_secret = {0};
+    const TPM2B_DATA no_outside_info = {0};
+    const TPML_PCR_SELECTION no_pcrs = {0};
+    T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *made = NULL;
+    ESYS_TR tr = ESYS_TR_NONE;
+    TSS2_RC rc = Esys_CreatePrimary(use->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+        &no_secret, &making->template, &no_outside_info, &no_pcrs, &tr, &made, NULL, NULL, NULL);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot make the endorsement key from its template");
+    object.tr = tr;
+    making->made = *made;
+    return true;
+}
+
+bool t2c_ek_make_public(const struct t2c_identity_slot *slot, EVP_PKEY **out, struct t2c_error *err)
+{
+    struct making making = {0};
+    if (!fill_template(slot, &making.template, err) || !apply_nonce(slot, &making.template.publicArea, err) ||
+        !t2c_tpm_run(make_work, &making, err))
+        return false;
+    return t2c_object_to_pkey(&making.made.publicArea, NULL, out) ||
+        t2c_fail_openssl(err, T2C_INVALID, "the public half of the endorsement key is unusable");
+}
+
+bool t2c_ek_read_public(const struct t2c_identity_slot *slot, EVP_PKEY **out, struct t2c_error *err)
+{
+    const TPMA_OBJECT needed = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    if (!t2c_key_open_handle(slot->handle, "ek", &key, err))
+        return false;
+    if ((t2c_key_public(key)->publicArea.objectAttributes & needed) != needed)
+        return t2c_fail(err, T2C_INVALID, "what sits at 0x%08x is no endorsement key", slot->handle);
+    return t2c_key_to_pkey(key, NULL, out, err);
+}

@@ -1,0 +1,186 @@
+/*
+ * Anchors, intermediates and what is imported come from files, DER or PEM, one or many in each.
+ */
+#include "certs.h"
+
+#include "json.h"
+#include "tpm2cloud/alg.h"
+#include "tpm2cloud/civil.h"
+#include "tpm2cloud/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MAX (4 * 1024 * 1024)
+
+/* ---- where they are ---- */
+
+bool certs_read(const char *path, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes bytes = {0};
+    T2C_CLEANUP(t2c_closep) int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return t2c_fail_errno(err, errno, "cannot open %s", path);
+    if (!t2c_file_read_fd(fd, path, FILE_MAX, &bytes, err))
+        return false;
+    return t2c_cert_parse(bytes.data, bytes.len, out, err) || t2c_fail_context(err, "%s", path);
+}
+
+static bool collect_file(const char *path, STACK_OF(X509) *all, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
+    if (!certs_read(path, &found, err))
+        return false;
+    for (X509 *cert; (cert = sk_X509_shift(found)) != NULL;)
+        if (sk_X509_push(all, cert) <= 0) {
+            X509_free(cert);
+            return t2c_fail_nomem(err);
+        }
+    return true;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static bool collect_dir(const char *dir, STACK_OF(X509) *all, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(dir, &found, is_visible, alphasort);
+    if (n < 0)
+        return t2c_fail_errno(err, errno, "cannot list %s", dir);
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        struct t2c_error why = {0};
+        snprintf(path, sizeof(path), "%s/%s", dir, found[i]->d_name);
+        if (!collect_file(path, all, &why))
+            fprintf(stderr, "tpm2cloud: passed over: %s\n", why.text);
+        free(found[i]);
+    }
+    free(found);
+    return true;
+}
+
+bool certs_collect(const char *path, STACK_OF(X509) *all, struct t2c_error *err)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return t2c_fail_errno(err, errno, "cannot read certificates from %s", path);
+    return S_ISDIR(found.st_mode) ? collect_dir(path, all, err) : collect_file(path, all, err);
+}
+
+/* ---- what is told of one ---- */
+
+bool certs_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err)
+{
+    uint8_t hash[32];
+    if (X509_digest(cert, EVP_sha256(), hash, NULL) != 1)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a certificate");
+    t2c_hex(hash, sizeof(hash), out);
+    return true;
+}
+
+bool certs_key_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
+    uint8_t hash[32];
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+    if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
+        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a public key");
+    t2c_hex(hash, sizeof(hash), out);
+    return true;
+}
+
+void certs_key_text(const X509 *cert, char *out, size_t out_len)
+{
+    EVP_PKEY *key = X509_get0_pubkey(cert);
+    char group[64] = "";
+    if (key == NULL) {
+        snprintf(out, out_len, "unusable");
+        return;
+    }
+    snprintf(out, out_len, "%s-%d", EVP_PKEY_is_a(key, "RSA") ? "rsa" : EVP_PKEY_get0_type_name(key),
+        EVP_PKEY_get_bits(key));
+    EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+    for (int alg = 0; alg < T2C_ALG_OTHER; alg++) {
+        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)alg);
+        if (info->group != NULL && strcmp(info->group, group) == 0)
+            snprintf(out, out_len, "%s", info->name);
+    }
+}
+
+struct facts {
+    char subject[256], issuer[256], key[48], hash[CERTS_HASH_MAX], key_hash[CERTS_HASH_MAX];
+    char serial[2 * 64 + 1];
+    int64_t not_before_s, not_after_s;
+};
+
+static bool read_facts(const X509 *cert, struct facts *out, struct t2c_error *err)
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
+    int serial_len = ASN1_STRING_length(serial) < 64 ? ASN1_STRING_length(serial) : 64;
+    t2c_hex(ASN1_STRING_get0_data(serial), (size_t)serial_len, out->serial);
+    t2c_cert_name_text(X509_get_subject_name(cert), out->subject, sizeof(out->subject));
+    t2c_cert_name_text(X509_get_issuer_name(cert), out->issuer, sizeof(out->issuer));
+    certs_key_text(cert, out->key, sizeof(out->key));
+    return t2c_cert_validity(cert, &out->not_before_s, &out->not_after_s, err) && certs_hash(cert, out->hash, err) &&
+        certs_key_hash(cert, out->key_hash, err);
+}
+
+bool certs_print(const X509 *cert, struct t2c_error *err)
+{
+    struct facts facts = {0};
+    char from[T2C_CIVIL_TEXT_MAX], until[T2C_CIVIL_TEXT_MAX];
+    if (!read_facts(cert, &facts, err))
+        return false;
+    printf("  subject:     %s\n  issuer:      %s\n  serial:      %s\n  valid:       from %s until %s\n", facts.subject,
+        facts.issuer, facts.serial, t2c_civil_text(facts.not_before_s, from), t2c_civil_text(facts.not_after_s, until));
+    printf("  key:         %s, SHA-256 %s\n  SHA-256:     %s\n", facts.key, facts.key_hash, facts.hash);
+    return true;
+}
+
+static bool print_der(const X509 *cert, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    int len = i2d_X509(cert, &der);
+    if (len <= 0)
+        return t2c_fail_openssl(err, T2C_INVALID, "cannot encode a certificate");
+    if (!t2c_bytes_base64(&text, der, (size_t)len, 0, err))
+        return false;
+    printf(", \"der\": \"%s\"", (const char *)text.data);
+    return true;
+}
+
+static void print_member(const char *name, const char *text)
+{
+    json_name(name);
+    json_text(text);
+    fputs(", ", stdout);
+}
+
+bool certs_print_json(const X509 *cert, struct t2c_error *err)
+{
+    struct facts facts = {0};
+    if (!read_facts(cert, &facts, err))
+        return false;
+    print_member("subject", facts.subject);
+    print_member("issuer", facts.issuer);
+    print_member("serial", facts.serial);
+    printf("\"not_before_s\": %" PRId64 ", ", facts.not_before_s);
+    if (facts.not_after_s >= T2C_CERT_NEVER)
+        fputs("\"not_after_s\": null, ", stdout);
+    else
+        printf("\"not_after_s\": %" PRId64 ", ", facts.not_after_s);
+    print_member("key", facts.key);
+    print_member("key_sha256", facts.key_hash);
+    json_name("sha256");
+    json_text(facts.hash);
+    return print_der(cert, err);
+}
