@@ -1,31 +1,20 @@
 #!/bin/sh
 # Keys of IoT Edge that sit in tokens of tpm2-pkcs11 become records of libaziot_keys: the same keys, without PIN and store.
-# shellcheck disable=SC1091,SC2016
+# shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
+. "$srcdir/test/token.sh"
 need swtpm openssl tpm2_ptool tpm2_getcap tpm2_create pkcs11-tool python3
-module=
-for file in /usr/lib/*/libtpm2_pkcs11.so.1 /usr/lib/libtpm2_pkcs11.so.1 /usr/lib64/libtpm2_pkcs11.so.1; do
-    [ ! -e "$file" ] || module=$file
-done
+module=$(token_module)
 [ -n "$module" ] || skip_all "tpm2-pkcs11 is not installed"
 library=$BUILD/.libs/libaziot_keys.so
 home=$work/home store=$work/store
-mkdir -p "$home/keys" "$store" "$work/bin"
+mkdir -p "$home/keys"
 base="pkcs11:token=edge?pin-value=1234"
 
-# tpm2_ptool calls tpm2-tools, which count on a resource manager to remove what they leave behind.
-for tool in create load unseal sign readpublic createprimary; do
-    real=$(command -v tpm2_$tool)
-    printf '#!/bin/sh\n%s "$@"\nrc=$?\ntpm2_flushcontext -t 2>/dev/null\nexit $rc\n' "$real" >"$work/bin/tpm2_$tool"
-    chmod +x "$work/bin/tpm2_$tool"
-done
 tpm_start
-export TPM2_PKCS11_TCTI="$TPM2CLOUD_TCTI" TPM2_PKCS11_STORE="$store" TPM2_PKCS11_LOG_LEVEL=0
-ptool() {
-    verb=$1
-    shift
-    env -u OPENSSL_MODULES PATH="$work/bin:$PATH" TSS2_LOG=all+NONE tpm2_ptool "$verb" "$@" --path "$store" >"$work/ptool.log" 2>&1 ||
-        skip_all "tpm2_ptool $verb: $(tail -n 1 "$work/ptool.log")"
+token_tools "$store"
+make() { # VERB ARGUMENTS...
+    ptool "$@" || skip_all "tpm2_ptool $1: $(tail -n 1 "$work/ptool.log")"
 }
 token() { # ARGUMENTS...: the foreign library with the token.
     env -u OPENSSL_MODULES TSS2_LOG=all+NONE pkcs11-tool --module "$module" --token-label edge --login --pin 1234 "$@"
@@ -34,14 +23,14 @@ token() { # ARGUMENTS...: the foreign library with the token.
 # ---- as the scripts of the time before set it up: the primary is the storage root key ----
 
 "$T2C" key create srk >/dev/null
-ptool init --primary-handle=0x81000001
-ptool addtoken --pid 1 --sopin 5678 --userpin 1234 --label edge
-ptool addkey --label edge --userpin 1234 --algorithm ecc256 --key-label device-id
-ptool addkey --label edge --userpin 1234 --algorithm rsa2048 --key-label est-id
-ptool addkey --label edge --userpin 1234 --algorithm aes256 --key-label iotedge_master_encryption_id
+make init --primary-handle=0x81000001
+make addtoken --pid 1 --sopin 5678 --userpin 1234 --label edge
+make addkey --label edge --userpin 1234 --algorithm ecc256 --key-label device-id
+make addkey --label edge --userpin 1234 --algorithm rsa2048 --key-label est-id
+make addkey --label edge --userpin 1234 --algorithm aes256 --key-label iotedge_master_encryption_id
 tpm2_create -Q -C 0x81000001 -G rsa -u "$work/ldevid.pub" -r "$work/ldevid.priv"
 tpm2_flushcontext -t
-ptool link --label edge --userpin 1234 --key-label=ldevid "$work/ldevid.pub" "$work/ldevid.priv"
+make link --label edge --userpin 1234 --key-label=ldevid "$work/ldevid.pub" "$work/ldevid.priv"
 check "the foreign library makes a key, too, as keyd's does" \
     token --keypairgen --key-type EC:prime256v1 --label aziot-edged-ca
 for label in device-id est-id ldevid aziot-edged-ca; do

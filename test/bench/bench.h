@@ -16,10 +16,12 @@ extern const unsigned char bench_message[MESSAGE_LEN];
 struct setup {
     bool rsa;
     const char *tcti;
-    uint32_t handle;
+    uint32_t handle, hmac_handle;
     const char *our_modules, *our_uri;
     const char *peer_modules, *peer_uri;
     const char *pkcs11_uri;
+    const char *aziot_library, *aziot_homedir; /* libaziot_keys, and keyd's home with its records */
+    const char *pkcs11_library, *pkcs11_token; /* tpm2-pkcs11; the label of the token */
 };
 
 struct peer {
@@ -30,6 +32,7 @@ struct peer {
     bool (*sign)(struct peer *peer);
     void (*close)(struct peer *peer);
     bool streamed; /* Update and Final in place of the one-shot call */
+    bool slow;     /* a tenth of the pairs will do */
     void *state;
     char why[200];
 };
@@ -43,6 +46,7 @@ bool peer_fails_openssl(struct peer *peer, const char *what);
 
 /* tss.c: the yardstick, and what ESAPI adds to it. */
 bool raw_open(struct peer *peer, const struct setup *setup);
+bool raw_hmac_open(struct peer *peer, const struct setup *setup);
 bool raw_sign(struct peer *peer);
 void raw_close(struct peer *peer);
 bool esys_open(struct peer *peer, const struct setup *setup);
@@ -57,6 +61,23 @@ bool tpm2_open(struct peer *peer, const struct setup *setup);
 bool evp_sign(struct peer *peer);
 void evp_close(struct peer *peer);
 bool engine_open(struct peer *peer, const struct setup *setup);
+
+/* keyd.c: libaziot_keys as keyd calls it, each call twice. The id is that of a pair, of an HMAC key, of keyd's own key. */
+bool keyd_pair_open(struct peer *peer, const struct setup *setup);
+bool keyd_named_open(struct peer *peer, const struct setup *setup);
+bool keyd_hmac_open(struct peer *peer, const struct setup *setup);
+bool keyd_validation_open(struct peer *peer, const struct setup *setup);
+bool keyd_sign(struct peer *peer);
+void keyd_close(struct peer *peer);
+
+/* pkcs11.c: tpm2-pkcs11, as keyd's stock library calls it for each of keyd's calls, and with all kept open. */
+bool stock_pair_open(struct peer *peer, const struct setup *setup);
+bool stock_hmac_open(struct peer *peer, const struct setup *setup);
+bool stock_sign(struct peer *peer);
+bool kept_pair_open(struct peer *peer, const struct setup *setup);
+bool kept_hmac_open(struct peer *peer, const struct setup *setup);
+bool kept_sign(struct peer *peer);
+void pkcs11_close(struct peer *peer);
 
 /* figures.c: medians of ratios, and sums. */
 struct figures {
@@ -87,10 +108,13 @@ struct traffic traffic_read(void);
 /* Prints, separated by tabs: ID, and what came since BEFORE: commands, bytes sent, bytes received, each divided by N. */
 void traffic_print(const char *id, const struct traffic *before, unsigned n);
 
-/* sign.c and cold.c: the verbs. */
+/* sign.c, aziot.c and cold.c: the verbs. */
 int sign_main(const struct setup *setup, size_t pairs);
 int sign_count_main(const struct setup *setup);
 int cold_main(const struct setup *setup, size_t rounds, char **argv);
+int aziot_main(const struct setup *setup, bool hmac, size_t pairs);
+int aziot_count_main(const struct setup *setup, bool hmac);
+int aziot_once_main(const struct setup *setup, bool hmac, const char *id);
 int cold_count_main(const struct setup *setup, char **argv);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The yardstick: the bytes of a TPM2_Sign command, made beforehand, sent and answered over the TCTI. Less than this no
- * signature by the TPM can cost. And the same through ESAPI, on which all the others stand.
+ * The yardstick: the bytes of a TPM2_Sign command, or a TPM2_HMAC, made beforehand, sent and answered over the TCTI. Less than
+ * this no signature by the TPM can cost. And the signature through ESAPI, on which all the others stand.
  */
 #include "bench.h"
 
@@ -13,6 +13,7 @@
 #define DIGEST_LEN 32
 
 #define RAW_LEN 73
+#define RAW_HMAC_LEN (27 + 2 + MESSAGE_LEN + 2)
 #define RAW_HANDLE_AT 10
 #define RAW_SCHEME_AT 61
 
@@ -24,11 +25,18 @@ static const uint8_t raw_template[RAW_LEN] = {
     [RAW_SCHEME_AT + 3] = 0x0b,                  /* the scheme, with SHA-256 */
     0x80, 0x24, 0x40, 0, 0, 7,                   /* no ticket: the digest was not made by the TPM */
 };
+static const uint8_t raw_hmac_template[RAW_HMAC_LEN] = {
+    0x80, 0x02, 0, 0, 0, RAW_HMAC_LEN, 0, 0, 1, 0x55, /* TPM2_HMAC, with the same authorization */
+    [17] = 9, 0x40, 0, 0, 9,
+    [28] = MESSAGE_LEN,                               /* the message goes behind it, and SHA-256 behind that */
+    [RAW_HMAC_LEN - 1] = 0x0b,
+};
 /* clang-format on */
 
 struct raw {
     TSS2_TCTI_CONTEXT *tcti;
-    uint8_t command[RAW_LEN];
+    size_t len;
+    uint8_t command[RAW_HMAC_LEN];
 };
 
 /* Sends COMMAND; true when the TPM answers with success. */
@@ -48,21 +56,40 @@ static void put_u32(uint8_t *out, uint32_t value)
         out[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
-bool raw_open(struct peer *peer, const struct setup *setup)
+static struct raw *raw_new(struct peer *peer, const uint8_t *command, size_t command_len, uint32_t handle)
 {
     struct raw *raw = new_zeroed(1, sizeof(*raw));
     peer->state = raw;
-    memcpy(raw->command, raw_template, sizeof(raw_template));
-    put_u32(raw->command + RAW_HANDLE_AT, setup->handle);
-    raw->command[RAW_SCHEME_AT + 1] = setup->rsa ? TPM2_ALG_RSASSA : TPM2_ALG_ECDSA;
+    raw->len = command_len;
+    memcpy(raw->command, command, command_len);
+    put_u32(raw->command + RAW_HANDLE_AT, handle);
+    return raw;
+}
+
+static bool raw_connect(struct peer *peer, struct raw *raw, const struct setup *setup)
+{
     TSS2_RC rc = Tss2_TctiLdr_Initialize(setup->tcti, &raw->tcti);
     return rc == TSS2_RC_SUCCESS || peer_fails(peer, "cannot reach the TPM: %s", Tss2_RC_Decode(rc));
+}
+
+bool raw_open(struct peer *peer, const struct setup *setup)
+{
+    struct raw *raw = raw_new(peer, raw_template, sizeof(raw_template), setup->handle);
+    raw->command[RAW_SCHEME_AT + 1] = setup->rsa ? TPM2_ALG_RSASSA : TPM2_ALG_ECDSA;
+    return raw_connect(peer, raw, setup);
+}
+
+bool raw_hmac_open(struct peer *peer, const struct setup *setup)
+{
+    struct raw *raw = raw_new(peer, raw_hmac_template, sizeof(raw_hmac_template), setup->hmac_handle);
+    memcpy(raw->command + 29, bench_message, MESSAGE_LEN);
+    return raw_connect(peer, raw, setup);
 }
 
 bool raw_sign(struct peer *peer)
 {
     struct raw *raw = peer->state;
-    return exchange(raw->tcti, raw->command, sizeof(raw->command));
+    return exchange(raw->tcti, raw->command, raw->len);
 }
 
 void raw_close(struct peer *peer)
