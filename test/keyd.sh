@@ -128,10 +128,12 @@ rsa_public() { # HANDLE
 }
 public_of() { # HANDLE FILE: PEM
     case $(ask_with POST /parameters/algorithm --arg h "$1" '{keyHandle: $h}' | value value) in
-    ECDSA) ec_public "$1" ;;
-    RSA) rsa_public "$1" ;;
-    esac | sed '1i asn1 = SEQUENCE:spki' | der_of "$2.der"
-    openssl pkey -pubin -inform DER -in "$2.der" -out "$2"
+    ECDSA) ec_public "$1" && form="-ec_conv_form uncompressed" ;;
+    RSA) rsa_public "$1" && form= ;;
+    esac >"$2.parts"
+    sed '1i asn1 = SEQUENCE:spki' "$2.parts" | der_of "$2.der"
+    # shellcheck disable=SC2086
+    openssl pkey -pubin -inform DER -in "$2.der" -out "$2" $form
 }
 
 # request_of HANDLE NAME FILE: a certificate request of an EC pair, in DER

@@ -60,7 +60,7 @@ keyd_patch 10-order '[aziot_keys]' 'zebra = "1"' 'aardvark = "2"'
 if [ -n "$PRELOAD" ] || ! strace -o "$work/trace" true 2>/dev/null; then
     skip "loading it opens nothing" "a sanitizer's library would do it, or strace may not trace here"
 else
-    strace -f -E LD_PRELOAD="$BUILD/.libs/libaziot_keys.so" -e trace=open,openat,creat,socket,connect -o "$work/trace" true
+    strace -f -E LD_PRELOAD="$BUILD/.libs/libaziot_keys.so" -e trace='?open,openat,?creat,%network' -o "$work/trace" true
     check "a program that loads it" grep -q 'libaziot_keys\.so.* = 3' "$work/trace"
     check_equal "opens nothing but libraries" "" "$(grep -vE '\.so["./]|\+\+\+' "$work/trace")"
 fi
@@ -94,9 +94,9 @@ verifies() { # REQUEST
     openssl req -inform DER -in "$1" -verify -noout 2>&1 | grep 'verify OK'
 }
 check "a certificate request for device-id verifies" verifies "$work/device-id.csr"
-check_equal "for that name" "subject=CN = device-id" "$(openssl req -inform DER -in "$work/device-id.csr" -noout -subject)"
+check_equal "for that name" "subject=CN=device-id" "$(openssl req -inform DER -in "$work/device-id.csr" -noout -subject -nameopt RFC2253)"
 check_equal "and that key" "$(cat "$work/device-id.pub")" \
-    "$(openssl req -inform DER -in "$work/device-id.csr" -noout -pubkey | openssl pkey -pubin -ec_conv_form compressed)"
+    "$(openssl req -inform DER -in "$work/device-id.csr" -noout -pubkey | openssl pkey -pubin -ec_conv_form uncompressed)"
 
 # ---- RSA ----
 
@@ -212,8 +212,7 @@ octets 2 >"$work/record.private"
 check "tpm2-tools loads what is in the record" tpm2_load -Q -C 0x81000001 -u "$work/record.public" -r "$work/record.private" \
     -c "$work/record.context"
 check "and reads its public area" tpm2_readpublic -Q -c "$work/record.context" -f pem -o "$work/tpm.pub"
-check_equal "which is the key that was certified" "$(openssl pkey -pubin -in "$work/device-id.pub" -ec_conv_form uncompressed)" \
-    "$(cat "$work/tpm.pub")"
+check "which is the key that was certified" cmp "$work/device-id.pub" "$work/tpm.pub"
 tpm2_flushcontext -t
 
 # ---- another keyd ----
@@ -314,8 +313,7 @@ for generation in 1 2 1; do
     switch $generation
     check "key $generation signs when it was switched to" signs "$pump" "$work/pump-$generation.pub"
     public_of "$(pair aziot-edged-ca)" "$work/pump.pub"
-    check_equal "and is loaded" "$(cat "$work/pump-$generation.pub")" \
-        "$(openssl pkey -pubin -in "$work/pump.pub" -ec_conv_form uncompressed)"
+    check "and is loaded" cmp "$work/pump-$generation.pub" "$work/pump.pub"
 done
 
 # ---- who may ----

@@ -43,10 +43,11 @@ static uid_t uid_of(struct MHD_Connection *connection)
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned status, const json_t *answer)
 {
-    char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(text != NULL ? strlen(text) : 0, text, MHD_RESPMEM_MUST_FREE);
-    if (text != NULL)
+    char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : strdup("");
+    if (text == NULL)
+        return MHD_NO;
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (answer != NULL)
         MHD_add_response_header(response, "content-type", "application/json");
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
