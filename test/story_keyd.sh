@@ -160,6 +160,16 @@ for vector in $v2 $v1; do
     check_equal "version ${vector%"${vector#??}"} is decrypted" "hello TPM secret" \
         "$(unhex "$vector" | aead "$enc" decrypt 0123456789abcdef)"
 done
+empty=$(derived "$enc" /dev/null)
+check_equal "a key that is derived from nothing signs" "$(openssl_hmac "$(openssl_hmac $key /dev/null)" "$work/message")" \
+    "$(hmac "$empty" <"$work/message" | hex)"
+: >"$work/aad"
+aead "$empty" encrypt iv </dev/null >"$work/cipher"
+check_equal "nothing is encrypted, with no additional data" 17 "$(wc -c <"$work/cipher")"
+check_equal "and decrypted" 0 "$(aead "$empty" decrypt iv <"$work/cipher" | wc -c)"
+check_equal "as this is" 200 "$(cat "$work/status")"
+printf edgeAgent637000000000000000 >"$work/aad"
+status_is "an empty IV" 400 aead "$enc" encrypt "" <"$work/secret"
 unhex "${v2%b}a" >"$work/cipher"
 status_is "a tag that does not fit" 500 aead "$enc" decrypt 0123456789abcdef <"$work/cipher"
 unhex "03${v2#02}" >"$work/cipher"

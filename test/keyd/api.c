@@ -237,7 +237,7 @@ static bool export_derived(struct exchange *exchange, struct t2c_error *err)
 
 /* ---- sign, encrypt, decrypt ---- */
 
-/* Answers CALL, by the derived key where the handle is for one, under NAME. MECHANISM: the derived key's. */
+/* Answers CALL, of the key of HANDLE on IN, under NAME. */
 static bool answer_use(struct exchange *exchange, const struct handle *handle, struct library_call *call,
     const struct t2c_bytes *in, const char *name, struct t2c_error *err)
 {
@@ -270,7 +270,7 @@ static bool sign(struct exchange *exchange, struct t2c_error *err)
     if (ecdsa != (handle.kind == HANDLE_PAIR))
         return no_such_use(err);
     const struct AZIOT_KEYS_SIGN_DERIVED_PARAMETERS derived = {
-        handle.derived.data, handle.derived.len, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL};
+        library_address(&handle.derived), handle.derived.len, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL};
     if (ecdsa)
         call.number = AZIOT_KEYS_SIGN_MECHANISM_ECDSA;
     if (handle.kind == HANDLE_DERIVED) {
@@ -289,9 +289,10 @@ static bool use_aead(struct exchange *exchange, const struct handle *handle, str
         return false;
     if (handle->kind == HANDLE_PAIR)
         return no_such_use(err);
-    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS aead = {iv.data, iv.len, aad.data, aad.len};
+    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS aead = {
+        library_address(&iv), iv.len, library_address(&aad), aad.len};
     const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS derived = {
-        handle->derived.data, handle->derived.len, AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &aead};
+        library_address(&handle->derived), handle->derived.len, AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &aead};
     bool is_derived = handle->kind == HANDLE_DERIVED;
     call->number = is_derived ? AZIOT_KEYS_ENCRYPT_MECHANISM_DERIVED : AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD;
     call->parameters = is_derived ? (const void *)&derived : &aead;

@@ -204,6 +204,11 @@ static bool make(struct job *job, struct t2c_error *err)
 
 /* ---- what is asked for ---- */
 
+const unsigned char *library_address(const struct t2c_bytes *bytes)
+{
+    return address(bytes->data, bytes->len);
+}
+
 bool library_do(const struct library_call *call, struct t2c_error *err)
 {
     struct job job = {.call = call};

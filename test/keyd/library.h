@@ -48,4 +48,7 @@ bool library_verify(const struct library_call *call, bool *good, struct t2c_erro
 /* Gives the name of a key pair's algorithm, static. */
 bool library_algorithm(const char *id, const char **name, struct t2c_error *err);
 
+/* Gives the address of BYTES for the parameters of a mechanism: to nowhere when there are none. */
+const unsigned char *library_address(const struct t2c_bytes *bytes);
+
 #endif
