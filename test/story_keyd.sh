@@ -61,7 +61,7 @@ if [ -n "$PRELOAD" ] || ! strace -o "$work/trace" true 2>/dev/null; then
     skip "loading it opens nothing" "a sanitizer's library would do it, or strace may not trace here"
 else
     strace -f -E LD_PRELOAD="$BUILD/.libs/libaziot_keys.so" -e trace='?open,openat,?creat,%network' -o "$work/trace" true
-    check "a program that loads it" grep -q 'libaziot_keys\.so.* = 3' "$work/trace"
+    check "a program that loads it" grep -q 'libaziot_keys\.so.* = [0-9]' "$work/trace"
     check_equal "opens nothing but libraries" "" "$(grep -vE '\.so["./]|\+\+\+' "$work/trace")"
 fi
 : >"$work/commands"
