@@ -34,6 +34,14 @@ static const struct cmd cmds[] = {
     {"renew", NULL, "NAME [--now] [--config FILE]",
         "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
     {"reload", NULL, "[--config FILE]", "have a running estd read its configuration again", cmd_reload},
+    {"aziot", "migrate", "[--dry-run] [--json] [--root DIR]",
+        "bring aziot-keyd's keys from files into the TPM, and list what becomes of keys and certificates",
+        cmd_aziot_migrate},
+    {"aziot", "rollback", "[--lose] [--dry-run] [--json] [--root DIR]",
+        "give aziot-keyd its files and its own library back; --lose: even keys that cannot be replaced",
+        cmd_aziot_rollback},
+    {"aziot", "clean", "[--lose] [--dry-run] [--json] [--root DIR]",
+        "remove the files that were set aside when their keys came into the TPM", cmd_aziot_clean},
     {"watch", NULL, "[--json] [--config FILE]", "show what a running estd does, as it happens", cmd_watch},
 };
 

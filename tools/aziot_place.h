@@ -1,0 +1,35 @@
+/*
+ * Where Azure IoT Edge has its files on this machine, and what its configuration says of keys and certificates.
+ */
+#ifndef TPM2CLOUD_TOOLS_AZIOT_PLACE_H
+#define TPM2CLOUD_TOOLS_AZIOT_PLACE_H
+
+#include "tpm2cloud/aziot_config.h"
+#include "tpm2cloud/own.h"
+
+enum aziot_service { AZIOT_KEYD, AZIOT_CERTD, AZIOT_IDENTITYD, AZIOT_EDGED, AZIOT_SERVICES };
+
+/* An id that somebody may use, and the stem of its files. */
+struct aziot_name {
+    char *id, *stem;
+};
+
+struct aziot_place {
+    char *root; /* in front of every path; "" for this machine's own */
+    struct t2c_aziot_values config[AZIOT_SERVICES];
+    char *keys_dir, *certs_dir;
+    struct aziot_name *names;
+    size_t names_n;
+};
+void aziot_place_fini(struct aziot_place *place);
+
+/* Reads the configuration below ROOT (NULL: of this machine). What of it cannot be read is told on stderr. */
+bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_error *err);
+
+/* Gives the id whose files have STEM, or NULL: those that IoT Edge always has, and any that its configuration names. */
+const char *aziot_place_id(const struct aziot_place *place, const char *stem);
+
+/* Fails when aziot-keyd runs, as far as this process can see. */
+bool aziot_place_check_stopped(const struct aziot_place *place, struct t2c_error *err);
+
+#endif

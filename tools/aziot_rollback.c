@@ -1,0 +1,255 @@
+/*
+ * First all is looked at, and only then anything changed: the certificates whose keys stay behind, then the keys, and last what
+ * makes aziot-keyd load our library, so that whoever is interrupted has keys that work by one library or by both.
+ */
+#include "aziot.h"
+
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/name.h"
+#include "tpm2cloud/ossl.h"
+#include <stdio.h>
+#include <string.h>
+
+#define KEYD_DROPIN "/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
+#define UNIT_DROPIN "/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
+
+enum fate {
+    FATE_STAYS,   /* there is nothing to do */
+    FATE_RESTORE, /* a file that was set aside takes its place again */
+    FATE_FILE,    /* its file is there already */
+    FATE_LOST     /* it exists only in the TPM */
+};
+
+/* What becomes of a key. */
+struct plan {
+    enum fate fate;
+    int from;     /* RESTORE: number of the .migrated file */
+    bool proven;  /* that the record is that key, so that it is not needed any more */
+    bool damaged; /* what is where the file was holds no key */
+    char why[640];
+};
+
+/* ---- looking ---- */
+
+/* Says whether the file PATH is the key of the record: 1 yes, 0 no, -1 that cannot be told, or there is no key in it. */
+static int is_same(const char *path, const struct aziot_key *key, struct t2c_error *why)
+{
+    T2C_CLEANUP(t2c_aziot_stock_fini) struct t2c_aziot_stock stock = {0};
+    *why = (struct t2c_error){0};
+    if (!t2c_aziot_stock_read(path, &stock, why))
+        return why->code == T2C_INVALID || why->code == T2C_NOT_FOUND ? 0 : -1;
+    return t2c_aziot_stock_is(&stock, key->record, why) ? 1 : why->code == T2C_EXISTS ? 0 : -1;
+}
+
+static bool plan_restore(const struct aziot_key *key, struct plan *plan, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    for (int n = key->migrated_n; n >= 1 && !plan->proven; n--) {
+        T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+        if (!aziot_key_migrated(key, n, &path, err))
+            return false;
+        int same = access((const char *)path.data, F_OK) == 0 ? is_same((const char *)path.data, key, &why) : 0;
+        if (same == 0 || (same < 0 && plan->fate == FATE_RESTORE))
+            continue;
+        plan->fate = FATE_RESTORE;
+        plan->from = n;
+        plan->proven = same > 0;
+        if (same < 0)
+            snprintf(plan->why, sizeof(plan->why), "%s", why.text);
+    }
+    return true;
+}
+
+static bool make_plan(const struct aziot_key *key, struct plan *plan, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    *plan = (struct plan){.fate = key->has_record ? FATE_LOST : FATE_STAYS};
+    if (!key->has_record)
+        return true;
+    if (!key->has_stock)
+        return plan_restore(key, plan, err);
+    int same = is_same(key->stock, key, &why);
+    plan->damaged = why.code == T2C_INVALID;
+    if (same == 0)
+        return plan->damaged ? plan_restore(key, plan, err) : true;
+    plan->fate = FATE_FILE;
+    plan->proven = same > 0;
+    snprintf(plan->why, sizeof(plan->why), "%s", why.text);
+    return true;
+}
+
+/* What no other key can stand in for: secrets of modules are encrypted with one, their keys derived from the other. */
+static bool is_master(const struct aziot_key *key)
+{
+    return key->id != NULL &&
+        (strcmp(key->id, "iotedge_master_encryption_id") == 0 || strcmp(key->id, "aziot_identityd_master_id") == 0);
+}
+
+static bool check_masters(const struct aziot_task *task, const struct plan *plans, struct t2c_error *err)
+{
+    for (size_t i = 0; i < task->files.keys_n; i++)
+        if (plans[i].fate == FATE_LOST && is_master(&task->files.keys[i]) && !task->lose && !task->dry_run)
+            return t2c_fail(err, T2C_AUTH,
+                "%s exists only in the TPM: without it the modules' secrets and keys are lost; nothing was changed. To "
+                "lose them: --lose",
+                task->files.keys[i].id);
+    return true;
+}
+
+/* ---- certificates ---- */
+
+/* Gives the public half of a preloaded key that the stock library cannot find, NULL when there is none. */
+static EVP_PKEY *public_of_preloaded(const char *text)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    EVP_PKEY *public = NULL;
+    struct t2c_uri uri = {0};
+    if (strncmp(text, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) == 0 && t2c_uri_parse(text, &uri, NULL) &&
+        t2c_name_open_key(&uri, NULL, &key, NULL))
+        (void)t2c_key_to_pkey(key, t2c_host(), &public, NULL);
+    return public;
+}
+
+static bool is_of_preloaded(const struct aziot_task *task, const struct aziot_cert *cert)
+{
+    const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
+    for (size_t i = 0; i < keyd->n; i++) {
+        const struct t2c_aziot_value *value = &keyd->list[i];
+        if (strcmp(value->path, "preloaded_keys") != 0 || value->text == NULL || t2c_aziot_is_replaced(keyd, i))
+            continue;
+        T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = public_of_preloaded(value->text);
+        if (public != NULL && EVP_PKEY_eq(public, cert->public) == 1)
+            return true;
+    }
+    return false;
+}
+
+static bool is_of_lost(const struct aziot_task *task, const struct plan *plans, const struct aziot_cert *cert)
+{
+    for (size_t i = 0; i < task->files.keys_n; i++) {
+        T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = NULL;
+        if (plans[i].fate == FATE_LOST && aziot_public_of_record(task->files.keys[i].record, &public, NULL) &&
+            public != NULL && EVP_PKEY_eq(public, cert->public) == 1)
+            return true;
+    }
+    return false;
+}
+
+static bool roll_back_cert(
+    struct aziot_task *task, const struct plan *plans, const struct aziot_cert *cert, struct t2c_error *err)
+{
+    if (cert->public == NULL || (!is_of_lost(task, plans, cert) && !is_of_preloaded(task, cert)))
+        return aziot_report_add(&task->report, "certificate", cert->name, cert->path, "keep", err, "stays");
+    return (task->dry_run || t2c_aziot_set_aside(cert->path, AZIOT_LEFT, err)) &&
+        aziot_report_add(&task->report, "certificate", cert->name, cert->path, "aside", err,
+            "its key stays behind in the TPM; renamed to end in " AZIOT_LEFT ", so that another is asked for");
+}
+
+/* ---- keys ---- */
+
+static bool drop_record(const struct aziot_key *key, const struct plan *plan, struct t2c_error *err)
+{
+    return plan->proven ? t2c_file_remove(key->record, err) : t2c_aziot_set_aside(key->record, AZIOT_LEFT, err);
+}
+
+static bool restore(const struct aziot_key *key, const struct plan *plan, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes from = {0};
+    return aziot_key_migrated(key, plan->from, &from, err) &&
+        (!plan->damaged || t2c_aziot_set_aside(key->stock, T2C_AZIOT_DAMAGED, err)) &&
+        t2c_file_rename((const char *)from.data, key->stock, err) && drop_record(key, plan, err);
+}
+
+static bool roll_back_key(
+    struct aziot_task *task, const struct aziot_key *key, const struct plan *plan, struct t2c_error *err)
+{
+    struct aziot_report *report = &task->report;
+    const char *name = aziot_key_name(key);
+    switch (plan->fate) {
+    case FATE_RESTORE:
+        return (task->dry_run || restore(key, plan, err)) &&
+            aziot_report_add(report, "key", name, key->stock, plan->proven ? "restore" : "unproven", err,
+                plan->proven ? "its file is back%s" : "its file is back, unproven: %s", plan->why);
+    case FATE_FILE:
+        return (task->dry_run || drop_record(key, plan, err)) &&
+            aziot_report_add(report, "key", name, key->stock, "restore", err, "its file is there");
+    case FATE_LOST:
+        return (task->dry_run || t2c_aziot_set_aside(key->record, AZIOT_LEFT, err)) &&
+            aziot_report_add(report, "key", name, key->record, "lost", err,
+                "exists only in the TPM and stays there; its record is renamed to end in " AZIOT_LEFT);
+    default:
+        return aziot_report_add(report, "key", name, key->stock, "keep", err,
+            key->has_stock ? "is in its file" : "was removed since it was migrated");
+    }
+}
+
+/* ---- what makes aziot-keyd load our library ---- */
+
+static bool remove_dropin(struct aziot_task *task, const char *path, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes whole = {0};
+    if (!t2c_bytes_printf(&whole, err, "%s%s", task->place.root, path))
+        return false;
+    const char *file = (const char *)whole.data;
+    if (access(file, F_OK) != 0)
+        return true;
+    return (task->dry_run || t2c_file_remove(file, err)) &&
+        aziot_report_add(&task->report, "file", path, file, "remove", err, "aziot-keyd loads its own library again");
+}
+
+/* ---- the whole ---- */
+
+static bool roll_back(struct aziot_task *task, const struct plan *plans, struct t2c_error *err)
+{
+    for (size_t i = 0; i < task->files.certs_n; i++)
+        if (!roll_back_cert(task, plans, &task->files.certs[i], err))
+            return false;
+    for (size_t i = 0; i < task->files.keys_n; i++)
+        if (!roll_back_key(task, &task->files.keys[i], &plans[i], err))
+            return false;
+    return remove_dropin(task, KEYD_DROPIN, err) && remove_dropin(task, UNIT_DROPIN, err);
+}
+
+bool aziot_rollback(struct aziot_task *task, struct t2c_error *err)
+{
+    struct plan *plans = calloc(task->files.keys_n + 1, sizeof(*plans));
+    bool ok = plans != NULL || t2c_fail_nomem(err);
+    for (size_t i = 0; ok && i < task->files.keys_n; i++)
+        ok = make_plan(&task->files.keys[i], &plans[i], err);
+    ok = ok && check_masters(task, plans, err) && roll_back(task, plans, err);
+    free(plans);
+    return ok;
+}
+
+/* ---- what was set aside ---- */
+
+static bool clean_file(struct aziot_task *task, const struct aziot_key *key, const char *path, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    const char *name = aziot_key_name(key);
+    if (access(path, F_OK) != 0)
+        return true;
+    if (!key->has_record)
+        t2c_fail(&why, T2C_NOT_FOUND, "there is no key of that id any more");
+    else if (is_same(path, key, &why) >= 0)
+        why.code = T2C_OK;
+    if (why.code != T2C_OK && !task->lose) {
+        task->report.failures++;
+        return aziot_report_add(&task->report, "key", name, path, "kept", err,
+            "%s may be the only one of its key: %s; to remove it all the same: --lose", path, why.text);
+    }
+    return (task->dry_run || t2c_file_remove(path, err)) &&
+        aziot_report_add(&task->report, "key", name, path, "remove", err, "%s", path);
+}
+
+bool aziot_clean(struct aziot_task *task, struct t2c_error *err)
+{
+    for (size_t i = 0; i < task->files.keys_n; i++)
+        for (int n = 1; n <= task->files.keys[i].migrated_n; n++) {
+            T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+            if (!aziot_key_migrated(&task->files.keys[i], n, &path, err) ||
+                !clean_file(task, &task->files.keys[i], (const char *)path.data, err))
+                return false;
+        }
+    return true;
+}

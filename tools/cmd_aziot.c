@@ -1,0 +1,80 @@
+/*
+ * tpm2cloud aziot migrate | rollback | clean
+ */
+#include "cmd.h"
+
+#include "aziot.h"
+#include <stdio.h>
+#include <string.h>
+
+void aziot_task_fini(struct aziot_task *task)
+{
+    aziot_place_fini(&task->place);
+    aziot_files_fini(&task->files);
+    aziot_report_fini(&task->report);
+}
+
+struct aziot_options {
+    const char *root;
+    bool json, dry_run, lose;
+};
+
+static bool parse(int argc, char **argv, bool may_lose, struct aziot_options *out, struct t2c_error *err)
+{
+    const struct cmd_option options[] = {{"root", &out->root, NULL}, {"json", NULL, &out->json},
+        {"dry-run", NULL, &out->dry_run}, {"lose", NULL, &out->lose}};
+    const size_t n = sizeof(options) / sizeof(options[0]);
+    return cmd_parse(argc, argv, options, may_lose ? n : n - 1, NULL, 0, err);
+}
+
+/* What was done before a failure is told, too. */
+static bool print(const struct aziot_task *task, const struct aziot_options *options)
+{
+    if (options->json)
+        aziot_report_print_json(&task->report, task->dry_run);
+    else
+        aziot_report_print_table(&task->report);
+    return true;
+}
+
+typedef bool aziot_work(struct aziot_task *task, struct t2c_error *err);
+
+static bool run(const struct aziot_options *options, aziot_work *work, const char *failed, struct t2c_error *err)
+{
+    T2C_CLEANUP(aziot_task_fini) struct aziot_task task = {.dry_run = options->dry_run, .lose = options->lose};
+    if (!aziot_place_read(options->root, &task.place, err) ||
+        (!task.dry_run && !aziot_place_check_stopped(&task.place, err)) ||
+        !aziot_files_find(&task.place, &task.files, err))
+        return false;
+    bool ok = work(&task, err);
+    print(&task, options);
+    if (ok && !options->json && task.report.rows_n == 0)
+        printf("nothing in %s and %s\n", task.place.keys_dir, task.place.certs_dir);
+    return ok &&
+        (task.dry_run || task.report.failures == 0 ||
+            t2c_fail(err, T2C_IO, "%zu of them %s", task.report.failures, failed));
+}
+
+bool cmd_aziot_migrate(int argc, char **argv, struct t2c_error *err)
+{
+    struct aziot_options options = {0};
+    return parse(argc, argv, false, &options, err) &&
+        run(&options, aziot_migrate, "could not be brought into the TPM", err);
+}
+
+bool cmd_aziot_rollback(int argc, char **argv, struct t2c_error *err)
+{
+    struct aziot_options options = {0};
+    return parse(argc, argv, true, &options, err) && run(&options, aziot_rollback, "could not be brought back", err);
+}
+
+bool cmd_aziot_clean(int argc, char **argv, struct t2c_error *err)
+{
+    struct aziot_options options = {0};
+    if (!parse(argc, argv, true, &options, err) || !run(&options, aziot_clean, "were kept", err))
+        return false;
+    if (!options.dry_run)
+        fprintf(stderr,
+            "tpm2cloud: flash memory may hold what was in these files for long; where that matters, make keys anew\n");
+    return true;
+}
