@@ -93,7 +93,7 @@ static bool path_of(uint32_t handle, char *out, size_t out_len, struct t2c_error
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
     if (!t2c_settings_load(&settings, err))
         return false;
-    return snprintf(out, out_len, "%s/%08x.record", settings.keys_dir, handle) < (int)out_len ||
+    return snprintf(out, out_len, "%s/%08x" T2C_RECORD_SUFFIX, settings.keys_dir, handle) < (int)out_len ||
         t2c_fail(err, T2C_INVALID, "the path of a record in %s is too long", settings.keys_dir);
 }
 

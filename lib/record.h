@@ -10,6 +10,9 @@
 
 #include "tpm2cloud/bytes.h"
 
+/* The name of the file: HANDLE.record. */
+#define T2C_RECORD_SUFFIX ".record"
+
 struct t2c_record {
     uint32_t handle;
     bool auth;             /* the key has an authorization value that is not empty */

@@ -28,11 +28,10 @@
 #include <tss2/tss2_tctildr.h>
 
 #define DEFAULT_TCTI "device:/dev/tpmrm0"
-#define TCTI_MAX sizeof(((struct t2c_tpm_info *)NULL)->tcti)
 
 /* Recursive, for a TCTI that forks (tcti-cmd does) while it is opened. */
 static pthread_mutex_t tpm_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-static char tpm_named[TCTI_MAX]; /* "": the program names none */
+static char tpm_named[T2C_TCTI_MAX]; /* "": the program names none */
 static ESYS_CONTEXT *tpm_esys;
 static TSS2_TCTI_CONTEXT *tpm_tcti;
 static pid_t tpm_pid;
@@ -65,7 +64,7 @@ bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err)
     return true;
 }
 
-static bool choose_tcti(char *out, size_t out_len, struct t2c_error *err)
+bool t2c_tpm_tcti(char out[T2C_TCTI_MAX], struct t2c_error *err)
 {
     const char *named = secure_getenv("TPM2CLOUD_TCTI");
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
@@ -76,8 +75,8 @@ static bool choose_tcti(char *out, size_t out_len, struct t2c_error *err)
             return false;
         named = settings.tcti != NULL ? settings.tcti : DEFAULT_TCTI;
     }
-    return snprintf(out, out_len, "%s", named) < (int)out_len ||
-        t2c_fail(err, T2C_INVALID, "the TCTI is longer than %zu characters: %.40s...", out_len - 1, named);
+    return snprintf(out, T2C_TCTI_MAX, "%s", named) < T2C_TCTI_MAX ||
+        t2c_fail(err, T2C_INVALID, "the TCTI is longer than %d characters: %.40s...", T2C_TCTI_MAX - 1, named);
 }
 
 /* A device that is missing or forbidden is the common mistake; its errno says more than the TCTI's code. */
@@ -207,9 +206,9 @@ static void close_on_exec(void)
 
 static bool open_connection(struct t2c_error *err)
 {
-    char tcti[TCTI_MAX];
+    char tcti[T2C_TCTI_MAX];
     t2c_tpm_quiet(); /* again: nginx, for one, makes its workers a new environment */
-    if (!choose_tcti(tcti, sizeof(tcti), err))
+    if (!t2c_tpm_tcti(tcti, err))
         return false;
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
     if (rc != TSS2_RC_SUCCESS) {
@@ -422,6 +421,12 @@ static void take_property(struct t2c_tpm_info *info, const TPMS_TAGGED_PROPERTY 
     case TPM2_PT_PERMANENT:
         info->in_lockout = (value & TPMA_PERMANENT_INLOCKOUT) != 0;
         break;
+    case TPM2_PT_LOCKOUT_COUNTER:
+        info->failures = value;
+        break;
+    case TPM2_PT_MAX_AUTH_FAIL:
+        info->failures_max = value;
+        break;
     case TPM2_PT_LOCKOUT_RECOVERY:
         info->lockout_recovery_s = value;
         break;
@@ -446,7 +451,7 @@ static bool info_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 bool t2c_tpm_info(struct t2c_tpm_info *out, struct t2c_error *err)
 {
     struct t2c_tpm_info info = {0};
-    if (!choose_tcti(info.tcti, sizeof(info.tcti), err) || !t2c_tpm_run(info_work, &info, err))
+    if (!t2c_tpm_tcti(info.tcti, err) || !t2c_tpm_run(info_work, &info, err))
         return false;
     *out = info;
     return true;

@@ -89,6 +89,19 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     return ok || explain(use, key, err);
 }
 
+static bool check_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct t2c_key *key = arg;
+    if (!t2c_object_ensure(use, key->object, NULL, err))
+        return t2c_fail_context(err, "%s", key->label);
+    return key->object->handle == 0 || t2c_object_confirm(use, key->object, key->label, err);
+}
+
+bool t2c_key_check(struct t2c_key *key, struct t2c_error *err)
+{
+    return t2c_tpm_run(check_work, key, err);
+}
+
 bool t2c_use_is_doubtful(const struct t2c_object *object)
 {
     return object->handle == 0 || !object->verified;

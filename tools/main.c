@@ -28,6 +28,8 @@ static const struct cmd cmds[] = {
         cmd_ek_show},
     {"ek", "verify", "[--roots PATH] [--intermediates PATH] [--json]",
         "verify them, and that they are this TPM's; exits with 3 when there is none", cmd_ek_verify},
+    {"doctor", NULL, "[--json] [--config FILE]",
+        "look for what is wrong with this machine, and say what mends it; exits with 1 when something is", cmd_doctor},
     {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
         cmd_status},
     {"enroll", NULL, "NAME [--config FILE]", "enrol a certificate of estd anew, as its [auth] says", cmd_enroll},

@@ -113,6 +113,12 @@ bool t2c_key_to_pkey(const struct t2c_key *key, OSSL_LIB_CTX *libctx, EVP_PKEY *
  */
 bool t2c_key_private_der(const struct t2c_key *key, const char **label, struct t2c_bytes *der, struct t2c_error *err);
 
+/*
+ * Checks that this TPM has KEY: loads what a file holds, or reads what sits at the handle. Errors: TPM for another TPM's key
+ * file, NOT_FOUND without its parent or with nothing at the handle, EXISTS when another key sits there.
+ */
+bool t2c_key_check(struct t2c_key *key, struct t2c_error *err);
+
 /* ---- what the private half answers ---- */
 
 enum t2c_scheme { T2C_SCHEME_ECDSA, T2C_SCHEME_PKCS1, T2C_SCHEME_PSS, T2C_SCHEME_NONE };

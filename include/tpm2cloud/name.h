@@ -97,6 +97,13 @@ struct t2c_name_list {
 };
 void t2c_name_list_fini(struct t2c_name_list *list);
 
+/*
+ * Tells FN of each key file and each record of the key directory whose key this TPM does not have: the image of another
+ * device was copied, or the TPM was cleared. Gives: *checked_n, how many there are in all.
+ */
+typedef void t2c_name_foreign(void *arg, const char *what, const struct t2c_error *why);
+bool t2c_name_check_keys(t2c_name_foreign *fn, void *arg, size_t *checked_n, struct t2c_error *err);
+
 /* Lists identities that are in the TPM, then the names of the key and certificate directories, sorted. Two TPM commands. */
 bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err);
 

@@ -18,13 +18,19 @@ bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err);
 /* Closes the connection, if this process has one. Sends no TPM command. The next use opens it again. */
 void t2c_tpm_close(void);
 
+#define T2C_TCTI_MAX 512
+
+/* Gives where the TPM is to be found: by the environment, the configuration, or the default. Sends no TPM command. */
+bool t2c_tpm_tcti(char out[T2C_TCTI_MAX], struct t2c_error *err);
+
 struct t2c_tpm_info {
-    char tcti[512];
+    char tcti[T2C_TCTI_MAX];
     char manufacturer[5]; /* TCG vendor id, e.g. "IFX" */
     uint32_t firmware[2];
     uint32_t revision; /* of the specification, times 100, e.g. 138 */
     bool in_lockout;
     uint32_t lockout_recovery_s;
+    uint32_t failures, failures_max; /* authorizations that failed, and how many put it in lockout */
 };
 
 /* Blocks: one TPM command for each of two property groups. Errors: IO when no TPM answers. */

@@ -1,0 +1,240 @@
+/*
+ * The way to the TPM, its state, and whether the keys that lie here are its own.
+ */
+#include "doctor.h"
+
+#include "tpm2cloud/identity.h"
+#include "tpm2cloud/name.h"
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEVICE "device:"
+#define LINUX_MANAGER "/dev/tpmrm"
+#define LINUX_RAW "/dev/tpm"
+
+/* ---- the device ---- */
+
+/* Those who use the TPM here, beside whoever asks: estd, and aziot-keyd of IoT Edge. */
+static const struct {
+    const char *user, *unit;
+} services[] = {{"tpm2cloud", "estd.service"}, {"aziotks", "aziot-keyd.service"}};
+
+#define GROUPS_MAX 64
+
+static bool is_member(const struct passwd *user, gid_t group)
+{
+    gid_t groups[GROUPS_MAX];
+    int n = GROUPS_MAX;
+    if (getgrouplist(user->pw_name, user->pw_gid, groups, &n) < 0)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (groups[i] == group)
+            return true;
+    return false;
+}
+
+/* Reading and writing, by the mode alone. */
+static bool may_use(const struct passwd *user, const struct stat *node)
+{
+    int shift = user->pw_uid == node->st_uid ? 6 : is_member(user, node->st_gid) ? 3 : 0;
+    return user->pw_uid == 0 || ((node->st_mode >> shift) & 06) == 06;
+}
+
+static const char *group_text(gid_t gid, char out[64])
+{
+    const struct group *group = getgrgid(gid);
+    if (group != NULL)
+        snprintf(out, 64, "%s", group->gr_name);
+    else
+        snprintf(out, 64, "%u", (unsigned)gid);
+    return out;
+}
+
+/* Says whether one of the services may not use NODE. */
+static bool tell_services(struct doctor *doctor, const char *path, const struct stat *node, const char *group)
+{
+    bool told = false;
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+        const struct passwd *user = getpwnam(services[i].user);
+        char fix[200];
+        if (user == NULL || may_use(user, node))
+            continue;
+        snprintf(fix, sizeof(fix), "usermod -aG %s %s; systemctl restart %s", group, user->pw_name, services[i].unit);
+        doctor_bad(doctor, "device", fix, "%s: the user %s may not use it (mode %04o, group %s)", path, user->pw_name,
+            (unsigned)node->st_mode & 07777, group);
+        told = true;
+    }
+    return told;
+}
+
+/* Gives false for a file that is none: whoever connects to it writes into it. */
+static bool check_node(struct doctor *doctor, const char *path)
+{
+    struct stat node;
+    char group[64], fix[200];
+    if (stat(path, &node) != 0) {
+        doctor_bad(doctor, "device",
+            "enable the TPM in the firmware (it may be called PTT, fTPM or security device), and see that the kernel "
+            "has "
+            "its driver: modprobe tpm_tis, tpm_crb or tpm_tis_spi",
+            "%s: %s", path, strerror(errno));
+        return true;
+    }
+    if (!S_ISCHR(node.st_mode)) {
+        doctor_bad(doctor, "device", "write tcti = device:/dev/tpmrm0 into /etc/tpm2cloud/tpm2cloud.conf",
+            "%s is no device", path);
+        return false;
+    }
+    group_text(node.st_gid, group);
+    snprintf(fix, sizeof(fix), "as root: usermod -aG %s USER, then log in again", group);
+    if (access(path, R_OK | W_OK) != 0)
+        doctor_bad(doctor, "device", fix, "%s: you may not use it (mode %04o, group %s)", path,
+            (unsigned)node.st_mode & 07777, group);
+    else if (!tell_services(doctor, path, &node, group))
+        doctor_ok(doctor, "device", "%s, mode %04o, group %s", path, (unsigned)node.st_mode & 07777, group);
+    return true;
+}
+
+static bool check_device(struct doctor *doctor, const char *tcti)
+{
+    if (strncmp(tcti, DEVICE, strlen(DEVICE)) == 0)
+        return check_node(doctor, tcti + strlen(DEVICE));
+    doctor_unchecked(doctor, "device", "the TPM is not reached by a device but by %s", tcti);
+    return true;
+}
+
+/* ---- the connection ---- */
+
+static void check_tcti(struct doctor *doctor)
+{
+    const struct t2c_tpm_info *tpm = &doctor->tpm;
+    if (!t2c_tpm_info(&doctor->tpm, &doctor->no_tpm))
+        doctor_bad(doctor, "tcti",
+            "say where the TPM is: $TPM2CLOUD_TCTI comes first, then tcti = in /etc/tpm2cloud/tpm2cloud.conf, then "
+            "device:/dev/tpmrm0",
+            "%s", doctor->no_tpm.text);
+    else
+        doctor_ok(doctor, "tcti", "%s: %s, firmware %u.%u.%u.%u", tpm->tcti, tpm->manufacturer, tpm->firmware[0] >> 16,
+            tpm->firmware[0] & 0xFFFF, tpm->firmware[1] >> 16, tpm->firmware[1] & 0xFFFF);
+}
+
+/* ---- who shares it ---- */
+
+/* How many handles of a kind, from FIRST on, are there. */
+static size_t count_loaded(uint32_t first)
+{
+    uint32_t handles[8];
+    size_t n = 0;
+    return t2c_identity_handles(first, handles, sizeof(handles) / sizeof(handles[0]), &n, NULL) ? n : 0;
+}
+
+/* What a program left behind takes a slot from all others, until somebody flushes it. */
+static void check_raw(struct doctor *doctor, const char *tcti)
+{
+    size_t objects = doctor->no_tpm.code == T2C_OK ? count_loaded(0x80000000) : 0;
+    size_t sessions = doctor->no_tpm.code == T2C_OK ? count_loaded(0x02000000) : 0;
+    if (objects + sessions > 0)
+        doctor_bad(doctor, "resource manager", "tpm2_flushcontext -t; tpm2_flushcontext -l",
+            "there is none, and other programs left %zu object(s) and %zu session(s) in the TPM, which has room for "
+            "some "
+            "three",
+            objects, sessions);
+    else
+        doctor_unchecked(doctor, "resource manager", "%s is no resource manager's as far as its name tells", tcti);
+}
+
+static void check_manager(struct doctor *doctor, const char *tcti)
+{
+    const char *path = strncmp(tcti, DEVICE, strlen(DEVICE)) == 0 ? tcti + strlen(DEVICE) : "";
+    if (strncmp(path, LINUX_MANAGER, strlen(LINUX_MANAGER)) == 0)
+        doctor_ok(doctor, "resource manager", "the kernel's, by %s", path);
+    else if (strncmp(tcti, "tabrmd", strlen("tabrmd")) == 0)
+        doctor_ok(doctor, "resource manager", "tpm2-abrmd");
+    else if (strncmp(path, LINUX_RAW, strlen(LINUX_RAW)) == 0)
+        doctor_bad(doctor, "resource manager",
+            "write tcti = device:/dev/tpmrm0 into /etc/tpm2cloud/tpm2cloud.conf (and see to $TPM2CLOUD_TCTI)",
+            "%s is the TPM itself, which one program at a time may use, and which no program tidies up behind another",
+            path);
+    else
+        check_raw(doctor, tcti);
+}
+
+/* ---- lockout ---- */
+
+static void check_lockout(struct doctor *doctor)
+{
+    const struct t2c_tpm_info *tpm = &doctor->tpm;
+    if (doctor->no_tpm.code != T2C_OK)
+        doctor_unchecked(doctor, "lockout", "there is no TPM to ask");
+    else if (tpm->in_lockout)
+        doctor_bad(doctor, "lockout",
+            "tpm2_dictionarylockout --clear-lockout ends it at once; then find the program that sends a wrong "
+            "authorization value",
+            "the TPM is in dictionary-attack lockout (%u failures), and refuses keys that are not exempt",
+            tpm->failures);
+    else
+        doctor_ok(doctor, "lockout", "none: %u of %u failed authorizations", tpm->failures, tpm->failures_max);
+}
+
+/* ---- whose keys lie here ---- */
+
+static const char *fix_of(const struct t2c_error *why)
+{
+    switch (why->code) {
+    case T2C_AUTH:
+        return "run this as root, or as a member of the group tpm2cloud";
+    case T2C_INVALID:
+        return "restore the file, or remove it and make the key again";
+    case T2C_IO:
+    case T2C_RETRY:
+        return "try again";
+    default:
+        return "if this is a copy of another device's image, or the TPM was cleared: remove the file from the key "
+               "directory and make the key again (tpm2cloud key create); for the future, take images before keys are "
+               "made";
+    }
+}
+
+static void tell_foreign(void *arg, const char *what, const struct t2c_error *why)
+{
+    char check[sizeof(((struct doctor_line *)NULL)->check)];
+    snprintf(check, sizeof(check), "key %.26s", what);
+    doctor_bad(arg, check, fix_of(why), "%s", why->text);
+}
+
+static void check_keys(struct doctor *doctor)
+{
+    struct t2c_error why = {0};
+    size_t n = 0, before = doctor->n;
+    if (doctor->no_tpm.code != T2C_OK)
+        doctor_unchecked(doctor, "keys", "there is no TPM to ask");
+    else if (!t2c_name_check_keys(tell_foreign, doctor, &n, &why)) {
+        if (why.code == T2C_AUTH)
+            doctor_unchecked(doctor, "keys", "%s", why.text);
+        else
+            doctor_bad(doctor, "keys", fix_of(&why), "%s", why.text);
+    } else if (doctor->n == before)
+        doctor_ok(doctor, "keys", "%zu key file(s) and record(s), all of this TPM", n);
+}
+
+void doctor_tpm(struct doctor *doctor)
+{
+    char tcti[T2C_TCTI_MAX];
+    struct t2c_error why = {0};
+    if (!t2c_tpm_tcti(tcti, &why)) {
+        doctor_bad(doctor, "tcti", "mend the configuration", "%s", why.text);
+        t2c_fail_with(&doctor->no_tpm, &why);
+        return;
+    }
+    if (check_device(doctor, tcti))
+        check_tcti(doctor);
+    else
+        t2c_fail(&doctor->no_tpm, T2C_INVALID, "there is no TPM at %s", tcti);
+    check_manager(doctor, tcti);
+    check_lockout(doctor);
+    check_keys(doctor);
+}
