@@ -31,12 +31,13 @@ machine() { # a device on the stock library
     printf '[aziot_keys]\nhomedir_path = "/var/lib/aziot/keyd"\n' >"$root/etc/aziot/keyd/config.toml"
     printf '[preloaded_keys]\nby-name = "tpm2cloud:ldevid"\nby-file = "file:///x.pem"\n' \
         >"$root/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
-    printf '[cert_issuance.mqtt]\nmethod = "est"\n' >"$root/etc/aziot/certd/config.toml"
+    printf '[cert_issuance.mqtt]\nmethod = "est"\n[preloaded_certs]\nelsewhere = "file:///elsewhere.pem"\n' >"$root/etc/aziot/certd/config.toml"
     echo '[Service]' >"$root/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
     for stem in $device $edgeca $in_config; do
         openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$keys/$stem.key" 2>/dev/null
         certificate $stem "$keys/$stem.key"
     done
+    cp "$certs/$device.cer" "$root/elsewhere.pem"
     for stem in $handles $master $identity $unknown; do
         head -c 32 /dev/urandom >"$keys/$stem.key"
     done
@@ -82,6 +83,7 @@ check_equal "one that is named by URI" "key preloaded" "$(fate by-name)"
 check_equal "and one by file" "key file" "$(fate by-file)"
 check "it says which it is" grep -q "^key *device-id *import *a key pair, EC of 256 bits: into the TPM" "$work/listing"
 check "nothing was changed" diff -r "$work/before" "$root"
+check_equal "a preloaded certificate is listed, too" "certificate keep" "$(fate elsewhere)"
 t2c migrate --dry-run --json
 check_equal "the same as JSON" '[true,"import","a key pair, EC of 256 bits: into the TPM; its file is set aside"]' "$(jq -c \
     '[.dry_run] + (.rows[] | select(.what == "key" and .name == "device-id") | [.fate, .text])' "$work/listing")"
@@ -130,7 +132,10 @@ pem() { # RECORD
 pem "$keys/$device.tpm" >"$work/device.pem"
 conf_ssl req -x509 -new -key "$work/device.pem" -subj /CN=rotated -days 30 -out "$certs/$device.cer" 2>/dev/null
 conf_ssl req -x509 -new -key tpm2cloud:ldevid -subj /CN=ldevid -days 30 -out "$certs/$ldevid.cer" 2>/dev/null
+printf '[preloaded_keys]\nby-token = "pkcs11:token=tpm2cloud;object=ldevid"\n' >"$root/etc/aziot/keyd/config.d/60-own.toml"
 check "back, without a key that was rotated in the TPM" t2c rollback
+check_equal "what else names keys of the TPM is to be changed" "key change" "$(fate by-token)"
+check_equal "what only our own file named needs nothing" "" "$(fate by-name | grep key)"
 check_equal "its certificate is set aside with it" "certificate aside
 key lost" "$(fate device-id)"
 check "so that certd does not find it" test ! -e "$certs/$device.cer" -a -e "$certs/$device.cer.rolled-back"

@@ -14,6 +14,7 @@
 #define KEY_END ".key"
 #define RECORD_END ".tpm"
 #define CERT_END ".cer"
+#define FILE_URL "file://"
 
 void aziot_files_fini(struct aziot_files *files)
 {
@@ -99,7 +100,8 @@ static bool add_key_file(
 
 /* ---- certificates ---- */
 
-static bool add_cert(struct aziot_files *files, const char *path, const char *name, struct t2c_error *err)
+static bool add_cert(
+    struct aziot_files *files, const char *path, const char *name, bool preloaded, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     struct aziot_cert *certs = realloc(files->certs, (files->certs_n + 1) * sizeof(*certs));
@@ -108,7 +110,7 @@ static bool add_cert(struct aziot_files *files, const char *path, const char *na
         return t2c_fail_nomem(err);
     files->certs = certs;
     struct aziot_cert *cert = &certs[files->certs_n++];
-    *cert = (struct aziot_cert){.path = strdup(path), .name = strdup(name)};
+    *cert = (struct aziot_cert){.path = strdup(path), .name = strdup(name), .preloaded = preloaded};
     if (cert->path == NULL || cert->name == NULL)
         return t2c_fail_nomem(err);
     if (t2c_cert_read_file(path, &chain, &why))
@@ -127,7 +129,27 @@ static bool add_cert_file(
     if (asprintf(&path, "%s/%s", place->certs_dir, name) < 0 || asprintf(&stem, "%.*s", (int)(end - name), name) < 0)
         return t2c_fail_nomem(err);
     const char *id = aziot_place_id(place, stem);
-    return add_cert(files, path, id != NULL ? id : name, err);
+    return add_cert(files, path, id != NULL ? id : name, false, err);
+}
+
+/* One of certd's own directory was found there. */
+static bool add_preloaded_certs(struct aziot_files *files, const struct aziot_place *place, struct t2c_error *err)
+{
+    const struct t2c_aziot_values *certd = &place->config[AZIOT_CERTD];
+    const size_t dir_len = strlen(place->certs_dir);
+    for (size_t i = 0; i < certd->n; i++) {
+        const struct t2c_aziot_value *value = &certd->list[i];
+        T2C_CLEANUP(t2c_freep) char *path = NULL;
+        if (strcmp(value->path, "preloaded_certs") != 0 || value->text == NULL ||
+            strncmp(value->text, FILE_URL, strlen(FILE_URL)) != 0 || t2c_aziot_is_replaced(certd, i))
+            continue;
+        if (asprintf(&path, "%s%s", place->root, value->text + strlen(FILE_URL)) < 0)
+            return t2c_fail_nomem(err);
+        if (strncmp(path, place->certs_dir, dir_len) != 0 &&
+            !add_cert(files, path, value->path + strlen(value->path) + 1, true, err))
+            return false;
+    }
+    return true;
 }
 
 /* ---- both ---- */
@@ -154,7 +176,7 @@ static bool find_in(
 bool aziot_files_find(const struct aziot_place *place, struct aziot_files *out, struct t2c_error *err)
 {
     return find_in(out, place, place->keys_dir, add_key_file, err) &&
-        find_in(out, place, place->certs_dir, add_cert_file, err);
+        find_in(out, place, place->certs_dir, add_cert_file, err) && add_preloaded_certs(out, place, err);
 }
 
 /* ---- public halves ---- */

@@ -22,6 +22,7 @@ struct aziot_key {
 struct aziot_cert {
     char *path, *name; /* name: the id, or that of the file */
     EVP_PKEY *public;  /* of the first certificate; NULL: it cannot be read */
+    bool preloaded;    /* certd finds it where its configuration says: it is another's */
 };
 
 struct aziot_files {
@@ -32,7 +33,7 @@ struct aziot_files {
 };
 void aziot_files_fini(struct aziot_files *files);
 
-/* Looks at both directories; one that is missing is empty. Errors: AUTH, IO. */
+/* Looks at both directories, and at certd's preloaded files; a directory that is missing is empty. Errors: AUTH, IO. */
 bool aziot_files_find(const struct aziot_place *place, struct aziot_files *out, struct t2c_error *err);
 
 /* The id, or the file's name. */

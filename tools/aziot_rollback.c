@@ -98,30 +98,57 @@ static bool check_masters(const struct aziot_task *task, const struct plan *plan
 
 /* ---- certificates ---- */
 
-/* Gives the public half of a preloaded key that the stock library cannot find, NULL when there is none. */
-static EVP_PKEY *public_of_preloaded(const char *text)
+/* The stock library has no tokens of this name. */
+#define TOKEN_URI "pkcs11:token=tpm2cloud"
+
+/* Says whether VALUES[i] preloads a key that the stock library cannot find. */
+static bool is_ours(const struct t2c_aziot_values *values, size_t i)
 {
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    EVP_PKEY *public = NULL;
-    struct t2c_uri uri = {0};
-    if (strncmp(text, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) == 0 && t2c_uri_parse(text, &uri, NULL) &&
-        t2c_name_open_key(&uri, NULL, &key, NULL))
-        (void)t2c_key_to_pkey(key, t2c_host(), &public, NULL);
-    return public;
+    const struct t2c_aziot_value *value = &values->list[i];
+    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
+        (strncmp(value->text, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) == 0 ||
+            strncmp(value->text, TOKEN_URI, strlen(TOKEN_URI)) == 0);
 }
 
-static bool is_of_preloaded(const struct aziot_task *task, const struct aziot_cert *cert)
+/* A key by name in the PKCS#11 form is the one of that name. */
+static bool parse_ours(const char *text, struct t2c_uri *out)
+{
+    static const char object[] = ";object=";
+    char uri[sizeof(T2C_URI_SCHEME) + T2C_NAME_MAX];
+    const char *name = strstr(text, object);
+    if (name == NULL)
+        return t2c_uri_parse(text, out, NULL);
+    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "%.*s", (int)strcspn(name + strlen(object), ";?"), name + strlen(object));
+    return t2c_uri_parse(uri, out, NULL);
+}
+
+static bool is_of_ours(const struct aziot_task *task, const struct aziot_cert *cert)
+{
+    const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
+    for (size_t i = 0; i < keyd->n; i++) {
+        T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+        T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = NULL;
+        struct t2c_uri uri = {0};
+        if (is_ours(keyd, i) && parse_ours(keyd->list[i].text, &uri) && t2c_name_open_key(&uri, NULL, &key, NULL) &&
+            t2c_key_to_pkey(key, t2c_host(), &public, NULL) && EVP_PKEY_eq(public, cert->public) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* Our own file of keyd's configuration goes away; others are the operator's. */
+static bool list_ours(struct aziot_task *task, struct t2c_error *err)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
     for (size_t i = 0; i < keyd->n; i++) {
         const struct t2c_aziot_value *value = &keyd->list[i];
-        if (strcmp(value->path, "preloaded_keys") != 0 || value->text == NULL || t2c_aziot_is_replaced(keyd, i))
+        if (!is_ours(keyd, i) || strcmp(value->file + strlen(task->place.root), KEYD_DROPIN) == 0)
             continue;
-        T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = public_of_preloaded(value->text);
-        if (public != NULL && EVP_PKEY_eq(public, cert->public) == 1)
-            return true;
+        if (!aziot_report_add(&task->report, "key", value->path + strlen(value->path) + 1, value->file, "change", err,
+                "is \"%s\" in %s, which aziot-keyd's own library does not find: change that", value->text, value->file))
+            return false;
     }
-    return false;
+    return true;
 }
 
 static bool is_of_lost(const struct aziot_task *task, const struct plan *plans, const struct aziot_cert *cert)
@@ -138,7 +165,7 @@ static bool is_of_lost(const struct aziot_task *task, const struct plan *plans, 
 static bool roll_back_cert(
     struct aziot_task *task, const struct plan *plans, const struct aziot_cert *cert, struct t2c_error *err)
 {
-    if (cert->public == NULL || (!is_of_lost(task, plans, cert) && !is_of_preloaded(task, cert)))
+    if (cert->public == NULL || cert->preloaded || (!is_of_lost(task, plans, cert) && !is_of_ours(task, cert)))
         return aziot_report_add(&task->report, "certificate", cert->name, cert->path, "keep", err, "stays");
     return (task->dry_run || t2c_aziot_set_aside(cert->path, AZIOT_LEFT, err)) &&
         aziot_report_add(&task->report, "certificate", cert->name, cert->path, "aside", err,
@@ -207,7 +234,7 @@ static bool roll_back(struct aziot_task *task, const struct plan *plans, struct 
     for (size_t i = 0; i < task->files.keys_n; i++)
         if (!roll_back_key(task, &task->files.keys[i], &plans[i], err))
             return false;
-    return remove_dropin(task, KEYD_DROPIN, err) && remove_dropin(task, UNIT_DROPIN, err);
+    return list_ours(task, err) && remove_dropin(task, KEYD_DROPIN, err) && remove_dropin(task, UNIT_DROPIN, err);
 }
 
 bool aziot_rollback(struct aziot_task *task, struct t2c_error *err)
