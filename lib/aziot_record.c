@@ -5,6 +5,7 @@
 #include "tpm2cloud/aziot_record.h"
 
 #include "tpm2cloud/cbor.h"
+#include <string.h>
 
 #define VERSION 1
 #define BLOB_MAX 8192
@@ -57,6 +58,16 @@ static bool check_version(const void *data, size_t data_len, struct t2c_error *e
     return version == VERSION || t2c_fail(err, T2C_INVALID, "there was no version 0");
 }
 
+/* One key has one record: no other order, no longer numbers, nothing that is as good as left out. */
+static bool check_same(const struct t2c_aziot_record *record, const void *data, size_t data_len, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes same = {0};
+    if (!t2c_aziot_record_encode(record, &same, err))
+        return false;
+    return (same.len == data_len && memcmp(same.data, data, data_len) == 0) ||
+        t2c_fail(err, T2C_INVALID, "the key record is not as it was written");
+}
+
 bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot_record *out, struct t2c_error *err)
 {
     T2C_CLEANUP(content_fini) struct content content = {0};
@@ -72,6 +83,8 @@ bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot
     const struct t2c_aziot_record *record = &content.record;
     if (record->pair ? record->key.len == 0 || record->sealed.len > 0 : record->key.len == 0 && record->sealed.len == 0)
         return t2c_fail(err, T2C_INVALID, "the key record lacks what it is for");
+    if (!check_same(record, data, data_len, err))
+        return false;
     *out = content.record;
     content.record = (struct t2c_aziot_record){0};
     return true;
