@@ -162,23 +162,35 @@ static bool fill_symmetric(
         ((!kept && plain->len != AES_KEY_LEN) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err));
 }
 
-static bool write_record(
-    const char *path, const struct t2c_aziot_record *record, const struct t2c_file_owner *owner, struct t2c_error *err)
+static struct t2c_file_owner owner_like(const char *path)
 {
+    struct stat found;
+    struct t2c_file_owner owner = {.mode = RECORD_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    if (geteuid() == 0 && stat(path, &found) == 0) {
+        owner.uid = found.st_uid;
+        owner.gid = found.st_gid;
+    }
+    return owner;
+}
+
+bool t2c_aziot_record_create(
+    const char *path, const struct t2c_aziot_record *record, const char *like, struct t2c_error *err)
+{
+    const struct t2c_file_owner owner = owner_like(like);
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     if (!t2c_aziot_record_encode(record, &data, err))
         return false;
     t2c_file_tidy(path);
-    return t2c_file_create(path, data.data, data.len, owner, err);
+    return t2c_file_create(path, data.data, data.len, &owner, err);
 }
 
-static bool make_record(const struct t2c_aziot_stock *stock, const char *id, const char *path,
-    const struct t2c_file_owner *owner, struct t2c_error *err)
+static bool make_record(const struct t2c_aziot_stock *stock, const char *stock_path, const char *record_path,
+    const char *id, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = stock->pair != NULL};
     return (record.pair ? t2c_name_import_blob(stock->pair, &record.key, err)
                         : fill_symmetric(&stock->plain, id, &record, err)) &&
-        write_record(path, &record, owner, err);
+        t2c_aziot_record_create(record_path, &record, stock_path, err);
 }
 
 /* ---- migrating ---- */
@@ -201,25 +213,13 @@ bool t2c_aziot_set_aside(const char *path, const char *end, struct t2c_error *er
     return named && (t2c_file_rename(path, (const char *)to.data, err) || is_missing(path));
 }
 
-static struct t2c_file_owner owner_like(const char *path)
-{
-    struct stat found;
-    struct t2c_file_owner owner = {.mode = RECORD_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    if (geteuid() == 0 && stat(path, &found) == 0) {
-        owner.uid = found.st_uid;
-        owner.gid = found.st_gid;
-    }
-    return owner;
-}
-
 /* Makes the record unless there is one, and proves it. */
 static bool settle(const struct t2c_aziot_stock *stock, const char *stock_path, const char *record_path, const char *id,
     struct t2c_error *err)
 {
-    const struct t2c_file_owner owner = owner_like(stock_path);
     struct t2c_error why = {0};
     bool made = is_missing(record_path);
-    if (made && !make_record(stock, id, record_path, &owner, err))
+    if (made && !make_record(stock, stock_path, record_path, id, err))
         return false;
     if (t2c_aziot_stock_is(stock, record_path, &why))
         return true;

@@ -12,6 +12,8 @@ struct aziot_task {
     struct aziot_place place;
     struct aziot_files files;
     struct aziot_report report;
+    struct pkcs11_keys *tokens; /* NULL: keyd's configuration names none */
+    const char *pin_from;       /* where their PIN is; NULL: in the configuration */
     bool dry_run, lose;
 };
 void aziot_task_fini(struct aziot_task *task);

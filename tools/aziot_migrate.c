@@ -1,7 +1,7 @@
 /*
  * One key after the other; a key that cannot be brought into the TPM stays in its file and keeps no other from it.
  */
-#include "aziot.h"
+#include "aziot_tokens.h"
 
 #include "tpm2cloud/ossl.h"
 #include "tpm2cloud/uri.h"
@@ -77,18 +77,19 @@ static bool add_preloaded(struct aziot_task *task, const struct t2c_aziot_value 
         "stays where [preloaded_keys] says: %.*s", shown, value->text);
 }
 
-/* Says whether VALUES[i] is a preloaded key that counts. */
-static bool is_preloaded(const struct t2c_aziot_values *values, size_t i)
+/* Says whether VALUES[i] is a preloaded key that counts, and in no token. */
+static bool is_preloaded(const struct aziot_task *task, const struct t2c_aziot_values *values, size_t i)
 {
     const struct t2c_aziot_value *value = &values->list[i];
-    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i);
+    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
+        !aziot_tokens_have(task, value->path + strlen(value->path) + 1);
 }
 
 static bool list_preloaded(struct aziot_task *task, struct t2c_error *err)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
     for (size_t i = 0; i < keyd->n; i++)
-        if (is_preloaded(keyd, i) && !add_preloaded(task, &keyd->list[i], err))
+        if (is_preloaded(task, keyd, i) && !add_preloaded(task, &keyd->list[i], err))
             return false;
     return true;
 }
@@ -120,7 +121,7 @@ static bool list_cert(struct aziot_task *task, const struct aziot_cert *cert, st
 
 bool aziot_migrate(struct aziot_task *task, struct t2c_error *err)
 {
-    if (!list_preloaded(task, err))
+    if (!aziot_tokens_open(task, err) || !aziot_tokens_migrate(task, err) || !list_preloaded(task, err))
         return false;
     for (size_t i = 0; i < task->files.keys_n; i++)
         if (!migrate_key(task, &task->files.keys[i], err))

@@ -27,6 +27,7 @@ void aziot_place_fini(struct aziot_place *place)
     }
     free(place->names);
     free(place->root);
+    free(place->home);
     free(place->keys_dir);
     free(place->certs_dir);
 }
@@ -39,7 +40,7 @@ static void tell(const struct t2c_error *why)
 static bool find_dir(
     const char *root, const char *home, const char *fallback, const char *name, char **out, struct t2c_error *err)
 {
-    return asprintf(out, "%s%s/%s", root, home != NULL ? home : fallback, name) >= 0 || t2c_fail_nomem(err);
+    return asprintf(out, "%s%s%s", root, home != NULL ? home : fallback, name) >= 0 || t2c_fail_nomem(err);
 }
 
 /* ---- ids ---- */
@@ -113,9 +114,10 @@ bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_erro
         if (!t2c_aziot_config_read(config, services[i], tell, &place.config[i], err) ||
             !add_configured(&place, &place.config[i], err))
             return false;
-    if (!find_dir(place.root, t2c_aziot_text(&place.config[AZIOT_KEYD], "aziot_keys", "homedir_path", NULL), KEYD_HOME,
-            "keys", &place.keys_dir, err) ||
-        !find_dir(place.root, t2c_aziot_text(&place.config[AZIOT_CERTD], "homedir_path", NULL), CERTD_HOME, "certs",
+    const char *home = t2c_aziot_text(&place.config[AZIOT_KEYD], "aziot_keys", "homedir_path", NULL);
+    if (!find_dir(place.root, home, KEYD_HOME, "", &place.home, err) ||
+        !find_dir(place.root, home, KEYD_HOME, "/keys", &place.keys_dir, err) ||
+        !find_dir(place.root, t2c_aziot_text(&place.config[AZIOT_CERTD], "homedir_path", NULL), CERTD_HOME, "/certs",
             &place.certs_dir, err))
         return false;
     *out = place;

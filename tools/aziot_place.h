@@ -17,7 +17,8 @@ struct aziot_name {
 struct aziot_place {
     char *root; /* in front of every path; "" for this machine's own */
     struct t2c_aziot_values config[AZIOT_SERVICES];
-    char *keys_dir, *certs_dir;
+    char *home, *keys_dir; /* keyd's */
+    char *certs_dir;
     struct aziot_name *names;
     size_t names_n;
 };

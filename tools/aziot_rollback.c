@@ -2,7 +2,7 @@
  * First all is looked at, and only then anything changed: the certificates whose keys stay behind, then the keys, and last what
  * makes aziot-keyd load our library, so that whoever is interrupted has keys that work by one library or by both.
  */
-#include "aziot.h"
+#include "aziot_tokens.h"
 
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/name.h"
@@ -17,6 +17,7 @@ enum fate {
     FATE_STAYS,   /* there is nothing to do */
     FATE_RESTORE, /* a file that was set aside takes its place again */
     FATE_FILE,    /* its file is there already */
+    FATE_TOKEN,   /* it is in a token */
     FATE_LOST     /* it exists only in the TPM */
 };
 
@@ -200,6 +201,10 @@ static bool roll_back_key(
     case FATE_FILE:
         return (task->dry_run || drop_record(key, plan, err)) &&
             aziot_report_add(report, "key", name, key->stock, "restore", err, "its file is there");
+    case FATE_TOKEN:
+        return (task->dry_run || t2c_aziot_set_aside(key->record, AZIOT_LEFT, err)) &&
+            aziot_report_add(report, "key", name, key->record, "token", err,
+                "is in its token; its record is renamed to end in " AZIOT_LEFT);
     case FATE_LOST:
         return (task->dry_run || t2c_aziot_set_aside(key->record, AZIOT_LEFT, err)) &&
             aziot_report_add(report, "key", name, key->record, "lost", err,
@@ -234,15 +239,20 @@ static bool roll_back(struct aziot_task *task, const struct plan *plans, struct 
     for (size_t i = 0; i < task->files.keys_n; i++)
         if (!roll_back_key(task, &task->files.keys[i], &plans[i], err))
             return false;
-    return list_ours(task, err) && remove_dropin(task, KEYD_DROPIN, err) && remove_dropin(task, UNIT_DROPIN, err);
+    return aziot_tokens_rollback(task, err) && list_ours(task, err) && remove_dropin(task, KEYD_DROPIN, err) &&
+        remove_dropin(task, UNIT_DROPIN, err);
 }
 
 bool aziot_rollback(struct aziot_task *task, struct t2c_error *err)
 {
     struct plan *plans = calloc(task->files.keys_n + 1, sizeof(*plans));
     bool ok = plans != NULL || t2c_fail_nomem(err);
-    for (size_t i = 0; ok && i < task->files.keys_n; i++)
+    ok = ok && aziot_tokens_open(task, err);
+    for (size_t i = 0; ok && i < task->files.keys_n; i++) {
         ok = make_plan(&task->files.keys[i], &plans[i], err);
+        if (plans[i].fate == FATE_LOST && aziot_tokens_have(task, task->files.keys[i].id))
+            plans[i].fate = FATE_TOKEN;
+    }
     ok = ok && check_masters(task, plans, err) && roll_back(task, plans, err);
     free(plans);
     return ok;

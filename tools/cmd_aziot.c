@@ -4,6 +4,7 @@
 #include "cmd.h"
 
 #include "aziot.h"
+#include "aziot_pkcs11.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -12,19 +13,20 @@ void aziot_task_fini(struct aziot_task *task)
     aziot_place_fini(&task->place);
     aziot_files_fini(&task->files);
     aziot_report_fini(&task->report);
+    pkcs11_keys_closep(&task->tokens);
 }
 
 struct aziot_options {
-    const char *root;
+    const char *root, *pin_from;
     bool json, dry_run, lose;
 };
 
-static bool parse(int argc, char **argv, bool may_lose, struct aziot_options *out, struct t2c_error *err)
+/* LAST: which option this verb has beside those of all. */
+static bool parse(int argc, char **argv, struct cmd_option last, struct aziot_options *out, struct t2c_error *err)
 {
-    const struct cmd_option options[] = {{"root", &out->root, NULL}, {"json", NULL, &out->json},
-        {"dry-run", NULL, &out->dry_run}, {"lose", NULL, &out->lose}};
-    const size_t n = sizeof(options) / sizeof(options[0]);
-    return cmd_parse(argc, argv, options, may_lose ? n : n - 1, NULL, 0, err);
+    const struct cmd_option options[] = {
+        {"root", &out->root, NULL}, {"json", NULL, &out->json}, {"dry-run", NULL, &out->dry_run}, last};
+    return cmd_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL, 0, err);
 }
 
 /* What was done before a failure is told, too. */
@@ -41,7 +43,8 @@ typedef bool aziot_work(struct aziot_task *task, struct t2c_error *err);
 
 static bool run(const struct aziot_options *options, aziot_work *work, const char *failed, struct t2c_error *err)
 {
-    T2C_CLEANUP(aziot_task_fini) struct aziot_task task = {.dry_run = options->dry_run, .lose = options->lose};
+    T2C_CLEANUP(aziot_task_fini)
+    struct aziot_task task = {.pin_from = options->pin_from, .dry_run = options->dry_run, .lose = options->lose};
     if (!aziot_place_read(options->root, &task.place, err) ||
         (!task.dry_run && !aziot_place_check_stopped(&task.place, err)) ||
         !aziot_files_find(&task.place, &task.files, err))
@@ -58,20 +61,23 @@ static bool run(const struct aziot_options *options, aziot_work *work, const cha
 bool cmd_aziot_migrate(int argc, char **argv, struct t2c_error *err)
 {
     struct aziot_options options = {0};
-    return parse(argc, argv, false, &options, err) &&
+    const struct cmd_option pin_from = {"pin-from", &options.pin_from, NULL};
+    return parse(argc, argv, pin_from, &options, err) &&
         run(&options, aziot_migrate, "could not be brought into the TPM", err);
 }
 
 bool cmd_aziot_rollback(int argc, char **argv, struct t2c_error *err)
 {
     struct aziot_options options = {0};
-    return parse(argc, argv, true, &options, err) && run(&options, aziot_rollback, "could not be brought back", err);
+    const struct cmd_option lose = {"lose", NULL, &options.lose};
+    return parse(argc, argv, lose, &options, err) && run(&options, aziot_rollback, "could not be brought back", err);
 }
 
 bool cmd_aziot_clean(int argc, char **argv, struct t2c_error *err)
 {
     struct aziot_options options = {0};
-    if (!parse(argc, argv, true, &options, err) || !run(&options, aziot_clean, "were kept", err))
+    const struct cmd_option lose = {"lose", NULL, &options.lose};
+    if (!parse(argc, argv, lose, &options, err) || !run(&options, aziot_clean, "were kept", err))
         return false;
     if (!options.dry_run)
         fprintf(stderr,

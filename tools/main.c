@@ -36,8 +36,9 @@ static const struct cmd cmds[] = {
     {"renew", NULL, "NAME [--now] [--config FILE]",
         "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
     {"reload", NULL, "[--config FILE]", "have a running estd read its configuration again", cmd_reload},
-    {"aziot", "migrate", "[--dry-run] [--json] [--root DIR]",
-        "bring aziot-keyd's keys from files into the TPM, and list what becomes of keys and certificates",
+    {"aziot", "migrate", "[--dry-run] [--json] [--pin-from file:/PATH|env:VAR|cred:ID] [--root DIR]",
+        "bring aziot-keyd's keys from files and PKCS#11 tokens into the TPM, and list what becomes of keys and "
+        "certificates",
         cmd_aziot_migrate},
     {"aziot", "rollback", "[--lose] [--dry-run] [--json] [--root DIR]",
         "give aziot-keyd its files and its own library back; --lose: even keys that cannot be replaced",

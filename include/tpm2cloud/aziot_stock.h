@@ -41,6 +41,13 @@ bool t2c_aziot_record_open(
 bool t2c_aziot_record_read(const char *path, struct t2c_aziot_record *out, struct t2c_error *err);
 
 /*
+ * Writes the new record PATH, for this process' user; if that is root, for the owner of the file or directory LIKE. Errors:
+ * EXISTS, AUTH, IO.
+ */
+bool t2c_aziot_record_create(
+    const char *path, const struct t2c_aziot_record *record, const char *like, struct t2c_error *err);
+
+/*
  * Says whether the record at RECORD_PATH is the key STOCK, by what the TPM answers with it: signatures of a pair, HMACs of a
  * symmetric key and what is unsealed. Errors: EXISTS when it is another key; INVALID when the record is damaged; what the TPM says.
  */
@@ -49,7 +56,7 @@ bool t2c_aziot_stock_is(const struct t2c_aziot_stock *stock, const char *record_
 /*
  * Brings STOCK, read from the file STOCK_PATH, into the TPM, as the record RECORD_PATH, and sets the file aside only when the
  * record is on the medium and answers as that key. What was interrupted is finished. ID: of the key, NULL when it is not known.
- * The record has the file's owner if this process is root's.
+ * The record has the file's owner if this process is root's (t2c_aziot_record_create).
  * Errors: EXISTS when the record is another key; what t2c_name_import_blob says. The file stays then.
  */
 bool t2c_aziot_stock_migrate(const struct t2c_aziot_stock *stock, const char *stock_path, const char *record_path,

@@ -1,0 +1,194 @@
+/*
+ * The stock library looks for an id in the token first, and in a file only then: so a file beside a token's key is not used, and
+ * set aside. An id of [preloaded_keys] is looked for there alone.
+ */
+#include "aziot_tokens.h"
+
+#include "aziot_pkcs11.h"
+#include "tpm2cloud/aziot.h"
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/pkcs11.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define OURS T2C_PKCS11_SCHEME "token=tpm2cloud;"
+#define HOME_MODE 0700
+
+/* ---- what the configuration names ---- */
+
+static bool is_foreign(const struct t2c_aziot_values *values, size_t i)
+{
+    const struct t2c_aziot_value *value = &values->list[i];
+    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
+        strncmp(value->text, T2C_PKCS11_SCHEME, strlen(T2C_PKCS11_SCHEME)) == 0 &&
+        strncmp(value->text, OURS, strlen(OURS)) != 0;
+}
+
+/* PRELOADED: one place for each value. */
+static size_t list_foreign(const struct t2c_aziot_values *keyd, struct pkcs11_preloaded *preloaded)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < keyd->n; i++)
+        if (is_foreign(keyd, i)) {
+            const char *id = keyd->list[i].path + strlen(keyd->list[i].path) + 1;
+            preloaded[n++] = (struct pkcs11_preloaded){id, keyd->list[i].text};
+        }
+    return n;
+}
+
+bool aziot_tokens_open(struct aziot_task *task, struct t2c_error *err)
+{
+    const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
+    T2C_CLEANUP(t2c_freep) struct pkcs11_preloaded *preloaded = calloc(keyd->n + 1, sizeof(*preloaded));
+    if (preloaded == NULL)
+        return t2c_fail_nomem(err);
+    const struct pkcs11_config config = {.homedir = task->place.home,
+        .base_slot = t2c_aziot_text(keyd, "aziot_keys", "pkcs11_base_slot", NULL),
+        .preloaded = preloaded,
+        .preloaded_n = list_foreign(keyd, preloaded),
+        .pin_from = task->pin_from};
+    if (config.base_slot == NULL && config.preloaded_n == 0)
+        return true;
+    return pkcs11_keys_open(&config, &task->tokens, err) ||
+        t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens");
+}
+
+bool aziot_tokens_have(const struct aziot_task *task, const char *id)
+{
+    size_t n = task->tokens != NULL && id != NULL ? pkcs11_keys_count(task->tokens) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pkcs11_keys_at(task->tokens, i)->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* ---- migrating ---- */
+
+/* Appends DIR/STEM of ID and END. */
+static bool path_of(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
+{
+    return t2c_bytes_printf(out, err, "%s/", dir) && t2c_aziot_stem(id, out, err) &&
+        t2c_bytes_printf(out, err, "%s", end);
+}
+
+/* The directory of keys is made as keyd would, for its user. */
+static bool make_keys_dir(const struct aziot_task *task, struct t2c_error *err)
+{
+    struct stat home;
+    if (access(task->place.keys_dir, F_OK) == 0)
+        return true;
+    if (!t2c_file_mkdirs(task->place.keys_dir, HOME_MODE, err))
+        return false;
+    return geteuid() != 0 || stat(task->place.home, &home) != 0 ||
+        chown(task->place.keys_dir, home.st_uid, home.st_gid) == 0 ||
+        t2c_fail_errno(err, errno, "cannot give %s to the owner of %s", task->place.keys_dir, task->place.home);
+}
+
+static bool adopt(struct aziot_task *task, size_t i, const char *record_path, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
+    return make_keys_dir(task, err) && pkcs11_keys_adopt(task->tokens, i, &record.key, err) &&
+        t2c_aziot_record_create(record_path, &record, task->place.keys_dir, err);
+}
+
+/* Sets aside what the key ID has in certd's directory, since another key will want another certificate. */
+static bool set_cert_aside(struct aziot_task *task, const char *id, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+    if (!path_of(task->place.certs_dir, id, ".cer", &path, err))
+        return false;
+    const char *file = (const char *)path.data;
+    if (access(file, F_OK) != 0)
+        return true;
+    return (task->dry_run || t2c_aziot_set_aside(file, T2C_AZIOT_MIGRATED, err)) &&
+        aziot_report_add(&task->report, "certificate", id, file, "aside", err,
+            "its key stays in its token; renamed to end in " T2C_AZIOT_MIGRATED ", so that another is asked for");
+}
+
+/* A file of the same id, which the stock library did not use. */
+static bool set_file_aside(struct aziot_task *task, const char *id, struct t2c_error *err)
+{
+    for (size_t i = 0; i < task->files.keys_n; i++) {
+        struct aziot_key *key = &task->files.keys[i];
+        if (key->id == NULL || strcmp(key->id, id) != 0 || !key->has_stock)
+            continue;
+        if (!task->dry_run && !t2c_aziot_set_aside(key->stock, T2C_AZIOT_MIGRATED, err))
+            return false;
+        key->has_stock = false;
+        return aziot_report_add(&task->report, "key", id, key->stock, "unused", err,
+            "a file beside the key of a token, which it comes after; it is set aside");
+    }
+    return true;
+}
+
+static bool migrate_adoptable(struct aziot_task *task, size_t i, const char *record, struct t2c_error *err)
+{
+    const struct pkcs11_key *key = pkcs11_keys_at(task->tokens, i);
+    struct t2c_error why = {0};
+    if (!task->dry_run && !adopt(task, i, record, &why)) {
+        task->report.failures++;
+        return aziot_report_add(
+            &task->report, "key", key->id, record, "failed", err, "stays in the token %s: %s", key->token, why.text);
+    }
+    return aziot_report_add(&task->report, "key", key->id, record, task->dry_run ? "adopt" : "adopted", err,
+               "the key %s of the token %s %s", key->object, key->token,
+               task->dry_run ? "goes on in the TPM" : "is keyd's now, without PIN") &&
+        set_file_aside(task, key->id, err);
+}
+
+static bool migrate_token_key(struct aziot_task *task, size_t i, struct t2c_error *err)
+{
+    const struct pkcs11_key *key = pkcs11_keys_at(task->tokens, i);
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+    if (!path_of(task->place.keys_dir, key->id, ".tpm", &path, err))
+        return false;
+    const char *record = (const char *)path.data;
+    if (access(record, F_OK) == 0) /* it is listed with the others */
+        return true;
+    if (key->fate == PKCS11_ADOPT)
+        return migrate_adoptable(task, i, record, err);
+    if (key->fate == PKCS11_PIN) {
+        task->report.failures++;
+        return aziot_report_add(
+            &task->report, "key", key->id, record, "pin", err, "stays in the token %s: %s", key->token, key->why);
+    }
+    return aziot_report_add(&task->report, "key", key->id, record, "aside", err,
+               "stays in its token, and another is made: %s", key->why) &&
+        set_cert_aside(task, key->id, err);
+}
+
+bool aziot_tokens_migrate(struct aziot_task *task, struct t2c_error *err)
+{
+    size_t n = task->tokens != NULL ? pkcs11_keys_count(task->tokens) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (!migrate_token_key(task, i, err))
+            return false;
+    return true;
+}
+
+/* ---- back ---- */
+
+static bool bring_cert_back(struct aziot_task *task, const char *id, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes cert = {0};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes aside = {0};
+    if (!path_of(task->place.certs_dir, id, ".cer", &cert, err) ||
+        !path_of(task->place.certs_dir, id, ".cer" T2C_AZIOT_MIGRATED, &aside, err))
+        return false;
+    const char *to = (const char *)cert.data, *from = (const char *)aside.data;
+    if (access(from, F_OK) != 0 || access(to, F_OK) == 0)
+        return true;
+    return (task->dry_run || t2c_file_rename(from, to, err)) &&
+        aziot_report_add(&task->report, "certificate", id, to, "restore", err, "is back, as its key is in its token");
+}
+
+bool aziot_tokens_rollback(struct aziot_task *task, struct t2c_error *err)
+{
+    size_t n = task->tokens != NULL ? pkcs11_keys_count(task->tokens) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (!bring_cert_back(task, pkcs11_keys_at(task->tokens, i)->id, err))
+            return false;
+    return true;
+}
