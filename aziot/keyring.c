@@ -198,16 +198,23 @@ static bool is_missing(const char *path)
 static bool open_entry(const struct location *location, const char *path, struct entry *entry, struct t2c_error *err)
 {
     static bool (*const ways[])(const struct location *, struct entry *, struct t2c_error *) = {
-        [LOCATION_RECORD] = open_record, [LOCATION_NAME] = open_name, [LOCATION_FILE] = open_file};
+        [LOCATION_RECORD] = open_record,
+        [LOCATION_NAME] = open_name,
+        [LOCATION_TOKEN] = open_record,
+        [LOCATION_FILE] = open_file};
     struct t2c_error why = {0};
     if (ways[location->kind](location, entry, &why))
         return true;
     bool missing = why.code == T2C_NOT_FOUND && is_missing(path);
+    if (missing && location->kind == LOCATION_TOKEN)
+        return t2c_fail(err, T2C_IO,
+            "its place is preloaded with a PKCS#11 token, from which it was not brought over: tpm2cloud aziot migrate");
     if (missing && location->kind != LOCATION_NAME)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no such key yet (no %s)", path);
     if (!missing)
         blame_machine(&why);
-    return location->kind == LOCATION_RECORD ? fail_home(&why, err) : t2c_fail_with(err, &why);
+    return location->kind == LOCATION_RECORD || location->kind == LOCATION_TOKEN ? fail_home(&why, err)
+                                                                                 : t2c_fail_with(err, &why);
 }
 
 /* PAIR: it is to be a key pair; one of the other kind is given all the same. */
@@ -263,6 +270,11 @@ bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmet
 }
 
 /* ---- making ---- */
+
+static bool is_read_only(const struct location *location)
+{
+    return location->kind == LOCATION_NAME || location->kind == LOCATION_TOKEN;
+}
 
 static bool fail_read_only(const char *what, struct t2c_error *err)
 {
@@ -323,7 +335,7 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
     struct t2c_error why = {0};
     if (keyring_pair(ring, id, &pair, &why))
         return true;
-    if (!location_find(ring->settings, id, &location, err) || location.kind == LOCATION_NAME ||
+    if (!location_find(ring->settings, id, &location, err) || is_read_only(&location) ||
         (why.code != T2C_NOT_FOUND && !stock_is_no_pair(&location)))
         return t2c_fail_with(err, &why);
     return stock_give_way(&location, id, true, err) && make_pair(ring, &location, algorithms, err) &&
@@ -385,7 +397,7 @@ bool keyring_import(
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     if (!location_find(ring->settings, id, &location, err))
         return false;
-    if (location.kind == LOCATION_NAME)
+    if (is_read_only(&location))
         return fail_read_only("replace", err);
     if (location.kind == LOCATION_FILE)
         return t2c_fail(err, T2C_INVALID, "its place is preloaded as %s; put the key there yourself", location.path);
@@ -407,7 +419,7 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
     T2C_CLEANUP(location_fini) struct location location = {0};
     if (!location_find(ring->settings, id, &location, err))
         return false;
-    if (location.kind == LOCATION_NAME)
+    if (is_read_only(&location))
         return fail_read_only("remove", err);
     forget(ring, id);
     t2c_file_tidy(location.path);
@@ -435,7 +447,7 @@ bool keyring_move_pair(struct keyring *ring, const char *from, const char *to, s
     const struct pair *pair = NULL;
     if (!location_find(ring->settings, from, &source, err) || !location_find(ring->settings, to, &target, err))
         return false;
-    if (source.kind == LOCATION_NAME || target.kind == LOCATION_NAME)
+    if (is_read_only(&source) || is_read_only(&target))
         return fail_read_only("move", err);
     if (!keyring_pair(ring, from, &pair, err) || !stock_give_way(&target, to, true, err))
         return false;

@@ -25,11 +25,12 @@ bool location_find(const struct settings *settings, const char *id, struct locat
 {
     const struct preloaded *preloaded = settings_preloaded(settings, id);
     T2C_CLEANUP(location_fini) struct location found = {0};
-    if (preloaded != NULL) {
+    if (preloaded != NULL && preloaded->kind != PRELOADED_TOKEN) {
         *out = preloaded->kind == PRELOADED_FILE ? (struct location){.kind = LOCATION_FILE, .path = preloaded->path}
                                                  : (struct location){.kind = LOCATION_NAME, .uri = &preloaded->uri};
         return true;
     }
+    found.kind = preloaded != NULL ? LOCATION_TOKEN : LOCATION_RECORD;
     if (settings->homedir == NULL)
         return t2c_fail(
             err, T2C_INVALID, "homedir_path is not set in keyd's configuration, so there is no place for keys");

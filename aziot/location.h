@@ -11,13 +11,14 @@
 enum location_kind {
     LOCATION_RECORD, /* HOMEDIR/keys/STEM.tpm */
     LOCATION_NAME,   /* a key of ours, read-only to keyd */
+    LOCATION_TOKEN,  /* preloaded, in a token of others: a record, too, by what brought it over; read-only to keyd */
     LOCATION_FILE    /* preloaded; what the stock library writes, or a TSS2 PRIVATE KEY */
 };
 
 struct location {
     enum location_kind kind;
     const char *path;          /* not for LOCATION_NAME */
-    const char *stock_path;    /* LOCATION_RECORD: HOMEDIR/keys/STEM.key */
+    const char *stock_path;    /* records: HOMEDIR/keys/STEM.key */
     const struct t2c_uri *uri; /* LOCATION_NAME */
     struct t2c_bytes text, stock_text;
 };

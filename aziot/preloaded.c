@@ -32,11 +32,13 @@ static bool take_pkcs11(const char *value, struct preloaded *out, struct t2c_err
     const int shown = (int)strcspn(value, "?"); /* a PIN may stand behind it */
     if (!t2c_pkcs11_parse(value, &uri, err))
         return t2c_fail_context(err, "\"%.*s\"", shown, value);
-    if (strcmp(uri.token, TOKEN) != 0)
+    if (uri.token[0] == '\0' && uri.slot_id[0] == '\0')
         return t2c_fail(err, T2C_INVALID,
-            "\"%.*s\" is in a PKCS#11 token, which is not used here; a key of the TPM is pkcs11:token=" TOKEN
-            ";object=NAME",
-            shown, value);
+            "\"%.*s\" names no token; a key of the TPM is pkcs11:token=" TOKEN ";object=NAME", shown, value);
+    if (strcmp(uri.token, TOKEN) != 0) {
+        out->kind = PRELOADED_TOKEN;
+        return true;
+    }
     if (!t2c_uri_name_valid(uri.object, strlen(uri.object)))
         return t2c_fail(
             err, T2C_INVALID, "\"%.*s\" lacks object=NAME with the name of a key (tpm2cloud key list)", shown, value);

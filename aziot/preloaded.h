@@ -3,6 +3,7 @@
  *
  *     tpm2cloud:ldevid                              a key of ours, by its URI (uri.h)
  *     pkcs11:token=tpm2cloud;object=ldevid          the same, in a form that aziot's own tools accept
+ *     pkcs11:token=edge;object=x, slot-id=1;...     a token of others, whose key was brought over into a record
  *     file:///path                                  a file, as the stock library takes it
  */
 #ifndef AZIOT_PRELOADED_H
@@ -13,7 +14,7 @@
 #include <limits.h>
 
 /* All but file ones are read-only to keyd. */
-enum preloaded_kind { PRELOADED_NAME, PRELOADED_FILE };
+enum preloaded_kind { PRELOADED_NAME, PRELOADED_TOKEN, PRELOADED_FILE };
 
 struct preloaded {
     char *id;

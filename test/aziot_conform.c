@@ -130,7 +130,8 @@ static const struct {
     {"preloaded_key:x", "tpm2cloud:ldevid", 0},
     {"preloaded_key:x", "tpm2cloud:no/name", 1},
     {"preloaded_key:x", "pkcs11:token=tpm2cloud;object=a%2Db", 0},
-    {"preloaded_key:x", "pkcs11:token=other;object=a", 1},
+    {"preloaded_key:x", "pkcs11:token=other;object=a", 0},
+    {"preloaded_key:x", "pkcs11:object=a", 1},
     {"preloaded_key:x", "https://x", 1},
     {"preloaded_key:x", "", 1},
 };

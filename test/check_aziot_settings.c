@@ -61,7 +61,7 @@ END_TEST
 /* ---- preloaded keys ---- */
 
 static const struct {
-    const char *value, *want; /* "name NAME", "file PATH", "handle HANDLE" */
+    const char *value, *want; /* "name NAME", "file PATH", "handle HANDLE", "token" */
 } locations[] = {
     {"tpm2cloud:ldevid", "name ldevid"},
     {"tpm2cloud://ldevid", "name ldevid"},
@@ -72,6 +72,8 @@ static const struct {
     {"pkcs11:object=device%2D1;token=tpm2cloud", "name device-1"}, /* as aziotctl config apply writes it */
     {"pkcs11:token=tpm2cloud;object=ldevid?pin-value=1234", "name ldevid"},
     {"pkcs11:token=tpm2%63loud;object=ldevid;type=private", "name ldevid"},
+    {"pkcs11:token=edge;object=x", "token"},
+    {"pkcs11:slot-id=1;object=x?pin-value=1", "token"},
     {"file:///var/secrets/est-id.pem", "file /var/secrets/est-id.pem"},
     {"file:///var/my%20keys/x.pem", "file /var/my keys/x.pem"},
     {"file://localhost/x.pem", "file /x.pem"},
@@ -83,12 +85,13 @@ START_TEST(location_is_understood)
     struct t2c_error err = {0};
     char text[256];
     ck_assert_msg(preloaded_parse("some id", locations[_i].value, &out, &err), "%s", err.text);
-    if (out.uri.handle != 0)
+    if (out.kind == PRELOADED_TOKEN)
+        strcpy(text, "token");
+    else if (out.uri.handle != 0)
         snprintf(text, sizeof(text), "handle %x", out.uri.handle);
     else
-        snprintf(text, sizeof(text), "%s", out.kind == PRELOADED_FILE ? "file " : "name ");
-    if (out.uri.handle == 0)
-        strncat(text, out.kind == PRELOADED_FILE ? out.path : out.uri.name, sizeof(text) - strlen(text) - 1);
+        snprintf(text, sizeof(text), "%s %s", out.kind == PRELOADED_FILE ? "file" : "name",
+            out.kind == PRELOADED_FILE ? out.path : out.uri.name);
     ck_assert_str_eq(text, locations[_i].want);
     ck_assert_str_eq(out.id, "some id");
     preloaded_fini(&out);
@@ -105,8 +108,7 @@ static const struct {
     {"file://other/x.pem", "has no absolute path; write file:///PATH"},
     {"file:///x%zz", "bad percent encoding"},
     {"file:///x%00y", "holds a zero byte"},
-    {"pkcs11:token=edge;object=x", "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME"},
-    {"pkcs11:slot-id=1;object=x", "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME"},
+    {"pkcs11:object=x", "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME"},
     {"pkcs11:", "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME"},
     {"pkcs11:token=tpm2cloud", "lacks object=NAME"},
     {"pkcs11:token=tpm2cloud;object=", "lacks object=NAME"},

@@ -22,6 +22,7 @@ struct aziot_key {
 struct aziot_cert {
     char *path, *name; /* name: the id, or that of the file */
     EVP_PKEY *public;  /* of the first certificate; NULL: it cannot be read */
+    bool told;         /* what becomes of it, with its key */
     bool preloaded;    /* certd finds it where its configuration says: it is another's */
 };
 

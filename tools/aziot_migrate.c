@@ -127,7 +127,7 @@ bool aziot_migrate(struct aziot_task *task, struct t2c_error *err)
         if (!migrate_key(task, &task->files.keys[i], err))
             return false;
     for (size_t i = 0; i < task->files.certs_n; i++)
-        if (!list_cert(task, &task->files.certs[i], err))
+        if (!task->files.certs[i].told && !list_cert(task, &task->files.certs[i], err))
             return false;
     return true;
 }

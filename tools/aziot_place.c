@@ -100,6 +100,12 @@ const char *aziot_place_id(const struct aziot_place *place, const char *stem)
     return NULL;
 }
 
+bool aziot_is_master(const char *id)
+{
+    return id != NULL &&
+        (strcmp(id, "iotedge_master_encryption_id") == 0 || strcmp(id, "aziot_identityd_master_id") == 0);
+}
+
 /* ---- the whole ---- */
 
 bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_error *err)

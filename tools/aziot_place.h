@@ -30,6 +30,12 @@ bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_erro
 /* Gives the id whose files have STEM, or NULL: those that IoT Edge always has, and any that its configuration names. */
 const char *aziot_place_id(const struct aziot_place *place, const char *stem);
 
+/*
+ * Says whether nothing can stand in for the key ID (may be NULL): modules' secrets are encrypted with one such key, their own
+ * keys derived from another.
+ */
+bool aziot_is_master(const char *id);
+
 /* Fails when aziot-keyd runs, as far as this process can see. */
 bool aziot_place_check_stopped(const struct aziot_place *place, struct t2c_error *err);
 

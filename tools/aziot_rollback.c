@@ -79,17 +79,10 @@ static bool make_plan(const struct aziot_key *key, struct plan *plan, struct t2c
     return true;
 }
 
-/* What no other key can stand in for: secrets of modules are encrypted with one, their keys derived from the other. */
-static bool is_master(const struct aziot_key *key)
-{
-    return key->id != NULL &&
-        (strcmp(key->id, "iotedge_master_encryption_id") == 0 || strcmp(key->id, "aziot_identityd_master_id") == 0);
-}
-
 static bool check_masters(const struct aziot_task *task, const struct plan *plans, struct t2c_error *err)
 {
     for (size_t i = 0; i < task->files.keys_n; i++)
-        if (plans[i].fate == FATE_LOST && is_master(&task->files.keys[i]) && !task->lose && !task->dry_run)
+        if (plans[i].fate == FATE_LOST && aziot_is_master(task->files.keys[i].id) && !task->lose && !task->dry_run)
             return t2c_fail(err, T2C_AUTH,
                 "%s exists only in the TPM: without it the modules' secrets and keys are lost; nothing was changed. To "
                 "lose them: --lose",
@@ -247,7 +240,9 @@ bool aziot_rollback(struct aziot_task *task, struct t2c_error *err)
 {
     struct plan *plans = calloc(task->files.keys_n + 1, sizeof(*plans));
     bool ok = plans != NULL || t2c_fail_nomem(err);
-    ok = ok && aziot_tokens_open(task, err);
+    struct t2c_error why = {0};
+    if (ok && !aziot_tokens_open(task, &why)) /* as when the TPM is gone */
+        ok = task->lose || t2c_fail(err, why.code, "%s; to go back without them: --lose", why.text);
     for (size_t i = 0; ok && i < task->files.keys_n; i++) {
         ok = make_plan(&task->files.keys[i], &plans[i], err);
         if (plans[i].fate == FATE_LOST && aziot_tokens_have(task, task->files.keys[i].id))

@@ -7,6 +7,7 @@
 #include "aziot_pkcs11.h"
 #include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/name.h"
 #include "tpm2cloud/pkcs11.h"
 #include <errno.h>
 #include <stdio.h>
@@ -102,9 +103,44 @@ static bool set_cert_aside(struct aziot_task *task, const char *id, struct t2c_e
     const char *file = (const char *)path.data;
     if (access(file, F_OK) != 0)
         return true;
+    for (size_t i = 0; i < task->files.certs_n; i++)
+        task->files.certs[i].told = task->files.certs[i].told || strcmp(task->files.certs[i].path, file) == 0;
     return (task->dry_run || t2c_aziot_set_aside(file, T2C_AZIOT_MIGRATED, err)) &&
         aziot_report_add(&task->report, "certificate", id, file, "aside", err,
             "its key stays in its token; renamed to end in " T2C_AZIOT_MIGRATED ", so that another is asked for");
+}
+
+static bool is_preloaded(const struct aziot_task *task, const char *id)
+{
+    const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
+    for (size_t i = 0; i < keyd->n; i++)
+        if (is_foreign(keyd, i) && strcmp(keyd->list[i].path + strlen(keyd->list[i].path) + 1, id) == 0)
+            return true;
+    return false;
+}
+
+/* keyd makes the key itself, unless its configuration has a place for it where it makes none. */
+static bool make_another(struct aziot_task *task, const char *id, const char *record_path, struct t2c_error *err)
+{
+    static const struct t2c_key_spec spec = {.alg = T2C_ALG_EC_P256};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
+    return task->dry_run || !is_preloaded(task, id) ||
+        (make_keys_dir(task, err) && t2c_name_create_blob(&spec, &record.key, err) &&
+            t2c_aziot_record_create(record_path, &record, task->place.keys_dir, err));
+}
+
+/* What no other key can stand in for stays where it is; all else is made anew, and certified anew. */
+static bool migrate_others(
+    struct aziot_task *task, const struct pkcs11_key *key, const char *record, struct t2c_error *err)
+{
+    if (aziot_is_master(key->id)) {
+        task->report.failures++;
+        return aziot_report_add(&task->report, "key", key->id, record, "failed", err,
+            "stays in its token, and what was made with it is lost to aziot-keyd then: %s", key->why);
+    }
+    return set_cert_aside(task, key->id, err) && make_another(task, key->id, record, err) &&
+        aziot_report_add(&task->report, "key", key->id, record, "aside", err,
+            "stays in its token, and another is made: %s", key->why);
 }
 
 /* A file of the same id, which the stock library did not use. */
@@ -154,9 +190,7 @@ static bool migrate_token_key(struct aziot_task *task, size_t i, struct t2c_erro
         return aziot_report_add(
             &task->report, "key", key->id, record, "pin", err, "stays in the token %s: %s", key->token, key->why);
     }
-    return aziot_report_add(&task->report, "key", key->id, record, "aside", err,
-               "stays in its token, and another is made: %s", key->why) &&
-        set_cert_aside(task, key->id, err);
+    return migrate_others(task, key, record, err);
 }
 
 bool aziot_tokens_migrate(struct aziot_task *task, struct t2c_error *err)
