@@ -54,9 +54,8 @@ int main(int argc, char **argv)
         .preloaded = preloaded,
         .preloaded_n = (size_t)argc - 6};
     for (int i = 6; i < argc; i++) {
-        char *equals = strchr(argv[i], '=');
-        *equals = '\0';
-        preloaded[i - 6] = (struct pkcs11_preloaded){argv[i], equals + 1};
+        char *uri = argv[i], *id = strsep(&uri, "=");
+        preloaded[i - 6] = (struct pkcs11_preloaded){id, uri != NULL ? uri : ""};
     }
     if (!pkcs11_keys_open(&config, &keys, &err))
         return fail(&err);

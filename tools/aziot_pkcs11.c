@@ -36,6 +36,7 @@ struct token {
 };
 
 struct entry {
+    struct entry *next;
     struct pkcs11_key key;
     char label[300]; /* in messages */
     struct token *token;
@@ -45,8 +46,8 @@ struct entry {
 
 struct pkcs11_keys {
     struct token *tokens;
-    struct entry **entries;
-    size_t entries_n;
+    struct entry *first, *last;
+    size_t n;
 };
 
 static void entry_free(struct entry *entry)
@@ -73,24 +74,33 @@ T2C_DEFINE_FREEP(token_freep, struct token, token_free)
 
 void pkcs11_keys_close(struct pkcs11_keys *keys)
 {
-    for (size_t i = 0; i < keys->entries_n; i++)
-        entry_free(keys->entries[i]);
+    for (struct entry *entry = keys->first, *next; entry != NULL; entry = next) {
+        next = entry->next;
+        entry_free(entry);
+    }
     for (struct token *token = keys->tokens, *next; token != NULL; token = next) {
         next = token->next;
         token_free(token);
     }
-    free(keys->entries);
     free(keys);
 }
 
 size_t pkcs11_keys_count(const struct pkcs11_keys *keys)
 {
-    return keys->entries_n;
+    return keys->n;
+}
+
+static struct entry *entry_at(const struct pkcs11_keys *keys, size_t i)
+{
+    struct entry *entry = keys->first;
+    while (i-- > 0)
+        entry = entry->next;
+    return entry;
 }
 
 const struct pkcs11_key *pkcs11_keys_at(const struct pkcs11_keys *keys, size_t i)
 {
-    return &keys->entries[i]->key;
+    return &entry_at(keys, i)->key;
 }
 
 /* ---- tokens ---- */
@@ -182,14 +192,11 @@ static bool decide(struct entry *entry, const struct t2c_bytes *attributes, stru
 
 /* ---- the list ---- */
 
-static bool add(struct pkcs11_keys *keys, struct entry **entry, struct t2c_error *err)
+static void add(struct pkcs11_keys *keys, struct entry *entry)
 {
-    struct entry **list = realloc(keys->entries, (keys->entries_n + 1) * sizeof(struct entry *));
-    if (list == NULL)
-        return t2c_fail_nomem(err);
-    keys->entries = list;
-    keys->entries[keys->entries_n++] = T2C_STEAL(*entry);
-    return true;
+    *(keys->last != NULL ? &keys->last->next : &keys->first) = entry;
+    keys->last = entry;
+    keys->n++;
 }
 
 static struct entry *entry_new(
@@ -209,11 +216,9 @@ static struct entry *entry_new(
 
 static bool is_taken(const struct pkcs11_keys *keys, const char *id, const struct token *token, const char *object)
 {
-    for (size_t i = 0; i < keys->entries_n; i++) {
-        const struct entry *entry = keys->entries[i];
+    for (const struct entry *entry = keys->first; entry != NULL; entry = entry->next)
         if (strcmp(entry->key.id, id) == 0 || (entry->token == token && strcmp(entry->key.object, object) == 0))
             return true;
-    }
     return false;
 }
 
@@ -248,7 +253,10 @@ static bool take_object(void *arg, const struct t2c_bytes *attributes, struct t2
         return true;
     search->found = search->object != NULL;
     T2C_CLEANUP(entry_freep) struct entry *entry = entry_new(search->token, label_of(search->token), id, object, err);
-    return entry != NULL && decide(entry, attributes, err) && add(search->keys, &entry, err);
+    if (entry == NULL || !decide(entry, attributes, err))
+        return false;
+    add(search->keys, T2C_STEAL(entry));
+    return true;
 }
 
 /* A line of the list for what is not there at all. */
@@ -260,7 +268,8 @@ static bool add_missing(
     if (entry == NULL)
         return false;
     set_aside(entry, why);
-    return add(keys, &entry, err);
+    add(keys, T2C_STEAL(entry));
+    return true;
 }
 
 /* ID: NULL for a base slot, whose objects are all taken. */
@@ -287,8 +296,7 @@ static bool take_place(struct pkcs11_keys *keys, struct pkcs11_store *store, con
 /* A PIN may have been said in the last place only. */
 static void want_pins(struct pkcs11_keys *keys)
 {
-    for (size_t i = 0; i < keys->entries_n; i++) {
-        struct entry *entry = keys->entries[i];
+    for (struct entry *entry = keys->first; entry != NULL; entry = entry->next) {
         if (entry->key.fate != PKCS11_ADOPT || entry->token->has_pin)
             continue;
         entry->key.fate = PKCS11_PIN;
@@ -353,7 +361,7 @@ static bool open_sealed(struct token *token, struct t2c_error *err)
 
 bool pkcs11_keys_adopt(struct pkcs11_keys *keys, size_t i, struct t2c_bytes *pem, struct t2c_error *err)
 {
-    const struct entry *entry = keys->entries[i];
+    const struct entry *entry = entry_at(keys, i);
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes auth = {0};
     if (entry->key.fate != PKCS11_ADOPT)
         return t2c_fail(err, T2C_INVALID, "%s cannot be adopted: %s", entry->label, entry->key.why);
