@@ -7,6 +7,7 @@
  */
 #include "object.h"
 
+#include "forget.h"
 #include "session.h"
 #include "template.h"
 #include "tpm2cloud/alg.h"
@@ -431,6 +432,15 @@ static bool hide(struct t2c_tpm_use *use, const struct t2c_object_secrets *secre
     return t2c_session_start(use, secrets->salt, TPMA_SESSION_DECRYPT, session, err);
 }
 
+/* Ends what hide began. */
+static void end_hiding(struct t2c_tpm_use *use, ESYS_TR session, TSS2_RC rc)
+{
+    if (session == ESYS_TR_NONE)
+        return;
+    t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    t2c_forget(use->esys);
+}
+
 static void wipe(TPM2B_SENSITIVE_CREATE *sensitive)
 {
     OPENSSL_cleanse(sensitive, sizeof(*sensitive));
@@ -445,8 +455,7 @@ bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const T
     if (!hide(use, secrets, &sensitive, &session, err))
         return false;
     TSS2_RC rc = create_primary(use->esys, hierarchy, template, &sensitive, session, &object.tr);
-    if (session != ESYS_TR_NONE)
-        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    end_hiding(use, session, rc);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot create a primary key in the %s hierarchy",
             hierarchy == ESYS_TR_RH_ENDORSEMENT ? "endorsement" : "owner");
@@ -464,8 +473,7 @@ bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, c
         return false;
     TSS2_RC rc = Esys_Create(use->esys, parent->tr, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
         &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);
-    if (session != ESYS_TR_NONE)
-        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    end_hiding(use, session, rc);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent->handle);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "tpm2cloud/secret.h"
 
+#include "forget.h"
 #include "session.h"
 #include "tpm2cloud/ossl.h"
 #include "use.h"
@@ -105,6 +106,8 @@ static bool end(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_TR
 {
     if (session != ESYS_TR_PASSWORD)
         t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    if (work->hide)
+        t2c_forget(use->esys);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s cannot %s", work->key->label, doing);
 }
 

@@ -338,5 +338,6 @@ int main(int argc, char **argv)
     suite_add_tcase(suite, conform_pairs());
     suite_add_tcase(suite, conform_symmetric());
     suite_add_tcase(suite, conform_aead());
+    suite_add_tcase(suite, conform_secrets());
     return check_run(suite);
 }

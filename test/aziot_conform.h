@@ -34,5 +34,6 @@ TCase *conform_interface(void);
 TCase *conform_pairs(void);
 TCase *conform_symmetric(void);
 TCase *conform_aead(void);
+TCase *conform_secrets(void);
 
 #endif
