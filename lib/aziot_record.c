@@ -65,26 +65,32 @@ static bool check_same(const struct t2c_aziot_record *record, const void *data, 
     if (!t2c_aziot_record_encode(record, &same, err))
         return false;
     return (same.len == data_len && memcmp(same.data, data, data_len) == 0) ||
-        t2c_fail(err, T2C_INVALID, "the key record is not as it was written");
+        t2c_fail(err, T2C_INVALID, "it is not as it was written");
+}
+
+static bool read_content(const void *data, size_t data_len, struct content *out, struct t2c_error *err)
+{
+    struct t2c_cbor from = {.data = data, .len = data_len};
+    const struct t2c_aziot_record *record = &out->record;
+    if (!check_version(data, data_len, err) || !t2c_cbor_read_struct(&from, fields, FIELDS_N, out, err))
+        return false;
+    if (from.at != data_len)
+        return t2c_cbor_refuse(&from, "trailing bytes", err);
+    if (record->pair ? record->key.len == 0 || record->sealed.len > 0 : record->key.len == 0 && record->sealed.len == 0)
+        return t2c_fail(err, T2C_INVALID, "it lacks what it is for");
+    return check_same(record, data, data_len, err);
 }
 
 bool t2c_aziot_record_decode(const void *data, size_t data_len, struct t2c_aziot_record *out, struct t2c_error *err)
 {
     T2C_CLEANUP(content_fini) struct content content = {0};
-    struct t2c_cbor from = {.data = data, .len = data_len};
     struct t2c_error why = {0};
-    if (!check_version(data, data_len, &why) || !t2c_cbor_read_struct(&from, fields, FIELDS_N, &content, &why))
-        return t2c_fail_with(err, &why) ||
-            (why.code == T2C_INVALID &&
-                t2c_fail_context(
-                    err, "the key record is damaged, or not one; restore it, or remove it to have another key made"));
-    if (from.at != data_len)
-        return t2c_cbor_refuse(&from, "trailing bytes", err);
-    const struct t2c_aziot_record *record = &content.record;
-    if (record->pair ? record->key.len == 0 || record->sealed.len > 0 : record->key.len == 0 && record->sealed.len == 0)
-        return t2c_fail(err, T2C_INVALID, "the key record lacks what it is for");
-    if (!check_same(record, data, data_len, err))
-        return false;
+    if (!read_content(data, data_len, &content, &why)) {
+        t2c_fail_with(err, &why);
+        return why.code == T2C_INVALID &&
+            t2c_fail_context(
+                err, "the key record is damaged, or not one; restore it, or remove it to have another key made");
+    }
     *out = content.record;
     content.record = (struct t2c_aziot_record){0};
     return true;
