@@ -21,7 +21,7 @@ static bool tell_early(struct doctor *doctor, const char *name, int64_t not_befo
     char now[T2C_CIVIL_TEXT_MAX], from[T2C_CIVIL_TEXT_MAX];
     if (not_before_s <= now_s)
         return false;
-    doctor_bad(doctor, "clock", FIX_CLOCK, "it says %s, and the certificate of %s is valid from %s on",
+    checklist_bad(&doctor->list, "clock", FIX_CLOCK, "it says %s, and the certificate of %s is valid from %s on",
         t2c_civil_text(now_s, now), name, t2c_civil_text(not_before_s, from));
     return true;
 }
@@ -59,10 +59,15 @@ void doctor_clock(struct doctor *doctor, const struct estd_place *place, int64_t
     struct stat program;
     char now[T2C_CIVIL_TEXT_MAX], then[T2C_CIVIL_TEXT_MAX];
     if (stat("/proc/self/exe", &program) == 0 && (int64_t)program.st_mtime > now_s)
-        doctor_bad(doctor, "clock", FIX_CLOCK, "it says %s, and this program was built at %s",
+        checklist_bad(&doctor->list, "clock", FIX_CLOCK, "it says %s, and this program was built at %s",
             t2c_civil_text(now_s, now), t2c_civil_text((int64_t)program.st_mtime, then));
     else if (!tell_certificates(doctor, place, now_s))
-        doctor_ok(doctor, "clock", "%s", t2c_civil_text(now_s, now));
+        checklist_ok(&doctor->list, "clock", "%s", t2c_civil_text(now_s, now));
+}
+
+static void doctor_fini(struct doctor *doctor)
+{
+    checklist_fini(&doctor->list);
 }
 
 bool cmd_doctor(int argc, char **argv, struct t2c_error *err)
@@ -77,16 +82,11 @@ bool cmd_doctor(int argc, char **argv, struct t2c_error *err)
         return false;
     doctor_tpm(&doctor);
     if (!estd_find(conf, &place, &no_conf))
-        doctor_bad(&doctor, "estd", "mend the file; estd --check-config says whether it is right", "%s", no_conf.text);
+        checklist_bad(
+            &doctor.list, "estd", "mend the file; estd --check-config says whether it is right", "%s", no_conf.text);
     doctor_openssl(&doctor);
     doctor_clock(&doctor, &place, time(NULL));
     if (place.conf != NULL)
         doctor_estd(&doctor, &place);
-    if (doctor.no_mem)
-        return t2c_fail_nomem(err);
-    if (json)
-        doctor_print_json(&doctor);
-    else
-        doctor_print(&doctor);
-    return cmd_answer(err, doctor.sick ? 1 : 0);
+    return checklist_answer(&doctor.list, json, err);
 }

@@ -77,7 +77,7 @@ static void check_host(struct doctor *doctor, const char *check, const char *hos
     T2C_CLEANUP(addresses_freep) struct addrinfo *addresses = NULL;
     int rc = getaddrinfo(host, port, &hints, &addresses), errnum = 0;
     if (rc != 0) {
-        doctor_bad(doctor, check,
+        checklist_bad(&doctor->list, check,
             "see to the device's DNS (getent hosts NAME), or correct the name in estd's configuration", "%s %s: %s",
             what, host, gai_strerror(rc));
         return;
@@ -85,11 +85,11 @@ static void check_host(struct doctor *doctor, const char *check, const char *hos
     for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
         errnum = connect_to(at);
         if (errnum == 0) {
-            doctor_ok(doctor, check, "%s %s:%s takes connections", what, host, port);
+            checklist_ok(&doctor->list, check, "%s %s:%s takes connections", what, host, port);
             return;
         }
     }
-    doctor_bad(doctor, check,
+    checklist_bad(&doctor->list, check,
         "see whether the server runs and the network lets the device through (a firewall, a proxy that must be named: "
         "proxy = http://HOST:PORT)",
         "%s %s:%s: %s", what, host, port, strerror(errnum));
@@ -101,14 +101,15 @@ static void check_server(struct doctor *doctor, const struct wanted *wanted)
     const char *tried = is_set(proxy) ? proxy : url;
     T2C_CLEANUP(t2c_openssl_freep) char *host = NULL;
     T2C_CLEANUP(t2c_openssl_freep) char *port = NULL;
-    char check[sizeof(((struct doctor_line *)NULL)->check)];
+    char check[CHECKLIST_CHECK_MAX];
     struct t2c_error why = {0};
     snprintf(check, sizeof(check), "EST for %.22s", wanted->name);
     if (url == NULL)
-        doctor_bad(doctor, check, "write url = https://HOST/.well-known/est", "there is no url in its configuration");
+        checklist_bad(
+            &doctor->list, check, "write url = https://HOST/.well-known/est", "there is no url in its configuration");
     else if (OSSL_HTTP_parse_url(tried, NULL, NULL, &host, &port, NULL, NULL, NULL, NULL) != 1) {
         t2c_fail_openssl(&why, T2C_INVALID, "%s is no URL", tried);
-        doctor_bad(doctor, check, "correct it; estd --check-config names the line", "%s", why.text);
+        checklist_bad(&doctor->list, check, "correct it; estd --check-config names the line", "%s", why.text);
     } else
         check_host(doctor, check, host, port, is_set(proxy) ? "the proxy" : "the server");
 }
@@ -134,8 +135,8 @@ static bool tell_owner(struct doctor *doctor, const char *path, uid_t uid, uid_t
     user_text(uid, is);
     user_text(wanted, should);
     snprintf(fix, sizeof(fix), "chown %s: %s", should, path);
-    doctor_bad(
-        doctor, "certd", fix, "%s belongs to %s and not to %s, so that aziot-certd cannot write it", path, is, should);
+    checklist_bad(&doctor->list, "certd", fix, "%s belongs to %s and not to %s, so that aziot-certd cannot write it",
+        path, is, should);
     return true;
 }
 
@@ -167,7 +168,8 @@ static bool tell_deploy(struct doctor *doctor, const struct wanted *wanted, cons
     const char *deploy = t2c_conf_get(wanted->own, "install", "deploy");
     if (user == NULL || user->pw_uid == found->st_uid || (deploy != NULL && strcmp(deploy, "yes") == 0))
         return false;
-    doctor_bad(doctor, "certd", "write deploy = yes into its [install], and have tpm2cloud-deploy.path enabled",
+    checklist_bad(&doctor->list, "certd",
+        "write deploy = yes into its [install], and have tpm2cloud-deploy.path enabled",
         "%s: estd runs as %s, who may not write to %s", wanted->name, user->pw_name, home);
     return true;
 }
@@ -181,7 +183,7 @@ static bool tell_home(struct doctor *doctor, const char *home, const struct stat
     if ((found->st_mode & 022) == 0)
         return false;
     snprintf(fix, sizeof(fix), "chmod 0700 %s", home);
-    doctor_bad(doctor, "certd", fix,
+    checklist_bad(&doctor->list, "certd", fix,
         "%s can be written by others (mode %04o), who thereby decide what IoT Edge presents", home,
         (unsigned)found->st_mode & 07777);
     return true;
@@ -193,7 +195,7 @@ static void check_home(struct doctor *doctor, const struct wanted *wanted, const
     struct stat found, below;
     snprintf(certs, sizeof(certs), "%s/certs", home);
     if (stat(home, &found) != 0) {
-        doctor_bad(doctor, "certd",
+        checklist_bad(&doctor->list, "certd",
             "install aziot-edge, or correct certd = (or aziot_certd_dir =) in estd's configuration", "%s: %s", home,
             strerror(errno));
         return;
@@ -201,13 +203,13 @@ static void check_home(struct doctor *doctor, const struct wanted *wanted, const
     if (tell_home(doctor, home, &found) || tell_deploy(doctor, wanted, home, &found))
         return;
     if (access(home, R_OK | X_OK) != 0) {
-        doctor_unchecked(doctor, "certd", "what is in %s is seen by root alone; run this as root", home);
+        checklist_unchecked(&doctor->list, "certd", "what is in %s is seen by root alone; run this as root", home);
         return;
     }
     if (stat(certs, &below) == 0 &&
         (tell_owner(doctor, certs, below.st_uid, found.st_uid) || tell_files(doctor, certs, found.st_uid)))
         return;
-    doctor_ok(doctor, "certd", "%s and what is in it is %s's", home, user_text(found.st_uid, (char[64]){0}));
+    checklist_ok(&doctor->list, "certd", "%s and what is in it is %s's", home, user_text(found.st_uid, (char[64]){0}));
 }
 
 /* Gives the directory of certd that a certificate goes to; NULL: to none. */
@@ -237,7 +239,8 @@ static bool check_one(struct doctor *doctor, const CONF *main, const char *dir, 
     snprintf(path, sizeof(path), "%s/%s", dir, file);
     snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - 5), file);
     if (!t2c_conf_load(path, NULL, 0, &own, &why)) {
-        doctor_bad(doctor, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
+        checklist_bad(
+            &doctor->list, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
         return false;
     }
     const struct wanted wanted = {name, own, main};
@@ -254,8 +257,8 @@ static void check_all(struct doctor *doctor, const CONF *main, const char *dir)
     int n = scandir(dir, &found, is_conf, alphasort);
     bool certd = false;
     if (n < 0) {
-        doctor_bad(doctor, "estd", "make the directory, or correct certs_d = in estd's configuration", "%s: %s", dir,
-            strerror(errno));
+        checklist_bad(&doctor->list, "estd", "make the directory, or correct certs_d = in estd's configuration",
+            "%s: %s", dir, strerror(errno));
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -264,9 +267,9 @@ static void check_all(struct doctor *doctor, const CONF *main, const char *dir)
     }
     free(found);
     if (n == 0)
-        doctor_unchecked(doctor, "EST", "%s holds no certificate for estd", dir);
+        checklist_unchecked(&doctor->list, "EST", "%s holds no certificate for estd", dir);
     if (!certd)
-        doctor_unchecked(doctor, "certd", "no certificate of estd goes to aziot-certd");
+        checklist_unchecked(&doctor->list, "certd", "no certificate of estd goes to aziot-certd");
 }
 
 void doctor_estd(struct doctor *doctor, const struct estd_place *place)
@@ -274,9 +277,10 @@ void doctor_estd(struct doctor *doctor, const struct estd_place *place)
     T2C_CLEANUP(t2c_conf_freep) CONF *main = NULL;
     struct t2c_error why = {0};
     if (!place->configured)
-        doctor_unchecked(doctor, "estd", "it is not configured here: there is no %s", place->conf);
+        checklist_unchecked(&doctor->list, "estd", "it is not configured here: there is no %s", place->conf);
     else if (!t2c_conf_load(place->conf, NULL, 0, &main, &why))
-        doctor_bad(doctor, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
+        checklist_bad(
+            &doctor->list, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
     else {
         const char *dir = t2c_conf_get(main, "estd", "certs_d");
         check_all(doctor, main, dir != NULL ? dir : CERTS_D);

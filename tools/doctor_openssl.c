@@ -49,15 +49,15 @@ static void check_module(struct doctor *doctor)
     const char *dir = named != NULL ? named : OPENSSL_info(OPENSSL_INFO_MODULES_DIR);
     if (provider == NULL) {
         const char *why = first_reason();
-        doctor_bad(doctor, "provider",
+        checklist_bad(&doctor->list, "provider",
             "install the package again; its module belongs into that directory, or into the one that $OPENSSL_MODULES "
             "names",
             "OpenSSL does not load tpm2cloud.so from %s%s%s", dir, why[0] != '\0' ? ": " : "", why);
     } else if (strcmp(version_of(provider), PACKAGE_VERSION) != 0)
-        doctor_bad(doctor, "provider", "install both from one package",
+        checklist_bad(&doctor->list, "provider", "install both from one package",
             "%s/tpm2cloud.so is of version %s, this program of %s", dir, version_of(provider), PACKAGE_VERSION);
     else
-        doctor_ok(doctor, "provider", "%s/tpm2cloud.so, version %s", dir, version_of(provider));
+        checklist_ok(&doctor->list, "provider", "%s/tpm2cloud.so, version %s", dir, version_of(provider));
 }
 
 /* ---- the order ---- */
@@ -81,13 +81,14 @@ static void judge_order(struct doctor *doctor, OSSL_LIB_CTX *libctx, const char 
     char preferred[64];
     preferred_of(libctx, preferred);
     if (OSSL_PROVIDER_available(libctx, "tpm2cloud") != 1)
-        doctor_unchecked(doctor, "openssl.cnf",
+        checklist_unchecked(&doctor->list, "openssl.cnf",
             "%s does not name the provider; programs that are to use keys of the TPM get OPENSSL_CONF=" OUR_CONF, path);
     else if (OSSL_PROVIDER_available(libctx, "default") != 1)
-        doctor_bad(doctor, "openssl.cnf", "activate the default provider, too, before tpm2cloud, as " OUR_CONF " does",
+        checklist_bad(&doctor->list, "openssl.cnf",
+            "activate the default provider, too, before tpm2cloud, as " OUR_CONF " does",
             "%s loads the provider and not the default one, which has ciphers and digests: no TLS", path);
     else if (strcmp(preferred, "tpm2cloud") == 0)
-        doctor_bad(doctor, "openssl.cnf",
+        checklist_bad(&doctor->list, "openssl.cnf",
             "put the line of the default provider before that of tpm2cloud, or set default_properties = "
             "?provider=default in the section that alg_section names, as " OUR_CONF " does",
             "%s prefers the TPM's provider for everything, and libssl then drops the groups of P-256 and its "
@@ -95,7 +96,7 @@ static void judge_order(struct doctor *doctor, OSSL_LIB_CTX *libctx, const char 
             "servers that have no others refuse the connection",
             path);
     else
-        doctor_ok(doctor, "openssl.cnf", "%s loads the provider, and prefers the %s one", path, preferred);
+        checklist_ok(&doctor->list, "openssl.cnf", "%s loads the provider, and prefers the %s one", path, preferred);
 }
 
 static void check_conf(struct doctor *doctor)
@@ -104,10 +105,10 @@ static void check_conf(struct doctor *doctor)
     T2C_CLEANUP(libctx_freep) OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
     struct t2c_error why = {0};
     if (path == NULL || libctx == NULL || access(path, F_OK) != 0)
-        doctor_unchecked(doctor, "openssl.cnf", "there is no %s", path != NULL ? path : "openssl.cnf");
+        checklist_unchecked(&doctor->list, "openssl.cnf", "there is no %s", path != NULL ? path : "openssl.cnf");
     else if (OSSL_LIB_CTX_load_config(libctx, path) != 1) {
         t2c_fail_openssl(&why, T2C_INVALID, "OpenSSL does not load %s", path);
-        doctor_bad(doctor, "openssl.cnf", "compare it with " OUR_CONF ", which works", "%s", why.text);
+        checklist_bad(&doctor->list, "openssl.cnf", "compare it with " OUR_CONF ", which works", "%s", why.text);
     } else
         judge_order(doctor, libctx, path);
 }

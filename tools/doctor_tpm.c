@@ -64,8 +64,8 @@ static bool tell_services(struct doctor *doctor, const char *path, const struct 
         if (user == NULL || may_use(user, node))
             continue;
         snprintf(fix, sizeof(fix), "usermod -aG %s %s; systemctl restart %s", group, user->pw_name, services[i].unit);
-        doctor_bad(doctor, "device", fix, "%s: the user %s may not use it (mode %04o, group %s)", path, user->pw_name,
-            (unsigned)node->st_mode & 07777, group);
+        checklist_bad(&doctor->list, "device", fix, "%s: the user %s may not use it (mode %04o, group %s)", path,
+            user->pw_name, (unsigned)node->st_mode & 07777, group);
         told = true;
     }
     return told;
@@ -77,7 +77,7 @@ static bool check_node(struct doctor *doctor, const char *path)
     struct stat node;
     char group[64], fix[200];
     if (stat(path, &node) != 0) {
-        doctor_bad(doctor, "device",
+        checklist_bad(&doctor->list, "device",
             "enable the TPM in the firmware (it may be called PTT, fTPM or security device), and see that the kernel "
             "has "
             "its driver: modprobe tpm_tis, tpm_crb or tpm_tis_spi",
@@ -85,17 +85,17 @@ static bool check_node(struct doctor *doctor, const char *path)
         return true;
     }
     if (!S_ISCHR(node.st_mode)) {
-        doctor_bad(doctor, "device", "write tcti = device:/dev/tpmrm0 into /etc/tpm2cloud/tpm2cloud.conf",
+        checklist_bad(&doctor->list, "device", "write tcti = device:/dev/tpmrm0 into /etc/tpm2cloud/tpm2cloud.conf",
             "%s is no device", path);
         return false;
     }
     group_text(node.st_gid, group);
     snprintf(fix, sizeof(fix), "as root: usermod -aG %s USER, then log in again", group);
     if (access(path, R_OK | W_OK) != 0)
-        doctor_bad(doctor, "device", fix, "%s: you may not use it (mode %04o, group %s)", path,
+        checklist_bad(&doctor->list, "device", fix, "%s: you may not use it (mode %04o, group %s)", path,
             (unsigned)node.st_mode & 07777, group);
     else if (!tell_services(doctor, path, &node, group))
-        doctor_ok(doctor, "device", "%s, mode %04o, group %s", path, (unsigned)node.st_mode & 07777, group);
+        checklist_ok(&doctor->list, "device", "%s, mode %04o, group %s", path, (unsigned)node.st_mode & 07777, group);
     return true;
 }
 
@@ -103,7 +103,7 @@ static bool check_device(struct doctor *doctor, const char *tcti)
 {
     if (strncmp(tcti, DEVICE, strlen(DEVICE)) == 0)
         return check_node(doctor, tcti + strlen(DEVICE));
-    doctor_unchecked(doctor, "device", "the TPM is not reached by a device but by %s", tcti);
+    checklist_unchecked(&doctor->list, "device", "the TPM is not reached by a device but by %s", tcti);
     return true;
 }
 
@@ -113,13 +113,13 @@ static void check_tcti(struct doctor *doctor)
 {
     const struct t2c_tpm_info *tpm = &doctor->tpm;
     if (!t2c_tpm_info(&doctor->tpm, &doctor->no_tpm))
-        doctor_bad(doctor, "tcti",
+        checklist_bad(&doctor->list, "tcti",
             "say where the TPM is: $TPM2CLOUD_TCTI comes first, then tcti = in /etc/tpm2cloud/tpm2cloud.conf, then "
             "device:/dev/tpmrm0",
             "%s", doctor->no_tpm.text);
     else
-        doctor_ok(doctor, "tcti", "%s: %s, firmware %u.%u.%u.%u", tpm->tcti, tpm->manufacturer, tpm->firmware[0] >> 16,
-            tpm->firmware[0] & 0xFFFF, tpm->firmware[1] >> 16, tpm->firmware[1] & 0xFFFF);
+        checklist_ok(&doctor->list, "tcti", "%s: %s, firmware %u.%u.%u.%u", tpm->tcti, tpm->manufacturer,
+            tpm->firmware[0] >> 16, tpm->firmware[0] & 0xFFFF, tpm->firmware[1] >> 16, tpm->firmware[1] & 0xFFFF);
 }
 
 /* ---- who shares it ---- */
@@ -138,24 +138,25 @@ static void check_raw(struct doctor *doctor, const char *tcti)
     size_t objects = doctor->no_tpm.code == T2C_OK ? count_loaded(0x80000000) : 0;
     size_t sessions = doctor->no_tpm.code == T2C_OK ? count_loaded(0x02000000) : 0;
     if (objects + sessions > 0)
-        doctor_bad(doctor, "resource manager", "tpm2_flushcontext -t; tpm2_flushcontext -l",
+        checklist_bad(&doctor->list, "resource manager", "tpm2_flushcontext -t; tpm2_flushcontext -l",
             "there is none, and other programs left %zu object(s) and %zu session(s) in the TPM, which has room for "
             "some "
             "three",
             objects, sessions);
     else
-        doctor_unchecked(doctor, "resource manager", "%s is no resource manager's as far as its name tells", tcti);
+        checklist_unchecked(
+            &doctor->list, "resource manager", "%s is no resource manager's as far as its name tells", tcti);
 }
 
 static void check_manager(struct doctor *doctor, const char *tcti)
 {
     const char *path = strncmp(tcti, DEVICE, strlen(DEVICE)) == 0 ? tcti + strlen(DEVICE) : "";
     if (strncmp(path, LINUX_MANAGER, strlen(LINUX_MANAGER)) == 0)
-        doctor_ok(doctor, "resource manager", "the kernel's, by %s", path);
+        checklist_ok(&doctor->list, "resource manager", "the kernel's, by %s", path);
     else if (strncmp(tcti, "tabrmd", strlen("tabrmd")) == 0)
-        doctor_ok(doctor, "resource manager", "tpm2-abrmd");
+        checklist_ok(&doctor->list, "resource manager", "tpm2-abrmd");
     else if (strncmp(path, LINUX_RAW, strlen(LINUX_RAW)) == 0)
-        doctor_bad(doctor, "resource manager",
+        checklist_bad(&doctor->list, "resource manager",
             "write tcti = device:/dev/tpmrm0 into /etc/tpm2cloud/tpm2cloud.conf (and see to $TPM2CLOUD_TCTI)",
             "%s is the TPM itself, which one program at a time may use, and which no program tidies up behind another",
             path);
@@ -169,15 +170,16 @@ static void check_lockout(struct doctor *doctor)
 {
     const struct t2c_tpm_info *tpm = &doctor->tpm;
     if (doctor->no_tpm.code != T2C_OK)
-        doctor_unchecked(doctor, "lockout", "there is no TPM to ask");
+        checklist_unchecked(&doctor->list, "lockout", "there is no TPM to ask");
     else if (tpm->in_lockout)
-        doctor_bad(doctor, "lockout",
+        checklist_bad(&doctor->list, "lockout",
             "tpm2_dictionarylockout --clear-lockout ends it at once; then find the program that sends a wrong "
             "authorization value",
             "the TPM is in dictionary-attack lockout (%u failures), and refuses keys that are not exempt",
             tpm->failures);
     else
-        doctor_ok(doctor, "lockout", "none: %u of %u failed authorizations", tpm->failures, tpm->failures_max);
+        checklist_ok(
+            &doctor->list, "lockout", "none: %u of %u failed authorizations", tpm->failures, tpm->failures_max);
 }
 
 /* ---- whose keys lie here ---- */
@@ -201,24 +203,25 @@ static const char *fix_of(const struct t2c_error *why)
 
 static void tell_foreign(void *arg, const char *what, const struct t2c_error *why)
 {
-    char check[sizeof(((struct doctor_line *)NULL)->check)];
+    struct doctor *doctor = arg;
+    char check[CHECKLIST_CHECK_MAX];
     snprintf(check, sizeof(check), "key %.26s", what);
-    doctor_bad(arg, check, fix_of(why), "%s", why->text);
+    checklist_bad(&doctor->list, check, fix_of(why), "%s", why->text);
 }
 
 static void check_keys(struct doctor *doctor)
 {
     struct t2c_error why = {0};
-    size_t n = 0, before = doctor->n;
+    size_t n = 0, before = doctor->list.n;
     if (doctor->no_tpm.code != T2C_OK)
-        doctor_unchecked(doctor, "keys", "there is no TPM to ask");
+        checklist_unchecked(&doctor->list, "keys", "there is no TPM to ask");
     else if (!t2c_name_check_keys(tell_foreign, doctor, &n, &why)) {
         if (why.code == T2C_AUTH)
-            doctor_unchecked(doctor, "keys", "%s", why.text);
+            checklist_unchecked(&doctor->list, "keys", "%s", why.text);
         else
-            doctor_bad(doctor, "keys", fix_of(&why), "%s", why.text);
-    } else if (doctor->n == before)
-        doctor_ok(doctor, "keys", "%zu key file(s) and record(s), all of this TPM", n);
+            checklist_bad(&doctor->list, "keys", fix_of(&why), "%s", why.text);
+    } else if (doctor->list.n == before)
+        checklist_ok(&doctor->list, "keys", "%zu key file(s) and record(s), all of this TPM", n);
 }
 
 void doctor_tpm(struct doctor *doctor)
@@ -226,7 +229,7 @@ void doctor_tpm(struct doctor *doctor)
     char tcti[T2C_TCTI_MAX];
     struct t2c_error why = {0};
     if (!t2c_tpm_tcti(tcti, &why)) {
-        doctor_bad(doctor, "tcti", "mend the configuration", "%s", why.text);
+        checklist_bad(&doctor->list, "tcti", "mend the configuration", "%s", why.text);
         t2c_fail_with(&doctor->no_tpm, &why);
         return;
     }
