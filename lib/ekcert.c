@@ -105,7 +105,7 @@ static void copy_text(const ASN1_STRING *string, char *out, size_t out_len)
         len = BIO_get_mem_data(bio, &text);
     if ((size_t)len >= out_len)
         len = (long)out_len - 1;
-    if (len > 0)
+    if (text != NULL && len > 0)
         memcpy(out, text, (size_t)len);
     out[len] = '\0';
 }
