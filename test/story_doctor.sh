@@ -11,7 +11,7 @@ unset TPM2CLOUD_ESTD_CONF
 export OPENSSL_CONF="$work/plain.cnf"
 printf '[estd]\ncerts_d = %s\nstate_dir = %s\n' "$work/certs.d" "$work/state" >"$work/est.conf"
 doctor() {
-    "$T2C" doctor --config "$work/est.conf" >"$work/lines" 2>"$work/told"
+    "$T2C" doctor --config "$work/est.conf" --root "$work/root" >"$work/lines" 2>"$work/told"
 }
 # finds STATE CHECK TEXT FIX: one line says so, with what to do below it, and the exit code fits.
 finds() {
@@ -36,7 +36,7 @@ open() { # WHAT CHECK TEXT
 }
 
 check "nothing is wrong with a machine that has just been made" doctor
-check_equal "and everything has a line" "device tcti resource lockout keys provider openssl.cnf clock EST certd" \
+check_equal "and everything has a line" "device tcti resource lockout keys keyd's provider openssl.cnf clock EST certd" \
     "$(sed 's/^............. *//' "$work/lines" | cut -d' ' -f1 | paste -sd' ')"
 "$T2C" doctor --config "$work/est.conf" --json >"$work/json"
 check "for programs, too" grep -q '^{"ok": true, "checks": \[' "$work/json"
@@ -147,6 +147,20 @@ tpm2_dictionarylockout -c
 "$T2C" key create device-id >/dev/null
 "$T2C" key create idevid >/dev/null
 well "keys of this TPM" keys "4 key file(s) and record(s), all of this TPM"
+home=$work/root/var/lib/aziot/keyd
+open "no keys of aziot-keyd" "keyd's keys" "$home/keys is not there"
+mkdir -p "$home"
+(
+    [ -z "$PRELOAD" ] || export LD_PRELOAD="$PRELOAD" ASAN_OPTIONS=detect_leaks=0
+    "$BUILD/aziot_calls" "$BUILD/.libs/libaziot_keys.so" "$home" calls create:device-id:ec-p256:\* >"$work/created" 2>&1
+)
+check "aziot-keyd makes a key" grep -q '^rc 0$' "$work/created"
+record=$(echo "$home"/keys/deviceid-*.tpm)
+well "which is this TPM's" "keyd's keys" "1 in $home/keys, all of this TPM"
+cp "$record" "$work/record"
+echo rubbish >"$record"
+ill "a damaged one" "keyd's keys" "$record: " "restore the file, or remove it"
+cp "$work/record" "$record"
 cp -r "$work/keys" "$work/image"
 echo rubbish >"$work/keys/pump.pem"
 ill "a damaged key file" "key pump" "pump.pem: no PEM block" "restore the file, or remove it"
@@ -165,7 +179,8 @@ ill "the record of another key" "key 81020000.record" "handle 0x81020000 holds a
 rm "$work"/keys/*.record
 "$T2C" key create srk >/dev/null
 ill "a key file of another TPM" "key device-id" "the key belongs to another TPM, or this TPM was cleared" "remove the file from the key directory"
-rm "$work/keys/device-id.pem"
+ill "a key of keyd's, too" "keyd's keys" "$record: device-id: cannot load the key" "stop IoT Edge, remove the key's file"
+rm "$work/keys/device-id.pem" "$record"
 well "without them all is well" keys "1 key file(s) and record(s), all of this TPM"
 
 # ---- OpenSSL ----

@@ -157,7 +157,8 @@ done
 check "a vendor is named, with model and firmware" sh -c "'$T2C' ek show | grep -q 'TPM:         Infineon (id:49465800), model SLB9672, firmware id:000F0012'"
 for index in 0x01C0000A 0x01C00016 0x01C00018 0x01C0001C; do tpm2_nvundefine -Q -C p $index; done
 
-# What is in the index.
+# What is in the index. The key is at its handle from here on: making it takes time.
+tpm2_createek -Q -c 0x81010001 -G rsa -u "$work/ek.pub"
 verify() {
     "$T2C" ek verify --roots "$work/maker.pem"
 }
@@ -261,6 +262,7 @@ printf '\203\161\227\147\104\204\263\370\032\220\314\215\106\245\327\044\375\122
     head -c 256 /dev/zero
 } >"$work/template"
 { printf '\000\001' && cat "$work/nonce" && head -c 224 /dev/zero; } >"$work/unique"
+tpm2_evictcontrol -Q -C o -c 0x81010001
 put 0x01C00003 "$work/nonce"
 put 0x01C00004 "$work/template"
 tpm2_createprimary -Q -C e -g sha256 -G rsa2048:null:aes128cfb -c "$work/ek.ctx" -L "$work/policy" -u "$work/unique" \

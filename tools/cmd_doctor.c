@@ -72,15 +72,16 @@ static void doctor_fini(struct doctor *doctor)
 
 bool cmd_doctor(int argc, char **argv, struct t2c_error *err)
 {
-    const char *conf = NULL;
+    const char *conf = NULL, *root = NULL;
     bool json = false;
-    const struct cmd_option options[] = {{"json", NULL, &json}, {"config", &conf, NULL}};
+    const struct cmd_option options[] = {{"json", NULL, &json}, {"config", &conf, NULL}, {"root", &root, NULL}};
     T2C_CLEANUP(doctor_fini) struct doctor doctor = {0};
     T2C_CLEANUP(estd_place_fini) struct estd_place place = {0};
     struct t2c_error no_conf = {0};
     if (!cmd_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL, 0, err))
         return false;
     doctor_tpm(&doctor);
+    doctor_aziot(&doctor, root);
     if (!estd_find(conf, &place, &no_conf))
         checklist_bad(
             &doctor.list, "estd", "mend the file; estd --check-config says whether it is right", "%s", no_conf.text);

@@ -19,6 +19,8 @@ struct doctor {
 
 /* The device, the connection, the resource manager, lockout, and whose keys lie here. Sets doctor->tpm. */
 void doctor_tpm(struct doctor *doctor);
+/* Whether the keys that aziot-keyd has below ROOT (NULL: of this machine) are of this TPM. */
+void doctor_aziot(struct doctor *doctor, const char *root);
 /* The module, and what the effective openssl.cnf does with it. */
 void doctor_openssl(struct doctor *doctor);
 /* The clock, by the time of this program's file and of certificates. */

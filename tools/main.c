@@ -32,7 +32,7 @@ static const struct cmd cmds[] = {
         cmd_ek_show},
     {"ek", "verify", "[--roots PATH] [--intermediates PATH] [--json]",
         "verify them, and that they are this TPM's; exits with 3 when there is none", cmd_ek_verify},
-    {"doctor", NULL, "[--json] [--config FILE]",
+    {"doctor", NULL, "[--json] [--config FILE] [--root DIR]",
         "look for what is wrong with this machine, and say what mends it; exits with 1 when something is", cmd_doctor},
     {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
         cmd_status},

@@ -1,0 +1,65 @@
+/*
+ * Whether aziot-keyd's keys are this TPM's: each record is loaded, and nothing is done with it.
+ */
+#include "doctor.h"
+
+#include "aziot_files.h"
+#include <stdio.h>
+
+#define CHECK "keyd's keys"
+#define FIX_OTHER                                                                                                    \
+    "if this is a copy of another device's image, or the TPM was cleared: stop IoT Edge, remove the key's file and " \
+    "its "                                                                                                           \
+    "certificate, and provision the device again; for the future, take images before IoT Edge starts"
+#define FIX_DAMAGED "restore the file, or remove it, so that keyd makes another key, and provision the device again"
+
+static bool check_keys(struct t2c_aziot_opened *opened, struct t2c_error *err)
+{
+    return (opened->pair == NULL || t2c_key_check(opened->pair, err)) &&
+        (opened->hmac == NULL || t2c_key_check(opened->hmac, err)) &&
+        (opened->sealed == NULL || t2c_key_check(opened->sealed, err));
+}
+
+static bool check_record(const struct aziot_key *key, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
+    T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
+    return t2c_aziot_record_read(key->record, &record, err) &&
+        t2c_aziot_record_open(&record, aziot_key_name(key), &opened, err) && check_keys(&opened, err);
+}
+
+static void check_all(struct doctor *doctor, const struct aziot_files *files, const char *dir)
+{
+    size_t n = 0, bad = 0;
+    for (size_t i = 0; i < files->keys_n; i++) {
+        struct t2c_error why = {0};
+        if (!files->keys[i].has_record)
+            continue;
+        n++;
+        if (check_record(&files->keys[i], &why))
+            continue;
+        bad++;
+        checklist_bad(&doctor->list, CHECK, why.code == T2C_INVALID ? FIX_DAMAGED : FIX_OTHER, "%s: %s",
+            files->keys[i].record, why.text);
+    }
+    if (bad == 0)
+        checklist_ok(&doctor->list, CHECK, "%zu in %s, all of this TPM", n, dir);
+}
+
+void doctor_aziot(struct doctor *doctor, const char *root)
+{
+    T2C_CLEANUP(aziot_place_fini) struct aziot_place place = {0};
+    T2C_CLEANUP(aziot_files_fini) struct aziot_files files = {0};
+    struct t2c_error why = {0};
+    bool read = aziot_place_read(root, &place, &why);
+    if (read && access(place.keys_dir, F_OK) != 0)
+        checklist_unchecked(&doctor->list, CHECK, "%s is not there, or is seen by root alone", place.keys_dir);
+    else if (doctor->no_tpm.code != T2C_OK)
+        checklist_unchecked(&doctor->list, CHECK, "there is no TPM to ask");
+    else if (read && aziot_files_find(&place, &files, &why))
+        check_all(doctor, &files, place.keys_dir);
+    else if (why.code == T2C_AUTH)
+        checklist_unchecked(&doctor->list, CHECK, "%s; run this as root", why.text);
+    else
+        checklist_bad(&doctor->list, CHECK, "mend what it says", "%s", why.text);
+}
