@@ -55,11 +55,12 @@ bool t2c_key_make_file(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
 
 /*
- * Makes an object like TEMPLATE under the storage root key, with DATA in it, and appends it as a TSS2 PRIVATE KEY file. DATA
- * travels encrypted for the recorded storage root key. Errors: NOT_FOUND when that is not recorded.
+ * Makes an object like TEMPLATE under the storage root key, with DATA in it and the authorization value AUTH, and appends it as
+ * a TSS2 PRIVATE KEY file. Both may be NULL, and travel encrypted for the recorded storage root key. Errors: NOT_FOUND when
+ * that is not recorded.
  */
-bool t2c_key_make_secret(
-    const TPM2B_PUBLIC *template, const struct t2c_bytes *data, struct t2c_bytes *pem, struct t2c_error *err);
+bool t2c_key_make_secret(const TPM2B_PUBLIC *template, const struct t2c_bytes *data, const struct t2c_bytes *auth,
+    struct t2c_bytes *pem, struct t2c_error *err);
 
 /* Opens what a TSS2 PRIVATE KEY holds, be it a key or not. */
 bool t2c_key_open_object(

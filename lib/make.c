@@ -131,16 +131,16 @@ bool t2c_key_make_file(
     return ok;
 }
 
-bool t2c_key_make_secret(
-    const TPM2B_PUBLIC *template, const struct t2c_bytes *data, struct t2c_bytes *pem, struct t2c_error *err)
+bool t2c_key_make_secret(const TPM2B_PUBLIC *template, const struct t2c_bytes *data, const struct t2c_bytes *auth,
+    struct t2c_bytes *pem, struct t2c_error *err)
 {
-    struct making making = {.parent = T2C_SRK_HANDLE, .template = *template, .secrets = {.data = data}};
+    struct making making = {.parent = T2C_SRK_HANDLE, .template = *template, .secrets = {.data = data, .auth = auth}};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
     if (!t2c_key_find_srk("what is brought into the TPM", &salt, err))
         return false;
     making.secrets.salt = salt;
     bool ok = t2c_tpm_run(file_work, &making, err) &&
-        t2c_key_append_file(making.parent, true, making.pub, making.priv, pem, err);
+        t2c_key_append_file(making.parent, auth == NULL, making.pub, making.priv, pem, err);
     Esys_Free(making.pub);
     Esys_Free(making.priv);
     return ok;

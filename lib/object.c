@@ -137,6 +137,11 @@ static bool is_there(ESYS_CONTEXT *esys, uint64_t generation, const struct t2c_o
         t2c_object_same_name(name, &object->name);
 }
 
+bool t2c_object_is_loaded(struct t2c_tpm_use *use, const struct t2c_object *object)
+{
+    return is_there(use->esys, use->generation, object);
+}
+
 /*
  * After a reset, another's object may sit at the transient handle that one of ours had, so each is looked at: one that is
  * still ours stays, or its slot would be lost. The ESYS_TRs of the others stay behind until the connection ends.

@@ -51,6 +51,9 @@ bool t2c_object_ensure(
 /* Whether HANDLE may be the parent of a blob: a persistent key, or a hierarchy. */
 bool t2c_object_is_parent(TPM2_HANDLE handle);
 
+/* Asks the TPM whether OBJECT, a blob that was loaded, is still at its handle: after a reset another's object may be there. */
+bool t2c_object_is_loaded(struct t2c_tpm_use *use, const struct t2c_object *object);
+
 /* Asks the TPM what sits at the object's handle. Errors: EXISTS naming both Names when it is another one. */
 bool t2c_object_confirm(
     struct t2c_tpm_use *use, const struct t2c_object *object, const char *label, struct t2c_error *err);

@@ -1,6 +1,10 @@
 /*
  * KEYEDHASH objects: with the scheme HMAC a key, without one sealed data. Whatever is secret travels in a session that is
  * salted to the storage root key and encrypts it.
+ *
+ * After a reset, the handle at which an HMAC key was loaded may be that of another one, whose answer nobody could tell from
+ * the right one. So each has a mark of its own: an authorization value that is no secret, since it stands in the public area as
+ * a policy that nothing fulfils. Another key refuses it. In a session no mark is needed: that is bound to the Name of the key.
  */
 #include "tpm2cloud/secret.h"
 
@@ -8,9 +12,11 @@
 #include "session.h"
 #include "tpm2cloud/ossl.h"
 #include "use.h"
+#include <openssl/rand.h>
 #include <string.h>
 
 #define SHA256_BLOCK 64
+#define MARK_LEN 32      /* as a policy of the Name's hash has it */
 #define COMMAND_MAX 1024 /* of data in one command: MAX_DIGEST_BUFFER, the least that a TPM has */
 
 static TPM2B_PUBLIC template_of(enum t2c_secret kind, bool ours)
@@ -31,6 +37,17 @@ static TPM2B_PUBLIC template_of(enum t2c_secret kind, bool ours)
         scheme->details.hmac.hashAlg = TPM2_ALG_SHA256;
     }
     return template;
+}
+
+/* Writes a new mark to TEMPLATE. A TPM takes zeros off the end of an authorization value, so there are none. */
+static bool mark(TPM2B_PUBLIC *template, struct t2c_error *err)
+{
+    TPM2B_DIGEST *policy = &template->publicArea.authPolicy;
+    policy->size = MARK_LEN;
+    if (RAND_bytes(policy->buffer, MARK_LEN) != 1)
+        return t2c_fail_openssl(err, T2C_NOMEM, "no random numbers");
+    policy->buffer[MARK_LEN - 1] |= 1;
+    return true;
 }
 
 static bool hash(const struct t2c_bytes *data, struct t2c_bytes *out, struct t2c_error *err)
@@ -55,8 +72,11 @@ bool t2c_secret_make(enum t2c_secret kind, const struct t2c_bytes *data, struct 
             return false;
         data = &hashed;
     }
-    const TPM2B_PUBLIC template = template_of(kind, data != NULL);
-    return t2c_key_make_secret(&template, data, pem, err);
+    TPM2B_PUBLIC template = template_of(kind, data != NULL);
+    struct t2c_bytes auth = {.data = template.publicArea.authPolicy.buffer, .len = MARK_LEN};
+    if (kind != T2C_SECRET_HMAC)
+        return t2c_key_make_secret(&template, data, NULL, pem, err);
+    return mark(&template, err) && t2c_key_make_secret(&template, data, &auth, pem, err);
 }
 
 bool t2c_secret_open(enum t2c_secret kind, const void *data, size_t data_len, const char *label, struct t2c_key **out,
@@ -85,12 +105,23 @@ struct secret_work {
     size_t out_len;
 };
 
-/* What authorizes the use of the object, whose authorization value is empty. */
+static bool set_mark(struct t2c_tpm_use *use, const struct secret_work *work, struct t2c_error *err)
+{
+    const TPM2B_DIGEST *policy = &work->key->object->pub.publicArea.authPolicy;
+    TPM2B_AUTH auth = {.size = policy->size};
+    memcpy(auth.buffer, policy->buffer, policy->size);
+    TSS2_RC rc = Esys_TR_SetAuth(use->esys, work->key->object->tr, &auth);
+    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s: cannot set its authorization", work->key->label);
+}
+
+/* What authorizes the use of the object: its mark, in a session if anything is to be hidden. */
 static bool start(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_TR *session, struct t2c_error *err)
 {
     *session = ESYS_TR_PASSWORD;
     if (!t2c_object_ensure(use, work->key->object, work->key->salt, err))
         return t2c_fail_context(err, "%s", work->key->label);
+    if (!set_mark(use, work, err))
+        return false;
     if (!work->hide)
         return true;
     if (work->key->salt == NULL)
@@ -108,7 +139,11 @@ static bool end(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_TR
         t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
     if (work->hide)
         t2c_forget(use->esys);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s cannot %s", work->key->label, doing);
+    if (rc == TSS2_RC_SUCCESS)
+        return true;
+    t2c_fail_tss(err, rc, "%s cannot %s", work->key->label, doing);
+    t2c_use_was_foreign(use, work->key, err);
+    return false;
 }
 
 static TPM2B_MAX_BUFFER part_of(const struct secret_work *work, size_t at)

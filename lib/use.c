@@ -39,12 +39,21 @@ static bool start_session(
     return t2c_session_start(use, key->salt, what, session, err);
 }
 
+bool t2c_use_was_foreign(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err)
+{
+    const struct t2c_object *object = key->object;
+    if (object->handle != 0 || err->code == T2C_RETRY || err->code == T2C_IO || t2c_object_is_loaded(use, object))
+        return false;
+    t2c_use_fail_foreign(use, key, err);
+    return true;
+}
+
 /* The reason behind a command that failed, as far as it is another key than the one that is known. */
 static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err)
 {
     struct t2c_error why = {0};
     bool session = key->auth.len > 0;
-    if (err->code == T2C_LOCKOUT || err->code == T2C_RETRY || err->code == T2C_IO)
+    if (t2c_use_was_foreign(use, key, err) || err->code == T2C_LOCKOUT || err->code == T2C_RETRY || err->code == T2C_IO)
         return false;
     if (key->object->handle != 0 && !key->object->verified && !t2c_object_confirm(use, key->object, key->label, &why))
         return t2c_fail_with(err, &why);
