@@ -1,10 +1,11 @@
 /*
  * Calls of libaziot_keys, one after the other, by a process of its own, for a shell story:
  *
- *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] [calls CALL:ID...]      create:ID:ALGORITHMS, move:ID:ID, signs:ID:POINT
+ *     aziot_calls LIBRARY HOMEDIR [NAME=VALUE...] [calls CALL:ID...]      create:ID:ALGORITHMS, move:ID:ID, signs:ID:POINT;
+ *                                                                         "-" reads more, each in a line, up to "end"
  *
  * Parameters come first, as keyd gives them. Each call tells its answer in hexadecimal, if it has one, and "rc 0"; the first
- * that fails is the last.
+ * of the arguments that fails is the last.
  */
 #include "aziot_abi.h"
 
@@ -75,6 +76,16 @@ static unsigned show_signature(const char *name, const char *id, unsigned mechan
     return print_hex(name, rc, out, len);
 }
 
+static unsigned show_encrypted(const char *id)
+{
+    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS parameters = {BYTES("iv"), BYTES("aad")};
+    unsigned char out[128];
+    size_t len = 0;
+    unsigned rc =
+        twice(keys->encrypt, id, AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &parameters, digest, sizeof(digest), out, &len);
+    return print_hex("encrypt", rc, out, len);
+}
+
 static unsigned show_private(const char *name, const char *id)
 {
     static const unsigned char head[] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
@@ -131,21 +142,44 @@ static unsigned call(const char *name, const char *id, char *other)
         return show_derived(name, id, other);
     if (strcmp(name, "decrypt") == 0)
         return show_decrypted(name, id, other);
+    if (strcmp(name, "create-enc") == 0)
+        return keys->create_key_if_not_exists(id, AZIOT_KEYS_KEY_USAGE_ENCRYPT);
+    if (strcmp(name, "encrypt") == 0)
+        return show_encrypted(id);
     if (strcmp(name, "verify") == 0)
         return keys->verify(id, AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256, NULL, digest, sizeof(digest), digest, 32, &good);
     fprintf(stderr, "no call %s\n", name);
     return 99;
 }
 
+static unsigned run_call(char *text)
+{
+    char *rest = text, *name = strsep(&rest, ":"), *id = strsep(&rest, ":");
+    unsigned rc = call(name, id, rest);
+    printf("rc %u\n", rc);
+    fflush(stdout);
+    return rc;
+}
+
+/* Calls that come one in a line, the last one is "end". */
+static unsigned read_calls(void)
+{
+    char line[512];
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strcmp(line, "end") == 0)
+            break;
+        run_call(line);
+    }
+    return AZIOT_KEYS_RC_OK;
+}
+
 /* Returns the first code that is not OK. */
 static unsigned run_calls(char **calls)
 {
     unsigned rc = AZIOT_KEYS_RC_OK;
-    for (; rc == AZIOT_KEYS_RC_OK && *calls != NULL; calls++) {
-        char *rest = *calls, *name = strsep(&rest, ":"), *id = strsep(&rest, ":");
-        rc = call(name, id, rest);
-        printf("rc %u\n", rc);
-    }
+    for (; rc == AZIOT_KEYS_RC_OK && *calls != NULL; calls++)
+        rc = strcmp(*calls, "-") == 0 ? read_calls() : run_call(*calls);
     return rc;
 }
 
