@@ -16,17 +16,22 @@
 #define VALUES_MAX 8192
 #define SUFFIX ".toml"
 
+static void value_fini(struct t2c_aziot_value *value)
+{
+    free(value->file);
+    free(value->path);
+    free(value->text);
+}
+
 void t2c_aziot_values_fini(struct t2c_aziot_values *values)
 {
-    for (size_t i = 0; i < values->n; i++) {
-        free(values->list[i].file);
-        free(values->list[i].path);
-        free(values->list[i].text);
-    }
+    for (size_t i = 0; i < values->n; i++)
+        value_fini(&values->list[i]);
     free(values->list);
     *values = (struct t2c_aziot_values){0};
 }
 
+/* Gives the names of FROM, each ended by a NUL, and a NUL behind the last. */
 static bool copy_path(const struct t2c_toml_value *from, char **out)
 {
     size_t len = 1;
@@ -50,17 +55,15 @@ static void keep(void *data, const struct t2c_toml_value *value)
 {
     const struct reading *reading = data;
     struct t2c_aziot_values *values = reading->values;
-    struct t2c_aziot_value *list =
-        values->n < VALUES_MAX ? realloc(values->list, (values->n + 1) * sizeof(*list)) : NULL;
-    if (list == NULL) {
+    struct t2c_aziot_value new = {0};
+    bool ok = (new.file = strdup(reading->file)) != NULL && copy_path(value, &new.path) &&
+        (!value->string || (new.text = strdup(value->text)) != NULL) && values->n < VALUES_MAX;
+    if (ok)
+        values->list[values->n++] = new;
+    else {
+        value_fini(&new);
         values->incomplete = true;
-        return;
     }
-    values->list = list;
-    struct t2c_aziot_value *new = &list[values->n++];
-    *new = (struct t2c_aziot_value){.file = strdup(reading->file), .text = value->string ? strdup(value->text) : NULL};
-    if (!copy_path(value, &new->path) || new->file == NULL || (value->string && new->text == NULL))
-        values->incomplete = true;
 }
 
 static void tell(const struct reading *reading, const struct t2c_error *why)
@@ -125,6 +128,8 @@ bool t2c_aziot_config_read(
     T2C_CLEANUP(t2c_freep) char *base = NULL;
     T2C_CLEANUP(t2c_freep) char *more = NULL;
     if (asprintf(&base, "%s/%s/config" SUFFIX, dir, service) < 0 || asprintf(&more, "%s/%s/config.d", dir, service) < 0)
+        return t2c_fail_nomem(err);
+    if (out->list == NULL && (out->list = calloc(VALUES_MAX, sizeof(*out->list))) == NULL)
         return t2c_fail_nomem(err);
     struct reading reading = {out, base, miss};
     read_file(&reading);

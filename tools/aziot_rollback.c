@@ -236,21 +236,28 @@ static bool roll_back(struct aziot_task *task, const struct plan *plans, struct 
         remove_dropin(task, UNIT_DROPIN, err);
 }
 
+/* A token that cannot be looked at, as when the TPM is gone, counts as none if the operator says so. */
+static bool open_tokens(struct aziot_task *task, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    return aziot_tokens_open(task, &why) || task->lose ||
+        t2c_fail(err, why.code, "%s; to go back without them: --lose", why.text);
+}
+
 bool aziot_rollback(struct aziot_task *task, struct t2c_error *err)
 {
-    struct plan *plans = calloc(task->files.keys_n + 1, sizeof(*plans));
-    bool ok = plans != NULL || t2c_fail_nomem(err);
-    struct t2c_error why = {0};
-    if (ok && !aziot_tokens_open(task, &why)) /* as when the TPM is gone */
-        ok = task->lose || t2c_fail(err, why.code, "%s; to go back without them: --lose", why.text);
-    for (size_t i = 0; ok && i < task->files.keys_n; i++) {
-        ok = make_plan(&task->files.keys[i], &plans[i], err);
+    T2C_CLEANUP(t2c_freep) struct plan *plans = calloc(task->files.keys_n + 1, sizeof(*plans));
+    if (plans == NULL)
+        return t2c_fail_nomem(err);
+    if (!open_tokens(task, err))
+        return false;
+    for (size_t i = 0; i < task->files.keys_n; i++) {
+        if (!make_plan(&task->files.keys[i], &plans[i], err))
+            return false;
         if (plans[i].fate == FATE_LOST && aziot_tokens_have(task, task->files.keys[i].id))
             plans[i].fate = FATE_TOKEN;
     }
-    ok = ok && check_masters(task, plans, err) && roll_back(task, plans, err);
-    free(plans);
-    return ok;
+    return check_masters(task, plans, err) && roll_back(task, plans, err);
 }
 
 /* ---- what was set aside ---- */
