@@ -17,6 +17,14 @@ static bool append_file(
     return t2c_keyfile_append(&file, pem, err);
 }
 
+/* A session for an authorization value is salted to the storage root key. */
+static bool check_salt(const struct t2c_key *key, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *srk = NULL;
+    return key->auth.len == 0 || key->salt != NULL ||
+        t2c_key_find_srk("the authorization value that it has", &srk, err) || t2c_fail_context(err, "%s", key->label);
+}
+
 /* NULL when it is damaged. */
 static struct t2c_key *open_foreign(
     const struct t2c_foreign *object, const struct t2c_bytes *auth, struct t2c_error *err)
@@ -26,7 +34,8 @@ static struct t2c_key *open_foreign(
     if (!append_file(&object->pub, &object->priv, &pem, err) ||
         !t2c_key_open_object(pem.data, pem.len, object->label, &key, err))
         return NULL;
-    if (!t2c_bytes_append(&key->auth, auth->data, auth->len, err) || !t2c_key_trim_auth(&key->auth, err))
+    if (!t2c_bytes_append(&key->auth, auth->data, auth->len, err) || !t2c_key_trim_auth(&key->auth, err) ||
+        !check_salt(key, err))
         return NULL;
     return T2C_STEAL(key);
 }

@@ -90,6 +90,13 @@ check_equal "and nothing was changed" "" "$(ls "$home/keys")"
 check "no PIN stands in a message" sh -c "! grep -q 4321 '$work/err'"
 tpm2_dictionarylockout --clear-lockout
 
+# ---- without a record of the storage root key, nothing goes to the TPM ----
+
+mv "$work/keys" "$work/unrecorded"
+check_fails "a storage root key that is not recorded" "record it with: tpm2cloud key pin srk" adopt adopt "$store" "$base" -
+check_fails "is what is told, and not the PIN" "" grep -q "its PIN" "$work/err"
+mv "$work/unrecorded" "$work/keys"
+
 # ---- adopted ----
 
 printf '1234\n' >"$work/pin"

@@ -3,7 +3,8 @@
 
 # token_module: the library, or nothing.
 token_module() {
-    for file in /usr/lib/*/libtpm2_pkcs11.so.1 /usr/lib/libtpm2_pkcs11.so.1 /usr/lib64/libtpm2_pkcs11.so.1; do
+    for file in /usr/lib/*/libtpm2_pkcs11.so.1 /usr/lib/*/pkcs11/libtpm2_pkcs11.so.1 /usr/lib/libtpm2_pkcs11.so.1 \
+        /usr/lib64/libtpm2_pkcs11.so.1; do
         [ ! -e "$file" ] || echo "$file"
     done | head -n 1
 }

@@ -346,17 +346,17 @@ bool pkcs11_keys_open(const struct pkcs11_config *config, struct pkcs11_keys **o
 static bool open_sealed(struct token *token, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes auth = {0};
+    struct t2c_error why = {0};
     if (token->sealed.len > 0)
         return true;
     if (token->stored.sealed.pub.len == 0)
-        return t2c_fail(err, T2C_INVALID, "the token %s has no PIN of a user yet", label_of(token));
+        return t2c_fail(err, T2C_INVALID, "it has no PIN of a user yet");
     if (!pkcs11_secret_of_pin(&token->pin, &token->stored.salt, &auth, err))
         return false;
-    if (t2c_adopt_unseal(&token->stored.sealed, &auth, &token->sealed, err))
+    if (t2c_adopt_unseal(&token->stored.sealed, &auth, &token->sealed, &why))
         return true;
-    return t2c_fail_context(err,
-        err != NULL && err->code == T2C_AUTH ? "the token %s: its PIN is not the one that was said" : "the token %s",
-        label_of(token));
+    t2c_fail_with(err, &why);
+    return why.code == T2C_AUTH && t2c_fail_context(err, "its PIN is not the one that was said");
 }
 
 bool pkcs11_keys_adopt(struct pkcs11_keys *keys, size_t i, struct t2c_bytes *pem, struct t2c_error *err)
@@ -365,8 +365,9 @@ bool pkcs11_keys_adopt(struct pkcs11_keys *keys, size_t i, struct t2c_bytes *pem
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes auth = {0};
     if (entry->key.fate != PKCS11_ADOPT)
         return t2c_fail(err, T2C_INVALID, "%s cannot be adopted: %s", entry->label, entry->key.why);
-    if (entry->wrapped.len > 0 &&
-        (!open_sealed(entry->token, err) || !pkcs11_secret_unwrap(&entry->token->sealed, &entry->wrapped, &auth, err)))
+    if (entry->wrapped.len > 0 && !open_sealed(entry->token, err))
+        return t2c_fail_context(err, "the token %s", entry->key.token);
+    if (entry->wrapped.len > 0 && !pkcs11_secret_unwrap(&entry->token->sealed, &entry->wrapped, &auth, err))
         return t2c_fail_context(err, "%s", entry->label);
     return t2c_adopt_key(&entry->blob, &auth, pem, err);
 }

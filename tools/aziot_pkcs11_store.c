@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FILE_NAME "tpm2_pkcs11.sqlite3"
 #define SCHEMA_MIN 4
@@ -78,11 +79,12 @@ static bool check_schema(const struct pkcs11_store *store, struct t2c_error *err
 bool pkcs11_store_open(const char *dir, struct pkcs11_store **out, struct t2c_error *err)
 {
     T2C_CLEANUP(pkcs11_store_closep) struct pkcs11_store *store = calloc(1, sizeof(*store));
+    struct stat file;
     if (store == NULL)
         return t2c_fail_nomem(err);
     if (snprintf(store->path, sizeof(store->path), "%s/" FILE_NAME, dir) >= (int)sizeof(store->path))
         return t2c_fail(err, T2C_INVALID, "%s is too long", dir);
-    if (access(store->path, F_OK) != 0)
+    if (stat(store->path, &file) != 0 || file.st_size == 0)
         return t2c_fail(err, T2C_NOT_FOUND,
             "no store of tpm2-pkcs11 in %s (" FILE_NAME
             "); $TPM2_PKCS11_STORE of the unit aziot-keyd names its directory",
@@ -103,7 +105,7 @@ bool pkcs11_store_open(const char *dir, struct pkcs11_store **out, struct t2c_er
 static bool take_token(sqlite3_stmt *row, struct pkcs11_token *token, struct t2c_error *err)
 {
     token->id = sqlite3_column_int64(row, 0);
-    token->sealed.label = "the PIN of the token";
+    token->sealed.label = "what its PIN opens";
     return append_column(row, 1, &token->label, err) && append_column(row, 2, &token->config, err) &&
         append_column(row, 3, &token->primary_auth, err) && append_column(row, 4, &token->sealed.pub, err) &&
         append_column(row, 5, &token->sealed.priv, err) && append_column(row, 6, &token->salt, err);

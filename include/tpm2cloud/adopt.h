@@ -21,7 +21,7 @@ bool t2c_adopt_check(const struct t2c_foreign *object, struct t2c_error *err);
 
 /*
  * Appends what is sealed in OBJECT, which comes encrypted. AUTH: its authorization value, which never goes over the
- * wire. Both want the storage root key to be recorded. Errors: AUTH for a wrong value, which counts towards a lockout and is not
+ * wire. Both want the storage root key to be recorded. Errors: NOT_FOUND when it is not; AUTH for a wrong value, which counts towards a lockout and is not
  * sent twice. Spec: TPM 2.0 part 3, TPM2_Unseal.
  */
 bool t2c_adopt_unseal(

@@ -23,7 +23,7 @@ done
 
 peer_modules=$(pkg-config --variable=modulesdir libcrypto)
 pkcs11_module=
-for file in /usr/lib/*/libtpm2_pkcs11.so.1 /usr/lib/libtpm2_pkcs11.so.1 /usr/lib64/libtpm2_pkcs11.so.1; do
+for file in /usr/lib/*/libtpm2_pkcs11.so.1 /usr/lib/*/pkcs11/libtpm2_pkcs11.so.1 /usr/lib/libtpm2_pkcs11.so.1 /usr/lib64/libtpm2_pkcs11.so.1; do
     [ ! -e "$file" ] || pkcs11_module=$file
 done
 if [ -z "$pkcs11_module" ] || ! command -v pkcs11-tool >/dev/null || ! openssl engine pkcs11 >/dev/null 2>&1; then
