@@ -37,6 +37,7 @@ struct entry {
     struct pair pair;
     struct symmetric symmetric; /* one of the two is filled */
     bool is_pair;
+    bool loaded; /* the TPM has it */
 };
 
 struct keyring {
@@ -245,13 +246,27 @@ static bool get(struct keyring *ring, const char *id, bool pair, struct entry **
     return true;
 }
 
+static bool get_pair(struct keyring *ring, const char *id, struct entry **out, struct t2c_error *err)
+{
+    if (!get(ring, id, true, out, err))
+        return false;
+    return (*out)->is_pair || t2c_fail(err, T2C_EXISTS, "it is a symmetric key, and no key pair");
+}
+
+static bool get_symmetric(struct keyring *ring, const char *id, struct entry **out, struct t2c_error *err)
+{
+    if (!get(ring, id, false, out, err))
+        return false;
+    if ((*out)->is_pair)
+        return t2c_fail(err, T2C_EXISTS, "it is a key pair, and no symmetric key");
+    return strcmp(id, T2C_AZIOT_VALIDATION_ID) != 0 || symmetric_keep(&(*out)->symmetric, err);
+}
+
 bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    if (!get(ring, id, true, &entry, err))
+    if (!get_pair(ring, id, &entry, err))
         return false;
-    if (!entry->is_pair)
-        return t2c_fail(err, T2C_EXISTS, "it is a symmetric key, and no key pair");
     *out = &entry->pair;
     return true;
 }
@@ -259,14 +274,35 @@ bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out,
 bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmetric **out, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    if (!get(ring, id, false, &entry, err))
-        return false;
-    if (entry->is_pair)
-        return t2c_fail(err, T2C_EXISTS, "it is a key pair, and no symmetric key");
-    if (strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0 && !symmetric_keep(&entry->symmetric, err))
+    if (!get_symmetric(ring, id, &entry, err))
         return false;
     *out = &entry->symmetric;
     return true;
+}
+
+static bool load_key(struct t2c_key *key, struct t2c_error *err)
+{
+    return key == NULL || t2c_key_check(key, err) || blame_machine(err);
+}
+
+static bool load(struct entry *entry, struct t2c_error *err)
+{
+    entry->loaded = entry->loaded ||
+        (load_key(entry->pair.tpm, err) && load_key(entry->symmetric.hmac, err) &&
+            load_key(entry->symmetric.sealed, err));
+    return entry->loaded;
+}
+
+bool keyring_load_pair(struct keyring *ring, const char *id, struct t2c_error *err)
+{
+    struct entry *entry = NULL;
+    return get_pair(ring, id, &entry, err) && load(entry, err);
+}
+
+bool keyring_load_symmetric(struct keyring *ring, const char *id, struct t2c_error *err)
+{
+    struct entry *entry = NULL;
+    return get_symmetric(ring, id, &entry, err) && load(entry, err);
 }
 
 /* ---- making ---- */
@@ -331,15 +367,14 @@ static bool make_pair(
 bool keyring_create_pair(struct keyring *ring, const char *id, const char *algorithms, struct t2c_error *err)
 {
     T2C_CLEANUP(location_fini) struct location location = {0};
-    const struct pair *pair = NULL;
     struct t2c_error why = {0};
-    if (keyring_pair(ring, id, &pair, &why))
+    if (keyring_load_pair(ring, id, &why))
         return true;
     if (!location_find(ring->settings, id, &location, err) || is_read_only(&location) ||
         (why.code != T2C_NOT_FOUND && !stock_is_no_pair(&location)))
         return t2c_fail_with(err, &why);
     return stock_give_way(&location, id, true, err) && make_pair(ring, &location, algorithms, err) &&
-        keyring_pair(ring, id, &pair, err);
+        keyring_load_pair(ring, id, err);
 }
 
 static bool check_usage(unsigned usage, struct t2c_error *err)
@@ -378,15 +413,14 @@ static bool make_symmetric(
 bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usage, struct t2c_error *err)
 {
     T2C_CLEANUP(location_fini) struct location location = {0};
-    const struct symmetric *symmetric = NULL;
     struct t2c_error why = {0};
-    if (keyring_symmetric(ring, id, &symmetric, &why))
+    if (keyring_load_symmetric(ring, id, &why))
         return true;
     if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
         location.kind != LOCATION_RECORD)
         return t2c_fail_with(err, &why);
     return check_usage(usage, err) && make_symmetric(ring, &location, id, usage, err) &&
-        keyring_symmetric(ring, id, &symmetric, err);
+        keyring_load_symmetric(ring, id, err);
 }
 
 bool keyring_import(

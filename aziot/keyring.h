@@ -21,6 +21,10 @@ void keyring_free(struct keyring *ring);
 bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out, struct t2c_error *err);
 bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmetric **out, struct t2c_error *err);
 
+/* The same, and asks the TPM once whether it has the key: its record may be of another TPM, or of one that was cleared. */
+bool keyring_load_pair(struct keyring *ring, const char *id, struct t2c_error *err);
+bool keyring_load_symmetric(struct keyring *ring, const char *id, struct t2c_error *err);
+
 /*
  * Make the key unless there is one. ALGORITHMS: as "ec-p256:rsa-2048:*", in the order of preference, NULL for any; RSA is
  * passed over where something else will do, because it takes a TPM many seconds. Errors: INVALID when none can be had.

@@ -80,8 +80,7 @@ static unsigned move_key_pair(const char *from, const char *to)
 static unsigned load_key_pair(const char *id)
 {
     struct t2c_error why = {0};
-    const struct pair *pair = NULL;
-    bool ok = begin(id, &why) && keyring_pair(ring, id, &pair, &why);
+    bool ok = begin(id, &why) && keyring_load_pair(ring, id, &why);
     return finish(ok, id, "load the key pair", &why);
 }
 
@@ -111,8 +110,7 @@ static unsigned create_key_if_not_exists(const char *id, unsigned usage)
 static unsigned load_key(const char *id)
 {
     struct t2c_error why = {0};
-    const struct symmetric *symmetric = NULL;
-    bool ok = begin(id, &why) && keyring_symmetric(ring, id, &symmetric, &why);
+    bool ok = begin(id, &why) && keyring_load_symmetric(ring, id, &why);
     return finish(ok, id, "load the key", &why);
 }
 

@@ -72,6 +72,14 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
     return false;
 }
 
+/* A storage root key that was recorded need not be read first. */
+static bool ensure(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err)
+{
+    struct t2c_object *parent =
+        key->salt != NULL && key->salt->handle == key->object->parent && key->object->handle == 0 ? key->salt : NULL;
+    return t2c_object_ensure(use, key->object, parent, err) || t2c_fail_context(err, "%s", key->label);
+}
+
 bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *command, void *arg, TPMA_SESSION what,
     const char *doing, struct t2c_error *err)
 {
@@ -81,10 +89,8 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
             "%s: the TPM refused its authorization value and is not asked again, because that would lock it; give the "
             "right one, or restart this program if the key's own value was changed",
             key->label);
-    struct t2c_object *parent =
-        key->salt != NULL && key->salt->handle == key->object->parent && key->object->handle == 0 ? key->salt : NULL;
-    if (!t2c_object_ensure(use, key->object, parent, err))
-        return t2c_fail_context(err, "%s", key->label);
+    if (!ensure(use, key, err))
+        return false;
     bool secret = key->auth.len > 0;
     bool ok = !secret || start_session(use, key, what, &session, err);
     if (ok) {
@@ -101,8 +107,8 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
 static bool check_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct t2c_key *key = arg;
-    if (!t2c_object_ensure(use, key->object, NULL, err))
-        return t2c_fail_context(err, "%s", key->label);
+    if (!ensure(use, key, err))
+        return false;
     return key->object->handle == 0 || t2c_object_confirm(use, key->object, key->label, err);
 }
 

@@ -62,7 +62,9 @@ tpm_clean "interface"
 
 aziot calls create:pair create-key:enc import:sas create-key:gone delete-key:gone >"$work/out"
 check "keys outlive keyd" aziot calls load:pair load-key:enc
-check "a pair tells its parameters" aziot calls load:pair load:pair curve:pair point:pair size:pair
+check "a pair is loaded" aziot calls load:pair load:pair load:pair
+check_equal "by one command, and none after" 1 "$(commands 00000157)"
+check "it tells its parameters" aziot calls curve:pair point:pair size:pair
 check_equal "which asks the TPM nothing" 0 "$(grep -c . "$work/commands")"
 aziot calls sign:pair >"$work/out"
 check "a first signature by a record costs 3 commands: Load, Sign, FlushContext" [ "$(grep -c . "$work/commands")" -le 3 ]
@@ -166,9 +168,9 @@ check "keyd's configuration says where the TPM is" away "tpm2cloud_tcti=swtpm:pa
 check_fails "it wins over tpm2cloud.conf" "no TPM at device:$work/none" \
     away "tpm2cloud_tcti=device:$work/none" calls sign:pair
 check "and the environment over it" aziot "tpm2cloud_tcti=device:$work/none" calls sign:pair
-check "it is only taken down" away "tpm2cloud_tcti=device:$work/none" calls load:pair
+check "it is only taken down" away "tpm2cloud_tcti=device:$work/none" calls curve:pair
 check_fails "a mistake in our own names" "there are tpm2cloud, tpm2cloud_rsa and tpm2cloud_tcti" away tpm2cloud_tcit=device calls
-away something=else calls load:pair >/dev/null 2>"$work/err"
+away something=else calls curve:pair >/dev/null 2>"$work/err"
 check_equal "what is not known is told once" \
     "<4>libaziot_keys: something: a parameter of [aziot_keys] that is not known, and ignored" "$(cat "$work/err")"
 
@@ -214,7 +216,13 @@ check "the good one is the same again" aziot calls load:pair sign:pair
 tpm2_clear -Q -c p 2>/dev/null || tpm2_clear -Q
 "$T2C" key create srk >/dev/null 2>&1
 "$T2C" key pin srk --replace >/dev/null
-check_fails "after the TPM was cleared" "this TPM was cleared since it was made" aziot calls sign:pair
+for call in load create sign; do
+    check_fails "after the TPM was cleared, $call" "this TPM was cleared since it was made" aziot calls $call:pair
+    check_equal "is RC 2" 2 "$(aziot calls $call:pair 2>/dev/null | sed -n 's/^rc //p')"
+done
+check_fails "a symmetric key" "this TPM was cleared since it was made" aziot calls load-key:enc
+check_fails "a name" "the key was removed, or the TPM was cleared" aziot preloaded_key:device-id=tpm2cloud:ldevid calls create:device-id
+check "what is public is told all the same" aziot calls curve:pair point:pair
 check "the record stays" cmp "$work/good" "$record"
 tpm_clean "all"
 finish

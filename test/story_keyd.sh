@@ -233,7 +233,7 @@ check "after a restart the same key answers" signs "$(cat "$work/again")" "$work
 check "and the handle from before" signs "$handle" "$work/device-id.pub"
 keyd_stop
 keyd_start
-check "keyd's own key is loaded by the first request" pair device-id
+check "keyd's own key is loaded by the first request" parameter "$handle" ec-point
 count "the first signature loads the record's key" "Load Sign" sign_text "$handle"
 count "the next one is one command" "Sign" sign_text "$handle"
 check_equal "the same HMAC" "$(openssl_hmac $key "$work/message")" "$(hmac "$sas" <"$work/message" | hex)"
