@@ -54,7 +54,7 @@ check_fails "roots that are not there" "cannot read certificates from $work/none
 "$T2C" ek show >"$work/shown"
 tpm2_nvread -C 0x01C00002 0x01C00002 -o "$work/rsa.der" 2>/dev/null
 for line in "TPM:         IBM (id:00001014), model swtpm, firmware id:$(sed -n 's/.*firmware id:\([0-9A-F]*\)$/\1/p' "$work/shown" | head -n 1)" \
-    "TPM library: 2.0, level 0, revision 164" "issuer:      CN = swtpm-localca" "until never" \
+    "TPM library: 2.0, level 0, revision 1" "issuer:      CN = swtpm-localca" "until never" \
     "SHA-256:     $(openssl x509 -inform DER -in "$work/rsa.der" -outform DER | sha256sum | cut -d' ' -f1)" \
     "key:         rsa-2048, SHA-256 $(openssl x509 -inform DER -in "$work/rsa.der" -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1)"; do
     check "shown: ${line%%:*}" grep -qF "$line" "$work/shown"
