@@ -259,7 +259,7 @@ static bool get_symmetric(struct keyring *ring, const char *id, struct entry **o
         return false;
     if ((*out)->is_pair)
         return t2c_fail(err, T2C_EXISTS, "it is a key pair, and no symmetric key");
-    return strcmp(id, T2C_AZIOT_VALIDATION_ID) != 0 || symmetric_keep(&(*out)->symmetric, err);
+    return !t2c_aziot_is_kept(id) || symmetric_keep(&(*out)->symmetric, err);
 }
 
 bool keyring_pair(struct keyring *ring, const char *id, const struct pair **out, struct t2c_error *err)
@@ -383,31 +383,35 @@ static bool check_usage(unsigned usage, struct t2c_error *err)
         t2c_fail(err, T2C_INVALID, "there is no usage 0x%x", usage);
 }
 
-/* What a symmetric key becomes in the TPM: never more than its usage needs, and only what is as long as an AES key encrypts. */
-static bool fill_symmetric(const char *id, unsigned usage, const struct t2c_bytes *plain,
-    struct t2c_aziot_record *record, struct t2c_error *err)
+static bool fill_record(const char *id, unsigned usage, const struct t2c_bytes *plain, struct t2c_aziot_record *record,
+    struct t2c_error *err)
 {
-    bool kept = strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0 && plain->len <= T2C_SEALED_MAX;
-    bool encrypts = (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0 && plain->len == AEAD_KEY_LEN;
-    bool signs = !encrypts || (usage & AZIOT_KEYS_KEY_USAGE_SIGN) != 0;
     record->usage = usage;
-    if (signs && !kept && !t2c_secret_make(T2C_SECRET_HMAC, plain, &record->key, err))
-        return blame_machine(err);
-    return (!encrypts && !kept) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err) ||
+    return t2c_aziot_record_fill(id, plain, (usage & AZIOT_KEYS_KEY_USAGE_SIGN) != 0,
+               (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0, record, err) ||
         blame_machine(err);
 }
 
+static bool append_random(struct t2c_bytes *out, struct t2c_error *err)
+{
+    uint8_t random[AEAD_KEY_LEN];
+    if (RAND_bytes_ex(t2c_host(), random, sizeof(random), 0) != 1)
+        return t2c_fail_openssl(err, T2C_IO, "no random numbers");
+    bool ok = t2c_bytes_append(out, random, sizeof(random), err);
+    OPENSSL_cleanse(random, sizeof(random));
+    return ok;
+}
+
+/* One that never comes out of the TPM is made there. */
 static bool make_symmetric(
     struct keyring *ring, const struct location *location, const char *id, unsigned usage, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
-    uint8_t random[AEAD_KEY_LEN];
-    if (RAND_bytes_ex(t2c_host(), random, sizeof(random), 0) != 1)
-        return t2c_fail_openssl(err, T2C_IO, "no random numbers");
-    bool ok = t2c_bytes_append(&plain, random, sizeof(random), err);
-    OPENSSL_cleanse(random, sizeof(random));
-    return ok && fill_symmetric(id, usage, &plain, &record, err) && write_record(ring, location, &record, false, err);
+    bool comes_out = t2c_aziot_is_kept(id) || (usage & AZIOT_KEYS_KEY_USAGE_ENCRYPT) != 0;
+    return (!comes_out || append_random(&plain, err)) &&
+        fill_record(id, usage, comes_out ? &plain : NULL, &record, err) &&
+        write_record(ring, location, &record, false, err);
 }
 
 bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usage, struct t2c_error *err)
@@ -439,7 +443,7 @@ bool keyring_import(
         return t2c_fail(err, T2C_INVALID, "a key of %zu bytes; it has 1 to %d", bytes_len, FILE_MAX);
     if (!check_usage(usage, err))
         return false;
-    if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_symmetric(id, usage, &plain, &record, err) ||
+    if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_record(id, usage, &plain, &record, err) ||
         !stock_give_way(&location, id, false, err) || !write_record(ring, &location, &record, true, err))
         return false;
     forget(ring, id);

@@ -150,16 +150,19 @@ bool t2c_aziot_stock_is(const struct t2c_aziot_stock *stock, const char *record_
 
 /* ---- making ---- */
 
-/*
- * What a symmetric key is for is not known from its file: it becomes an HMAC key, and sealed data, too, if it can encrypt; the
- * one that keyd asks for with each request is kept in the process, so that it is only sealed.
- */
-static bool fill_symmetric(
-    const struct t2c_bytes *plain, const char *id, struct t2c_aziot_record *record, struct t2c_error *err)
+bool t2c_aziot_is_kept(const char *id)
 {
-    bool kept = id != NULL && strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0;
-    return (kept || t2c_secret_make(T2C_SECRET_HMAC, plain, &record->key, err)) &&
-        ((!kept && plain->len != AES_KEY_LEN) || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err));
+    return id != NULL && strcmp(id, T2C_AZIOT_VALIDATION_ID) == 0;
+}
+
+bool t2c_aziot_record_fill(const char *id, const struct t2c_bytes *plain, bool signs, bool encrypts,
+    struct t2c_aziot_record *record, struct t2c_error *err)
+{
+    bool kept = t2c_aziot_is_kept(id) && plain != NULL && plain->len <= T2C_SEALED_MAX;
+    bool sealed = kept || (encrypts && plain != NULL && plain->len == AES_KEY_LEN);
+    bool hmac = !kept && (signs || !sealed);
+    return (!hmac || t2c_secret_make(T2C_SECRET_HMAC, plain, &record->key, err)) &&
+        (!sealed || t2c_secret_make(T2C_SECRET_SEALED, plain, &record->sealed, err));
 }
 
 static struct t2c_file_owner owner_like(const char *path)
@@ -184,12 +187,13 @@ bool t2c_aziot_record_create(
     return t2c_file_create(path, data.data, data.len, &owner, err);
 }
 
+/* What a symmetric key is for is not known from its file: it becomes all that it may be for. */
 static bool make_record(const struct t2c_aziot_stock *stock, const char *stock_path, const char *record_path,
     const char *id, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = stock->pair != NULL};
     return (record.pair ? t2c_name_import_blob(stock->pair, &record.key, err)
-                        : fill_symmetric(&stock->plain, id, &record, err)) &&
+                        : t2c_aziot_record_fill(id, &stock->plain, true, true, &record, err)) &&
         t2c_aziot_record_create(record_path, &record, stock_path, err);
 }
 

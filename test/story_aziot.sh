@@ -47,7 +47,7 @@ else
     sed 's/?provider=default/?provider=tpm2cloud/' "$srcdir/packaging/openssl.cnf" >"$useless"
 fi
 stock_preloaded env OPENSSL_CONF="$useless" TPM2CLOUD_TCTI="$counting" T2C_TCTI_LOG="$work/commands" \
-    "$BUILD/aziot_conform" "$library" "$work/interface" >"$work/conformance" 2>"$work/conformance.log" || true
+    T2C_TCTI_TRAFFIC="$work/traffic" "$BUILD/aziot_conform" "$library" "$work/interface" >"$work/conformance" 2>"$work/conformance.log" || true
 check_equal "the checklist of the interface is complete" "1..$(grep -Ec '^(not )?ok ' "$work/conformance")" \
     "$(grep '^1\.\.' "$work/conformance")"
 while read -r line; do

@@ -37,6 +37,16 @@ void t2c_aziot_opened_fini(struct t2c_aziot_opened *opened);
 bool t2c_aziot_record_open(
     const struct t2c_aziot_record *record, const char *label, struct t2c_aziot_opened *out, struct t2c_error *err);
 
+/* Says whether the key of ID (NULL: not known) is asked for with each request, so that it is kept in the process. */
+bool t2c_aziot_is_kept(const char *id);
+
+/*
+ * Fills RECORD with what the TPM makes of a symmetric key, PLAIN, or, if that is NULL, makes itself: no more than it is to be
+ * for. An HMAC key if it SIGNS; sealed data if it ENCRYPTS and is as long as that takes; the one that is kept is only sealed.
+ */
+bool t2c_aziot_record_fill(const char *id, const struct t2c_bytes *plain, bool signs, bool encrypts,
+    struct t2c_aziot_record *record, struct t2c_error *err);
+
 /* Reads the record PATH. Errors: NOT_FOUND; INVALID for one that is damaged; IO, AUTH. */
 bool t2c_aziot_record_read(const char *path, struct t2c_aziot_record *out, struct t2c_error *err);
 
