@@ -5,6 +5,7 @@
 #include "tpm2cloud/adopt.h"
 
 #include "keyfile.h"
+#include "tpm2cloud/secret.h"
 #include "use.h"
 #include <openssl/crypto.h>
 #include <string.h>
@@ -42,18 +43,37 @@ static struct t2c_key *open_foreign(
 
 /* ---- whether it can be ---- */
 
+static bool is_hmac(const struct t2c_key *key)
+{
+    return t2c_key_public(key)->publicArea.type == TPM2_ALG_KEYEDHASH;
+}
+
+static bool check_use(const struct t2c_key *key, struct t2c_error *err)
+{
+    const TPMT_PUBLIC *pub = &t2c_key_public(key)->publicArea;
+    const TPMT_KEYEDHASH_SCHEME *scheme = &pub->parameters.keyedHashDetail.scheme;
+    if (is_hmac(key))
+        return (t2c_key_can_sign(key) && scheme->scheme == TPM2_ALG_HMAC &&
+                   scheme->details.hmac.hashAlg == TPM2_ALG_SHA256) ||
+            t2c_fail(err, T2C_INVALID, "%s is no HMAC key that was made for SHA-256 alone", key->label);
+    return (t2c_key_can_sign(key) && !t2c_key_is_restricted(key)) ||
+        t2c_fail(err, T2C_INVALID, "%s is no key that signs whatever it is given", key->label);
+}
+
 /* NULL when it is not what becomes a key of ours. */
 static struct t2c_key *open_key(
     const struct t2c_bytes *pub, const struct t2c_bytes *priv, const char *label, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *object = NULL;
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    if (!append_file(pub, priv, &pem, err) || !t2c_key_open_blob(pem.data, pem.len, label, &key, err))
+    if (!append_file(pub, priv, &pem, err) || !t2c_key_open_object(pem.data, pem.len, label, &object, err))
         return NULL;
-    if (t2c_key_can_sign(key) && !t2c_key_is_restricted(key))
-        return T2C_STEAL(key);
-    t2c_fail(err, T2C_INVALID, "%s is no key that signs whatever it is given", label);
-    return NULL;
+    if (is_hmac(object))
+        key = T2C_STEAL(object);
+    else if (!t2c_key_open_blob(pem.data, pem.len, label, &key, err))
+        return NULL;
+    return check_use(key, err) ? T2C_STEAL(key) : NULL;
 }
 
 static bool load_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
@@ -154,14 +174,17 @@ static bool clear_auth(struct t2c_key *key, struct t2c_bytes *priv, struct t2c_e
                                  : t2c_fail(err, T2C_TPM, "the TPM made a private area that cannot be encoded");
 }
 
-/* Signs a digest of zeros; what key files sign is always verified. */
+/* Signs a digest of zeros; what key files sign is always verified. An HMAC has nothing to be verified with. */
 static bool try_key(const struct t2c_foreign *object, const struct t2c_bytes *priv, struct t2c_error *err)
 {
     static const uint8_t digest[32];
+    uint8_t mac[T2C_HMAC_LEN];
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes sig = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = open_key(&object->pub, priv, object->label, err);
     if (key == NULL)
         return false;
+    if (is_hmac(key))
+        return t2c_secret_hmac(key, false, digest, sizeof(digest), mac, err);
     const struct t2c_sign_how how = {.scheme = t2c_key_is_ec(key) ? T2C_SCHEME_ECDSA : T2C_SCHEME_PKCS1};
     return t2c_key_sign(key, &how, digest, sizeof(digest), &sig, err);
 }

@@ -23,7 +23,7 @@ static int fail(const struct t2c_error *err)
 static bool adopt(struct pkcs11_keys *keys, size_t i, const char *homedir, struct t2c_error *err)
 {
     static const struct t2c_file_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = pkcs11_keys_at(keys, i)->pair};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     return pkcs11_keys_adopt(keys, i, &record.key, err) && t2c_aziot_record_encode(&record, &data, err) &&

@@ -28,6 +28,8 @@ make addtoken --pid 1 --sopin 5678 --userpin 1234 --label edge
 make addkey --label edge --userpin 1234 --algorithm ecc256 --key-label device-id
 make addkey --label edge --userpin 1234 --algorithm rsa2048 --key-label est-id
 make addkey --label edge --userpin 1234 --algorithm aes256 --key-label iotedge_master_encryption_id
+make addkey --label edge --userpin 1234 --algorithm hmac:sha256 --key-label aziot_identityd_master_id --id mac
+make addkey --label edge --userpin 1234 --algorithm hmac:sha512 --key-label other
 tpm2_create -Q -C 0x81000001 -G rsa -u "$work/ldevid.pub" -r "$work/ldevid.priv"
 tpm2_flushcontext -t
 make link --label edge --userpin 1234 --key-label=ldevid "$work/ldevid.pub" "$work/ldevid.priv"
@@ -56,13 +58,16 @@ aziot() {
 
 check "the keys are listed" adopt list "$store" "$base" -
 cp "$work/out" "$work/list"
-check_equal "each once" "device-id est-id iotedge_master_encryption_id ldevid aziot-edged-ca" \
+check_equal "each once" \
+    "device-id est-id iotedge_master_encryption_id aziot_identityd_master_id other ldevid aziot-edged-ca" \
     "$(cut -f 1 "$work/list" | tr '\n' ' ' | sed 's/ $//')"
-for id in device-id est-id ldevid aziot-edged-ca; do
+for id in device-id est-id ldevid aziot-edged-ca aziot_identityd_master_id; do
     check_equal "$id is adopted" adopt "$(fate $id)"
 done
 check_equal "an AES key is not" aside "$(fate iotedge_master_encryption_id)"
 check "and it says why" grep -q "it is an AES key inside of the TPM" "$work/list"
+check_equal "an HMAC key of another hash neither" aside "$(fate other)"
+check "for that reason" grep -q "is no HMAC key that was made for SHA-256 alone" "$work/list"
 check_equal "a list changes nothing" "" "$(ls "$home/keys")"
 check "a token without PIN" adopt list "$store" pkcs11:token=edge -
 cp "$work/out" "$work/list"
@@ -101,7 +106,7 @@ mv "$work/unrecorded" "$work/keys"
 
 printf '1234\n' >"$work/pin"
 check "the keys are adopted, by a PIN out of a file" adopt adopt "$store" pkcs11:token=edge "file:$work/pin"
-check_equal "four records" 4 "$(find "$home/keys" -name '*.tpm' | grep -c .)"
+check_equal "five records" 5 "$(find "$home/keys" -name '*.tpm' | grep -c .)"
 check_fails "one that is there is not replaced" "File exists" adopt adopt "$store" "$base" -
 find "$store" -type f -exec sha256sum {} + >"$work/after"
 ls -l --time-style=full-iso "$store" >>"$work/after"
@@ -132,7 +137,7 @@ for id in est-id ldevid; do
     same_key $id modulus "$(openssl rsa -pubin -inform der -in "$work/$id.der" -noout -modulus | sed 's/.*=//' |
         tr A-F a-f)" private -pkeyopt digest:sha256
 done
-check_fails "a PIN in a location is not told" "is in a PKCS#11 token" stock env "$BUILD/aziot_calls" "$library" "$home" \
+check_fails "a PIN in a location is not told" "tpm2cloud aziot migrate" stock env "$BUILD/aziot_calls" "$library" "$home" \
     'preloaded_key:x=pkcs11:token=edge;object=x?pin-value=4321' calls load:x
 check "to nobody" sh -c "! grep -q 4321 '$work/err'"
 tpm_clean "adopted"
@@ -140,6 +145,11 @@ tpm_clean "adopted"
 # ---- and the store with them ----
 
 mv "$work/put-away" "$store"
+aziot hmac:aziot_identityd_master_id >"$work/answer"
+token --sign --mechanism SHA256-HMAC --id 6d6163 --input-file "$work/digest" \
+    --output-file "$work/mac" >"$work/mac.log" 2>&1 || sed 's/^/# /' "$work/mac.log"
+check_equal "an HMAC key makes what the foreign library makes by it" "$(od -An -v -tx1 "$work/mac" | tr -d ' \n')" \
+    "$(sed -n 's/^hmac //p' "$work/answer")"
 check "the token's key still signs by the foreign library" token --sign --mechanism ECDSA --label device-id \
     --input-file "$work/digest" --output-file "$work/sig"
 

@@ -175,10 +175,9 @@ static bool decide(struct entry *entry, const struct t2c_bytes *attributes, stru
     if (!pkcs11_map_number(attributes, CLASS, NONE, &class, err) ||
         !pkcs11_map_number(attributes, KEY_TYPE, NONE, &type, err))
         return false;
-    if (class == CLASS_SECRET)
-        set_aside(entry,
-            type == KEY_TYPE_AES ? "it is an AES key inside of the TPM, which nobody but tpm2-pkcs11 uses so"
-                                 : "it is a secret key inside of the TPM, of which no copy can be had");
+    entry->key.pair = class == CLASS_PRIVATE;
+    if (class == CLASS_SECRET && type == KEY_TYPE_AES)
+        set_aside(entry, "it is an AES key inside of the TPM, which nobody but tpm2-pkcs11 uses so");
     else if (entry->token->stored.primary_auth.len > 0)
         set_aside(entry, "the storage key that it is below has an authorization value");
     else if (take_blobs(entry, attributes, &why) && t2c_adopt_check(&entry->blob, &why))
@@ -267,6 +266,7 @@ static bool add_missing(
     T2C_CLEANUP(entry_freep) struct entry *entry = entry_new(NULL, token, id, uri->object, err);
     if (entry == NULL)
         return false;
+    entry->key.pair = true;
     set_aside(entry, why);
     add(keys, T2C_STEAL(entry));
     return true;

@@ -32,6 +32,7 @@ enum pkcs11_fate {
 struct pkcs11_key {
     char *id; /* of keyd */
     char *token, *object;
+    bool pair; /* or taken for one, since it is not there; else a secret key, an HMAC key when it is adopted */
     enum pkcs11_fate fate;
     char why[640]; /* a sentence's end, in the listing behind what becomes of it; "" for PKCS11_ADOPT */
 };

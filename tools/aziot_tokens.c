@@ -89,7 +89,7 @@ static bool make_keys_dir(const struct aziot_task *task, struct t2c_error *err)
 
 static bool adopt(struct aziot_task *task, size_t i, const char *record_path, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = pkcs11_keys_at(task->tokens, i)->pair};
     return make_keys_dir(task, err) && pkcs11_keys_adopt(task->tokens, i, &record.key, err) &&
         t2c_aziot_record_create(record_path, &record, task->place.keys_dir, err);
 }
@@ -129,11 +129,11 @@ static bool make_another(struct aziot_task *task, const char *id, const char *re
             t2c_aziot_record_create(record_path, &record, task->place.keys_dir, err));
 }
 
-/* What no other key can stand in for stays where it is; all else is made anew, and certified anew. */
+/* What no other key can stand in for stays where it is; key pairs are made anew, and certified anew. */
 static bool migrate_others(
     struct aziot_task *task, const struct pkcs11_key *key, const char *record, struct t2c_error *err)
 {
-    if (aziot_is_master(key->id)) {
+    if (aziot_is_master(key->id) || !key->pair) {
         task->report.failures++;
         return aziot_report_add(&task->report, "key", key->id, record, "failed", err,
             "stays in its token, and what was made with it is lost to aziot-keyd then: %s", key->why);

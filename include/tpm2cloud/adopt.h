@@ -15,7 +15,7 @@ struct t2c_foreign {
 
 /*
  * Says whether the key OBJECT can be adopted: it is loaded below the storage root key, and let go. Errors: INVALID when the TPM
- * refuses it for good, and for what is damaged or no key that signs; NOT_FOUND without a storage root key; the others pass.
+ * refuses it for good, and for what is damaged, or no key that signs or makes HMAC-SHA256; NOT_FOUND without a storage root key; the others pass.
  */
 bool t2c_adopt_check(const struct t2c_foreign *object, struct t2c_error *err);
 
