@@ -158,7 +158,51 @@ ENV
     all_ways "move a key pair onto a preloaded file"
 }
 
-for name in ${CRASH_SCENES:-create create_key move delete import move_out}; do
+# stock ID: the path of its file as the stock library has it, in a tree that has it.
+stock() {
+    mkdir -p "$scene/tree/home/keys"
+    path=$(record_of "$1")
+    echo "stock=${path%.tpm}.key" >>"$scene/env"
+    echo "$scene/tree/${path%.tpm}.key"
+}
+# A file of the stock library, or what became of it when its key was in the TPM, is there at any time, byte for byte. It has
+# another name (.migrated.2) where it could not be seen whether there is one already.
+keeps_stock() {
+    echo "stays='*.migrated.2'" >>"$scene/env"
+    cat >>"$scene/env" <<'ENV'
+stands() {
+    cmp -s "$scene/tree/$stock" "$tree/$stock" || cmp -s "$scene/tree/$stock" "$tree/$stock.migrated"* ||
+        end FAIL "$1, the stock library's file is lost"
+    works || end FAIL "$1, the key is no good: $(tail -n 1 "$slot/daemon")"
+}
+is_done() { works && [ ! -e "$tree/$stock" ] && ls "$tree/$stock.migrated"* >"$slot/err"; }
+ENV
+}
+
+migrate() {
+    aziot_scene migrate sign:X
+    file=$(stock X)
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$file" 2>/dev/null
+    point=$(openssl ec -in "$file" -pubout -conv_form compressed -outform der 2>/dev/null | tail -c 33 |
+        od -An -v -tx1 | tr -d ' \n')
+    echo "works() { is X $point; }" >>"$scene/env"
+    keeps_stock
+    all_ways "a key pair of the stock library comes into the TPM"
+}
+
+migrate_key() {
+    aziot_scene migrate_key hmac:K
+    file=$(stock K)
+    head -c 32 /dev/urandom >"$file"
+    { printf '\001\002\003'; head -c 29 /dev/zero; } >"$work/message"
+    key=$(od -An -v -tx1 "$file" | tr -d ' \n')
+    mac=$(openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -r <"$work/message" | cut -d' ' -f1)
+    echo "works() { [ \"\$(hmac_of K)\" = $mac ]; }" >>"$scene/env"
+    keeps_stock
+    all_ways "a symmetric key of the stock library comes into the TPM"
+}
+
+for name in ${CRASH_SCENES:-create create_key move delete import move_out migrate migrate_key}; do
     $name
 done
 finish
