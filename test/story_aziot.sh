@@ -1,6 +1,6 @@
 #!/bin/sh
 # libaziot_keys as keyd loads and calls it: the interface, what it costs, and what it protects.
-# shellcheck disable=SC1091,SC2086
+# shellcheck disable=SC1091,SC2016,SC2086
 . "${srcdir:-.}/test/harness.sh"
 need swtpm openssl nm readelf tpm2_readpublic tpm2_evictcontrol
 library=$BUILD/.libs/libaziot_keys.so
