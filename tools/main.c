@@ -67,7 +67,8 @@ static void print_usage(FILE *to)
         "  help, --help\n  --version\n\n"
         "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
         "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n"
-        "estd: by --config, else $TPM2CLOUD_ESTD_CONF, else /etc/tpm2cloud/estd.conf.\n");
+        "estd: by --config, else $TPM2CLOUD_ESTD_CONF, else /etc/tpm2cloud/estd.conf.\n"
+        "Exit code: 0 done; 1 failed, or what was looked at is not ok; 2 wrong command line; 3 there is none (ek).\n");
 }
 
 static void print_synopsis(const struct cmd *cmd)
