@@ -62,6 +62,8 @@ ill "a file" device "plain.cnf is no device" "write tcti = device:/dev/tpmrm0"
 check_equal "which is not written to" "" "$(cat "$work/plain.cnf")"
 export TPM2CLOUD_TCTI="device:/dev/tpm0"
 ill "the TPM itself" "resource manager" "/dev/tpm0 is the TPM itself, which one program at a time may use" "write tcti = device:/dev/tpmrm0"
+export TPM2CLOUD_TCTI=device
+ill "the TPM itself, by default" "resource manager" "/dev/tpm0 is the TPM itself" "write tcti = device:/dev/tpmrm0"
 export TPM2CLOUD_TCTI="device:/dev/tpmrm0"
 well "the kernel's resource manager" "resource manager" "the kernel's, by /dev/tpmrm0"
 export TPM2CLOUD_TCTI="tabrmd:bus_name=none"

@@ -16,6 +16,14 @@
 #define LINUX_MANAGER "/dev/tpmrm"
 #define LINUX_RAW "/dev/tpm"
 
+/* The device of a TCTI, by tpm2-tss's default when none is named; "" when it is another kind. */
+static const char *path_of(const char *tcti)
+{
+    if (strcmp(tcti, "device") == 0)
+        return LINUX_RAW "0";
+    return strncmp(tcti, DEVICE, strlen(DEVICE)) == 0 ? tcti + strlen(DEVICE) : "";
+}
+
 /* ---- the device ---- */
 
 /* Those who use the TPM here, beside whoever asks: estd, and aziot-keyd of IoT Edge. */
@@ -101,8 +109,8 @@ static bool check_node(struct doctor *doctor, const char *path)
 
 static bool check_device(struct doctor *doctor, const char *tcti)
 {
-    if (strncmp(tcti, DEVICE, strlen(DEVICE)) == 0)
-        return check_node(doctor, tcti + strlen(DEVICE));
+    if (path_of(tcti)[0] != '\0')
+        return check_node(doctor, path_of(tcti));
     checklist_unchecked(&doctor->list, "device", "the TPM is not reached by a device but by %s", tcti);
     return true;
 }
@@ -150,7 +158,7 @@ static void check_raw(struct doctor *doctor, const char *tcti)
 
 static void check_manager(struct doctor *doctor, const char *tcti)
 {
-    const char *path = strncmp(tcti, DEVICE, strlen(DEVICE)) == 0 ? tcti + strlen(DEVICE) : "";
+    const char *path = path_of(tcti);
     if (strncmp(path, LINUX_MANAGER, strlen(LINUX_MANAGER)) == 0)
         checklist_ok(&doctor->list, "resource manager", "the kernel's, by %s", path);
     else if (strncmp(tcti, "tabrmd", strlen("tabrmd")) == 0)
