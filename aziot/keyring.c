@@ -209,7 +209,7 @@ static bool open_entry(const struct location *location, const char *path, struct
     bool missing = why.code == T2C_NOT_FOUND && is_missing(path);
     if (missing && location->kind == LOCATION_TOKEN)
         return t2c_fail(err, T2C_IO,
-            "its place is preloaded with a PKCS#11 token, from which it was not brought over: tpm2cloud aziot migrate");
+            "it is in a PKCS#11 token, by [preloaded_keys], and was not brought over: tpm2cloud aziot migrate");
     if (missing && location->kind != LOCATION_NAME)
         return t2c_fail(err, T2C_NOT_FOUND, "there is no such key yet (no %s)", path);
     if (!missing)

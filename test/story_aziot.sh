@@ -129,7 +129,7 @@ done
 check "a key on P-521 signs" aziot preloaded_key:x=tpm2cloud:p521 calls sign:x
 check_fails "and not what is longer than a digest" "a digest of 70 bytes; it signs SHA2-512, of 64" \
     aziot preloaded_key:x=tpm2cloud:p521 calls sign-long:x
-check_fails "a token of others" "from which it was not brought over: tpm2cloud aziot migrate" \
+check_fails "a token of others" "and was not brought over: tpm2cloud aziot migrate" \
     aziot 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 check_fails "a name that is missing" "create it with: tpm2cloud key create nobody" \
     aziot preloaded_key:device-id=tpm2cloud:nobody calls load:device-id

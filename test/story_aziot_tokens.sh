@@ -73,10 +73,10 @@ verifies() { # LABEL ID: its signature, with the public key that the token has
 }
 
 machine
-check_fails "before, a preloaded key is not there" "from which it was not brought over: tpm2cloud aziot migrate" \
+check_fails "before, a preloaded key is not there" "and was not brought over: tpm2cloud aziot migrate" \
     aziot load:device-id
 check_equal "which is no missing key" 2 "$(aziot load:device-id 2>/dev/null | sed -n '$s/^rc //p')"
-check_fails "nor is one made" "from which it was not brought over" aziot create:device-id
+check_fails "nor is one made" "and was not brought over" aziot create:device-id
 check "what would become of them is listed" t2c migrate --dry-run
 check_equal "the preloaded key" "key adopt" "$(fate device-id | head -n 1)"
 check_equal "the one of the base slot" "key adopt" "$(fate est-id | head -n 1)"
