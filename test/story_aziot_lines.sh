@@ -87,8 +87,8 @@ fi
 
 told "a misspelt parameter" 3 1 "tpm2cloud_tcit: cannot take this from keyd's configuration" \
     "there are tpm2cloud, tpm2cloud_rsa and tpm2cloud_tcti" "$home" tpm2cloud_tcit=x calls
-told "a token of others" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
-    "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" "$home" 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls
+told "no token" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
+    "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" "$home" 'preloaded_key:device-id=pkcs11:object=x' calls
 told "a path for a URI" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
     "is neither tpm2cloud:NAME nor file:///PATH" "$home" preloaded_key:device-id=/var/secrets/key.pem calls
 told "no home" 3 1 "homedir_path: cannot take this from keyd's configuration" "is not an absolute path" "$home" homedir_path=keyd calls
@@ -143,6 +143,30 @@ aziot "$home" calls load:est-id >"$work/answers" 2>"$work/line"
 check "a key that was taken over: is told" grep -q "^<5>libaziot_keys: est-id: is in the TPM now; .* tpm2cloud aziot clean$" "$work/line"
 cat "$work/line" >>"$work/lines"
 
+# ---- files of the stock library that are not taken over ----
+
+stock_file() { # ID: the stock library's file of it
+    echo "$home/keys/$1-$(printf %s "$1" | sha256sum | cut -d' ' -f1).key"
+}
+: >"$(stock_file empty)"
+told "an empty file" 3 2 "empty: cannot load the key" "is empty: bring it back from a backup, or remove it" "$home" calls load-key:empty
+names "$(stock_file empty)"
+echo "-----BEGIN PRIVATE KEY-----" >"$(stock_file half)"
+told "half a file" 3 2 "half: cannot load the key pair" "no private key can be read from" "$home" calls load:half
+names "$(stock_file half)"
+head -c 32 /dev/urandom >"$(stock_file raw)"
+told "a symmetric key for a pair" 3 2 "raw: cannot load the key pair" "is no key pair" "$home" calls load:raw
+aziot "$home" calls create:twice >/dev/null 2>&1
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$(stock_file twice)" 2>/dev/null
+told "a file and a record that differ" 3 2 "twice: cannot load the key pair" "are different keys, and both could be needed" \
+    "$home" calls load:twice
+names "$(stock_file twice)"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 -out "$(stock_file koblitz)" 2>/dev/null
+told "a key of no TPM" 3 2 "koblitz: cannot load the key pair" "is not one that the TPM takes" "$home" calls load:koblitz
+told "a key of a token" 3 2 "there: cannot load the key pair" "and was not brought over: tpm2cloud aziot migrate" \
+    "$home" 'preloaded_key:there=pkcs11:token=edge;object=device' calls load:there
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$(stock_file rsa)" 2>/dev/null
+
 # ---- the TPM answers otherwise ----
 
 # answering FAULT WHAT ...: told, with a TPM that answers so; see test/tcti_count.c.
@@ -153,6 +177,8 @@ answering() {
     unset T2C_TCTI_FAULT
     export TPM2CLOUD_TCTI="$TPM2TOOLS_TCTI"
 }
+answering 156:2c4:1000 "a key that this TPM cannot have" 3 2 "rsa: cannot load the key pair" "the TPM does not take the private key" \
+    "$home" calls load:rsa
 answering 157:921:1000 "lockout" 3 2 "device-id: cannot sign" "the TPM is in dictionary-attack lockout" "$home" calls sign:device-id
 answering 157:902:1000 "no slot" 3 2 "device-id: cannot sign" "all object slots are taken: use a resource manager (device:/dev/tpmrm0)" \
     "$home" calls sign:device-id
