@@ -144,6 +144,7 @@ Made with $("$T2C" --version), $(openssl version | cut -d ' ' -f 1,2), tpm2-tss 
 libaziot_keys is called as keyd calls its library: once for the size of the answer, once for the answer. So is tpm2-pkcs11 in *the stock
 library's calls*: these are made as its public source has them, of which none keeps what is not in use. For each of keyd's two calls tpm2-pkcs11 is
 loaded, the token found, a session opened and logged in, the objects found, the operation done, and all of it undone. The stock library itself was not run.
+What keyd asks of a key before it has it sign is not in any row: to load it is nothing for libaziot_keys but, once, what shows that this TPM has it.
 *All kept open* is the best that a library could make of tpm2-pkcs11: one call for each operation, and nothing before or after it.
 
 **A signature takes the stock library's calls $(field pair-count stock 2) TPM commands, each time; with all kept open it takes $(field pair-first-count kept 2) the first time and $(field pair-count kept 2) after that.

@@ -51,12 +51,12 @@ bool keyd_pair_open(struct peer *peer, const struct setup *setup)
 
 bool keyd_named_open(struct peer *peer, const struct setup *setup)
 {
-    struct keyd *keyd;
+    const struct keyd *keyd;
     if (!open_as(peer, setup, "est-id", AZIOT_KEYS_SIGN_MECHANISM_ECDSA))
         return false;
     keyd = peer->state;
-    keyd->keys->set_parameter("preloaded_key:est-id", "tpm2cloud:ldevid"); /* refused when it is said already */
-    return keyd->keys->load_key_pair("est-id") == AZIOT_KEYS_RC_OK || peer_fails(peer, "no key est-id");
+    return keyd->keys->set_parameter("preloaded_key:est-id", "tpm2cloud:ldevid") == AZIOT_KEYS_RC_OK ||
+        peer_fails(peer, "the place of est-id is refused");
 }
 
 bool keyd_hmac_open(struct peer *peer, const struct setup *setup)
