@@ -30,7 +30,7 @@ static bool agree_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
         t2c_use_fail_foreign(use, agreement->key, err);
     if (ok) {
         const TPM2B_ECC_PARAMETER *x = &agreement->made->point.x;
-        object->verified = true;
+        t2c_object_prove(object);
         ok = t2c_use_append_padded(agreement->out, x->buffer, x->size, t2c_key_octets(agreement->key), err);
     }
     OPENSSL_cleanse(agreement->made, sizeof(*agreement->made));

@@ -14,7 +14,10 @@
 #include "tpm2cloud/ossl.h"
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 #include <tss2/tss2_mu.h>
+
+#define PROVEN_FOR_MS 1000 /* no TPM is reset, and has a key loaded by another program, in less */
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct t2c_object *list;
@@ -94,6 +97,39 @@ static void unlink_object(const struct t2c_object *object)
     *at = object->next;
 }
 
+bool t2c_object_is_loaded(ESYS_CONTEXT *esys, uint64_t generation, const struct t2c_object *object)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_NAME *name = NULL;
+    return object->tr != 0 && object->generation == generation &&
+        Esys_ReadPublic(esys, object->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &name, NULL) ==
+        TSS2_RC_SUCCESS &&
+        t2c_object_same_name(name, &object->name);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void t2c_object_prove(struct t2c_object *object)
+{
+    object->verified = true;
+    object->proven_ms = now_ms();
+}
+
+/* Flushes a loaded blob; true when that made room. What was not proven lately may be another's by now, which stays. */
+static bool flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *object)
+{
+    bool ours = object->tr != 0 && object->generation == generation &&
+        (now_ms() - object->proven_ms < PROVEN_FOR_MS || t2c_object_is_loaded(esys, generation, object));
+    if (ours)
+        Esys_FlushContext(esys, object->tr);
+    object->tr = 0;
+    return ours;
+}
+
 void t2c_object_free(struct t2c_object *object)
 {
     lock_list();
@@ -106,40 +142,20 @@ void t2c_object_free(struct t2c_object *object)
         return;
     T2C_CLEANUP(t2c_tpm_end) struct t2c_tpm_use use = {0};
     if (object->tr != 0 && t2c_tpm_current(&use, object->generation))
-        Esys_FlushContext(use.esys, object->tr);
+        flush(use.esys, use.generation, object);
     EVP_PKEY_free(object->pkey);
     free(object);
 }
 
-static void flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *object)
+bool t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
 {
-    if (object->handle != 0)
-        return;
-    if (object->tr != 0 && object->generation == generation)
-        Esys_FlushContext(esys, object->tr);
-    object->tr = 0;
-}
-
-void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation)
-{
+    bool any = false;
     lock_list();
     for (struct t2c_object *object = list; object != NULL; object = object->next)
-        flush(esys, generation, object);
+        if (object->handle == 0 && flush(esys, generation, object))
+            any = true;
     pthread_mutex_unlock(&list_lock);
-}
-
-static bool is_there(ESYS_CONTEXT *esys, uint64_t generation, const struct t2c_object *object)
-{
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_NAME *name = NULL;
-    return object->tr != 0 && object->generation == generation &&
-        Esys_ReadPublic(esys, object->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &name, NULL) ==
-        TSS2_RC_SUCCESS &&
-        t2c_object_same_name(name, &object->name);
-}
-
-bool t2c_object_is_loaded(struct t2c_tpm_use *use, const struct t2c_object *object)
-{
-    return is_there(use->esys, use->generation, object);
+    return any;
 }
 
 /*
@@ -151,7 +167,7 @@ void t2c_object_forget_gone(ESYS_CONTEXT *esys, uint64_t generation)
     lock_list();
     for (struct t2c_object *object = list; object != NULL; object = object->next) {
         object->verified = false;
-        if (object->handle == 0 && !is_there(esys, generation, object))
+        if (object->handle == 0 && !t2c_object_is_loaded(esys, generation, object))
             object->tr = 0;
     }
     pthread_mutex_unlock(&list_lock);
@@ -397,6 +413,7 @@ bool t2c_object_ensure(
     object->tr = tr;
     object->generation = use->generation;
     object->verified = false;
+    object->proven_ms = now_ms();
     return true;
 }
 

@@ -27,8 +27,9 @@ struct t2c_object {
     /* ---- */
     ESYS_TR tr; /* 0: none yet */
     uint64_t generation;
-    bool verified;  /* that the private half is the one of pub, over this connection */
-    EVP_PKEY *pkey; /* pub for the host, made when it is first needed */
+    bool verified;     /* that the private half is the one of pub, over this connection */
+    int64_t proven_ms; /* of a blob: when it was last known to be at its handle */
+    EVP_PKEY *pkey;    /* pub for the host, made when it is first needed */
 };
 
 /*
@@ -51,8 +52,11 @@ bool t2c_object_ensure(
 /* Whether HANDLE may be the parent of a blob: a persistent key, or a hierarchy. */
 bool t2c_object_is_parent(TPM2_HANDLE handle);
 
+/* To be called when an answer was the one of OBJECT. */
+void t2c_object_prove(struct t2c_object *object);
+
 /* Asks the TPM whether OBJECT, a blob that was loaded, is still at its handle: after a reset another's object may be there. */
-bool t2c_object_is_loaded(struct t2c_tpm_use *use, const struct t2c_object *object);
+bool t2c_object_is_loaded(ESYS_CONTEXT *esys, uint64_t generation, const struct t2c_object *object);
 
 /* Asks the TPM what sits at the object's handle. Errors: EXISTS naming both Names when it is another one. */
 bool t2c_object_confirm(
@@ -63,7 +67,7 @@ EVP_PKEY *t2c_object_pkey(struct t2c_object *object);
 
 /* For the connection: what is loaded is to be flushed, or is gone already. Under the TPM's lock. */
 void t2c_object_close(void);
-void t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation);
+bool t2c_object_flush_all(ESYS_CONTEXT *esys, uint64_t generation); /* true when that made room */
 void t2c_object_forget_gone(ESYS_CONTEXT *esys, uint64_t generation);
 void t2c_object_before_fork(void);
 void t2c_object_after_fork(void);

@@ -55,7 +55,7 @@ static bool raw_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
         return t2c_fail_openssl(err, T2C_NOMEM, "%s: its public key is unusable", raw->key->label);
     if (!t2c_verify_raw(pkey, raw->in.buffer, raw->out, len))
         return t2c_use_fail_foreign(use, raw->key, err);
-    raw->key->object->verified = true;
+    t2c_object_prove(raw->key->object);
     return true;
 }
 

@@ -139,8 +139,10 @@ static bool end(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_TR
         t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
     if (work->hide)
         t2c_forget(use->esys);
-    if (rc == TSS2_RC_SUCCESS)
+    if (rc == TSS2_RC_SUCCESS) {
+        t2c_object_prove(work->key->object);
         return true;
+    }
     t2c_fail_tss(err, rc, "%s cannot %s", work->key->label, doing);
     t2c_use_was_foreign(use, work->key, err);
     return false;

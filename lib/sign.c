@@ -73,7 +73,7 @@ static bool check_signature(struct t2c_tpm_use *use, const struct signing *signi
             signing->key->label, signing->salt_len);
     if (!fits)
         return t2c_use_fail_foreign(use, signing->key, err);
-    object->verified = true;
+    t2c_object_prove(object);
     return true;
 }
 

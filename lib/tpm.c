@@ -333,8 +333,8 @@ static enum t2c_passing prepare_again(struct t2c_tpm_use *use, const struct t2c_
         return T2C_LASTING;
     if (passing == T2C_GONE)
         t2c_object_forget_gone(use->esys, use->generation);
-    if (passing == T2C_SLOTS_FULL)
-        t2c_object_flush_all(use->esys, use->generation);
+    if (passing == T2C_SLOTS_FULL && t2c_object_flush_all(use->esys, use->generation))
+        return T2C_GONE; /* what was in the way: at once, then */
     return passing;
 }
 

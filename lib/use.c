@@ -42,7 +42,8 @@ static bool start_session(
 bool t2c_use_was_foreign(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err)
 {
     const struct t2c_object *object = key->object;
-    if (object->handle != 0 || err->code == T2C_RETRY || err->code == T2C_IO || t2c_object_is_loaded(use, object))
+    if (object->handle != 0 || err->code == T2C_RETRY || err->code == T2C_IO ||
+        t2c_object_is_loaded(use->esys, use->generation, object))
         return false;
     t2c_use_fail_foreign(use, key, err);
     return true;

@@ -112,5 +112,30 @@ check_equal "which answers as itself" "$hmac" "$(ask hmac:key)"
 check_equal "as does the second" "$second" "$(ask hmac:second)"
 check "they are not the same" [ "$hmac" != "$second" ]
 
+# What has not been used for a second is looked at before it is unloaded.
+sleep 1.1
+tpm_reset
+tpm2_load -Q -C 0x81000001 -u "$work/hmac.pub" -r "$work/hmac.priv" -c "$work/other.ctx" -n "$work/name"
+check "a key is removed while others have its handle" ask delete-key:key
+tpm2_readpublic -Q -c 0x80000001 -n "$work/name.there"
+check "whose key stays" cmp "$work/name" "$work/name.there"
+
+# ---- lockout, which these keys are not subject to ----
+
+tpm2_flushcontext -t
+tpm2_dictionarylockout -s -n 1 -t 3600 -l 10
+tpm2_create -Q -C 0x81000001 -G ecc -p right -u "$work/da.pub" -r "$work/da.priv"
+tpm2_load -Q -C 0x81000001 -u "$work/da.pub" -r "$work/da.priv" -c "$work/da.ctx"
+head -c 32 /dev/zero >"$work/digest"
+check_fails "somebody locks the TPM" "" tpm2_sign -c "$work/da.ctx" -p wrong -g sha256 -d -o "$work/sig" "$work/digest"
+check_fails "it is locked for keys of others" "" tpm2_sign -c "$work/da.ctx" -p right -g sha256 -d -o "$work/sig" "$work/digest"
+tpm2_flushcontext -t
+check "in lockout, a pair signs" ask "signs:pair:$point"
+check_equal "and a key makes an HMAC" "$second" "$(ask hmac:second)"
+check_equal "and one encrypts" "$encrypted" "$(ask encrypt:enc)"
+check "and another is made" ask create-key:third
+tpm2_dictionarylockout -c
+
 keyd_stop
+tpm_clean "keyd ends"
 finish
