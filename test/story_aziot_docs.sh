@@ -93,6 +93,14 @@ listing() { # DIRECTORY: its files, and what is in them
     (cd "$1" && find . -type f | sort | xargs -r sha256sum)
 }
 
+# ---- words ----
+
+grep -ohE '("[a-z-]+" : )?"[a-z-]+", err' "$srcdir"/tools/aziot_*.c | grep -oE '[a-z-]+"' | tr -d '"' | sort -u >"$work/words"
+check "the lists have words" [ "$(wc -l <"$work/words")" -gt 15 ]
+while read -r word; do
+    check "the document explains $word" grep -q "^| [a-z]*.*\`$word\`.* | .* |" "$document"
+done <"$work/words"
+
 # ---- over ----
 
 wanted=$(printf message | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(hex <"$master")" | sed 's/.*= //')

@@ -87,8 +87,10 @@ fi
 
 told "a misspelt parameter" 3 1 "tpm2cloud_tcit: cannot take this from keyd's configuration" \
     "there are tpm2cloud, tpm2cloud_rsa and tpm2cloud_tcti" "$home" tpm2cloud_tcit=x calls
-told "no token" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
+told "a token without a name" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
     "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" "$home" 'preloaded_key:device-id=pkcs11:object=x' calls
+told "a token of others" 3 2 "device-id: cannot load the key pair" "from which it was not brought over: tpm2cloud aziot migrate" \
+    "$home" 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 told "a path for a URI" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
     "is neither tpm2cloud:NAME nor file:///PATH" "$home" preloaded_key:device-id=/var/secrets/key.pem calls
 told "no home" 3 1 "homedir_path: cannot take this from keyd's configuration" "is not an absolute path" "$home" homedir_path=keyd calls
