@@ -1,5 +1,7 @@
 #!/bin/sh
 # tpm2cloud aziot migrate, rollback, clean: an operator brings IoT Edge's keys into the TPM, and back.
+#
+# make check interrupts them at some points, `CRASH_EVERY=1 test/story_aziot_rollback.sh` at all of them.
 # shellcheck disable=SC1091,SC2086
 . "${srcdir:-.}/test/harness.sh"
 need swtpm openssl jq
@@ -185,6 +187,55 @@ check "the keys are back" diff -r "$work/before${certs#"$root"}" "$certs"
 for stem in $device $master $identity $handles; do
     check "$stem, too" cmp "$work/before${keys#"$root"}/$stem.key" "$keys/$stem.key"
 done
+
+# ---- interrupted ----
+
+# What must be the same however often it was interrupted: all but records, of which there need only be the same.
+tree_of() { # DIR
+    (cd "$1" && find . -type f ! -name '*.tpm' -exec sha256sum {} + | sort -k 2 && find . -name '*.tpm' | sort)
+}
+# interrupted VERB FROM WANT HOW...: at operations that change a file, of a machine that is like FROM; then once more.
+interrupted() {
+    verb=$1 from=$2 want=$3
+    shift 3
+    lost='' other='' point=1
+    rm -rf "$root"
+    cp -a "$from" "$root"
+    "$BUILD/points" --root "$root" --kinds file "$T2C" aziot $verb --root "$root" >/dev/null 2>"$work/points"
+    points=$(sed -n 's/^points: //p' "$work/points")
+    while [ $point -le "$points" ]; do
+        rm -rf "$root"
+        cp -a "$from" "$root"
+        "$BUILD/points" --root "$root" --kinds file --at $point "$@" "$T2C" aziot $verb --root "$root" >/dev/null 2>&1
+        for stem in $device $edgeca $master $identity; do
+            [ -e "$keys/$stem.key" ] || [ -e "$keys/$stem.tpm" ] || lost="$lost $point"
+        done
+        t2c $verb 2>/dev/null
+        tree_of "$root" | cmp -s - "$want" || other="$other $point"
+        point=$((point + ${CRASH_EVERY:-10}))
+    done
+    check "$verb, $*: there are $points operations" [ "$points" -gt 20 ]
+    check_equal "no key is lost" "" "$lost"
+    check_equal "once more finishes it" "" "$other"
+}
+"$BUILD/points" --root "$work" true 2>/dev/null
+if [ $? -ne 77 ] && [ -z "$PRELOAD" ]; then
+    machine
+    aziot create-key:new >/dev/null 2>&1
+    cp -a "$root" "$work/before-all"
+    t2c migrate >/dev/null 2>&1
+    conf_ssl req -x509 -new -key tpm2cloud:ldevid -subj /CN=ldevid -days 30 -out "$certs/$ldevid.cer" 2>/dev/null
+    cp "$certs/$ldevid.cer" "$work/before-all${certs#"$root"}"
+    cp -a "$root" "$work/migrated"
+    tree_of "$root" >"$work/want-migrated"
+    t2c rollback >/dev/null 2>&1
+    tree_of "$root" >"$work/want-back"
+    interrupted migrate "$work/before-all" "$work/want-migrated" --kill before
+    interrupted rollback "$work/migrated" "$work/want-back" --kill before
+    interrupted rollback "$work/migrated" "$work/want-back" --fail EIO
+else
+    skip "interrupted" "ptrace is not allowed here, or a sanitizer would be traced"
+fi
 
 # ---- what cannot be done ----
 
