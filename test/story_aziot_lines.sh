@@ -89,7 +89,7 @@ told "a misspelt parameter" 3 1 "tpm2cloud_tcit: cannot take this from keyd's co
     "there are tpm2cloud, tpm2cloud_rsa and tpm2cloud_tcti" "$home" tpm2cloud_tcit=x calls
 told "a token without a name" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
     "a key of the TPM is pkcs11:token=tpm2cloud;object=NAME" "$home" 'preloaded_key:device-id=pkcs11:object=x' calls
-told "a token of others" 3 2 "device-id: cannot load the key pair" "from which it was not brought over: tpm2cloud aziot migrate" \
+told "a token of others" 3 2 "device-id: cannot load the key pair" "and was not brought over: tpm2cloud aziot migrate" \
     "$home" 'preloaded_key:device-id=pkcs11:token=edge;object=x' calls load:device-id
 told "a path for a URI" 3 1 "preloaded_key:device-id: cannot take this from keyd's configuration" \
     "is neither tpm2cloud:NAME nor file:///PATH" "$home" preloaded_key:device-id=/var/secrets/key.pem calls
@@ -165,8 +165,6 @@ told "a file and a record that differ" 3 2 "twice: cannot load the key pair" "ar
 names "$(stock_file twice)"
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 -out "$(stock_file koblitz)" 2>/dev/null
 told "a key of no TPM" 3 2 "koblitz: cannot load the key pair" "is not one that the TPM takes" "$home" calls load:koblitz
-told "a key of a token" 3 2 "there: cannot load the key pair" "and was not brought over: tpm2cloud aziot migrate" \
-    "$home" 'preloaded_key:there=pkcs11:token=edge;object=device' calls load:there
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$(stock_file rsa)" 2>/dev/null
 
 # ---- the TPM answers otherwise ----
