@@ -4,7 +4,8 @@
  *
  * After a reset, the handle at which an HMAC key was loaded may be that of another one, whose answer nobody could tell from
  * the right one. So each has a mark of its own: an authorization value that is no secret, since it stands in the public area as
- * a policy that nothing fulfils. Another key refuses it. In a session no mark is needed: that is bound to the Name of the key.
+ * a policy that nothing fulfils. Another key refuses it. In a session no mark is needed, because that is bound to the Name of the
+ * key: so a key without a mark, which came from elsewhere, is used in one.
  */
 #include "tpm2cloud/secret.h"
 
@@ -108,8 +109,8 @@ struct secret_work {
 static bool set_mark(struct t2c_tpm_use *use, const struct secret_work *work, struct t2c_error *err)
 {
     const TPM2B_DIGEST *policy = &work->key->object->pub.publicArea.authPolicy;
-    TPM2B_AUTH auth = {.size = policy->size};
-    memcpy(auth.buffer, policy->buffer, policy->size);
+    TPM2B_AUTH auth = {.size = work->key->wants_auth ? policy->size : 0};
+    memcpy(auth.buffer, policy->buffer, auth.size);
     TSS2_RC rc = Esys_TR_SetAuth(use->esys, work->key->object->tr, &auth);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "%s: cannot set its authorization", work->key->label);
 }
@@ -122,7 +123,8 @@ static bool start(struct t2c_tpm_use *use, const struct secret_work *work, ESYS_
         return t2c_fail_context(err, "%s", work->key->label);
     if (!set_mark(use, work, err))
         return false;
-    if (!work->hide)
+    bool unmarked = !work->key->wants_auth; /* one that came from elsewhere */
+    if (!work->hide && !(unmarked && work->key->salt != NULL))
         return true;
     if (work->key->salt == NULL)
         return t2c_fail(err, T2C_AUTH,
