@@ -30,7 +30,7 @@ keyd_stop() {
     wait "$keyd"
 }
 has_answered() {
-    [ "$(grep -c '^rc ' "$work/answers")" -ge $asked ]
+    [ "$(grep -c '^rc ' "$work/answers")" -ge "$asked" ]
 }
 # ask CALL: prints what is answered before its code; fails unless that is 0.
 ask() {
