@@ -58,7 +58,9 @@ bool t2c_aziot_stock_read(const char *path, struct t2c_aziot_stock *out, struct 
     T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
     if (bio != NULL)
         out->pair = PEM_read_bio_PrivateKey_ex(bio, NULL, t2c_no_passphrase, NULL, t2c_host(), NULL);
-    return out->pair != NULL || t2c_fail_openssl(err, T2C_INVALID, "no private key can be read from %s: bring it back from a backup, or remove it to have another made", path);
+    return out->pair != NULL ||
+        t2c_fail_openssl(err, T2C_INVALID,
+            "no private key can be read from %s: bring it back from a backup, or remove it to have another made", path);
 }
 
 bool t2c_aziot_record_read(const char *path, struct t2c_aziot_record *out, struct t2c_error *err)

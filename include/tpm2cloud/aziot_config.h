@@ -25,8 +25,8 @@ void t2c_aziot_values_fini(struct t2c_aziot_values *values);
 typedef void t2c_aziot_miss_fn(const struct t2c_error *why);
 
 /* Appends what SERVICE is told; what is missing is no mistake. MISS: may be NULL. Errors: NOMEM, also for too much. */
-bool t2c_aziot_config_read(const char *dir, const char *service, t2c_aziot_miss_fn *miss, struct t2c_aziot_values *out,
-    struct t2c_error *err);
+bool t2c_aziot_config_read(
+    const char *dir, const char *service, t2c_aziot_miss_fn *miss, struct t2c_aziot_values *out, struct t2c_error *err);
 
 /* Says whether a later value replaces the one at INDEX. An array's elements replace each other. */
 bool t2c_aziot_is_replaced(const struct t2c_aziot_values *values, size_t index);
