@@ -130,6 +130,8 @@ static void scale(unsigned n)
     unsigned char(*answers)[128] = calloc(n, sizeof(*answers));
     unsigned long first = rss_kib();
     char id[32];
+    if (answers == NULL)
+        abort();
     for (unsigned i = 0; i < n; i++) {
         name_key(id, "key", i);
         if ((i % 2 == 0 ? keys->create_key_pair_if_not_exists(id, "ec-p256")
@@ -433,7 +435,7 @@ static void *run_thread(void *arg)
 
 static void mix(unsigned long calls, unsigned long seed)
 {
-    struct thread *threads = calloc(THREADS, sizeof(*threads));
+    static struct thread threads[THREADS];
     unsigned long early = 0, done = 0;
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i].number = i;
@@ -448,7 +450,6 @@ static void mix(unsigned long calls, unsigned long seed)
         done += threads[i].done;
     }
     printf("calls %lu\nrss %lu %lu\n", done, early, rss_kib());
-    free(threads);
 }
 
 int main(int argc, char **argv)
