@@ -1,59 +1,28 @@
 /*
- * What is open is a list of entries by id. An entry remembers which file it came from (device, inode, times), and is opened
- * again when that is another one: a generation may be switched, a key rotated, while keyd runs.
+ * What is open is a list of entries by id. Each is asked before its use whether it is what lies in its place still.
  */
 #include "keyring.h"
 
-#include "algorithms.h"
 #include "aead.h"
+#include "algorithms.h"
 #include "aziot_keys.h"
 #include "blame.h"
-#include "location.h"
+#include "entry.h"
 #include "stock.h"
 #include "tpm2cloud/aziot_stock.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/name.h"
-#include <errno.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define FILE_MAX 65536
+#define KEY_MAX 65536 /* bytes of a symmetric key */
 #define FILE_MODE 0600
-
-struct stamp {
-    dev_t dev;
-    ino_t ino;
-    struct timespec modified, changed;
-};
-
-struct entry {
-    struct entry *next;
-    char *id;
-    struct stamp stamp;
-    struct pair pair;
-    struct symmetric symmetric; /* one of the two is filled */
-    bool is_pair;
-    bool loaded; /* the TPM has it */
-};
 
 struct keyring {
     const struct settings *settings;
     struct entry *first;
 };
-
-static void entry_free(struct entry *entry)
-{
-    free(entry->id);
-    pair_fini(&entry->pair);
-    symmetric_fini(&entry->symmetric);
-    free(entry);
-}
-
-T2C_DEFINE_FREEP(entry_freep, struct entry, entry_free)
 
 struct keyring *keyring_new(const struct settings *settings)
 {
@@ -95,154 +64,22 @@ static void forget(struct keyring *ring, const char *id)
 
 /* ---- opening ---- */
 
-/* Gives the file that LOCATION stands for, "" for a key that is in the TPM alone. */
-static bool path_of(const struct location *location, char *out, struct t2c_error *err)
-{
-    struct t2c_name_files files = {0};
-    if (location->kind != LOCATION_NAME)
-        return snprintf(out, PATH_MAX, "%s", location->path) < PATH_MAX ||
-            t2c_fail(err, T2C_IO, "%s is too long", location->path);
-    if (location->uri->name[0] == '\0') {
-        snprintf(out, PATH_MAX, "%s", location->uri->file);
-        return true;
-    }
-    if (!t2c_name_locate(location->uri->name, &files, err))
-        return blame_machine(err);
-    memcpy(out, files.key, sizeof(files.key));
-    return true;
-}
-
-static bool stamp_of(const char *path, struct stamp *out)
-{
-    struct stat found;
-    *out = (struct stamp){0};
-    if (stat(path, &found) != 0)
-        return false;
-    *out = (struct stamp){found.st_dev, found.st_ino, found.st_mtim, found.st_ctim};
-    return true;
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_stamp(const struct stamp *a, const struct stamp *b)
-{
-    return a->dev == b->dev && a->ino == b->ino && same_time(a->modified, b->modified) &&
-        same_time(a->changed, b->changed);
-}
-
-static bool has_label(const struct t2c_bytes *text, const char *label)
-{
-    return memmem(text->data, text->len, label, strlen(label)) != NULL;
-}
-
-/* A preloaded file: PEM of a key of either kind, or the bytes of a symmetric one. */
-static bool open_file(const struct location *location, struct entry *entry, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    if (!t2c_file_read(location->path, FILE_MAX, &text, err))
-        return false;
-    if (text.len == 0)
-        return t2c_fail(err, T2C_IO, "the preloaded file %s is empty", location->path);
-    entry->is_pair = has_label(&text, "PRIVATE KEY-----");
-    if (has_label(&text, "-----BEGIN TSS2 PRIVATE KEY-----"))
-        return t2c_key_open_blob(text.data, text.len, location->path, &entry->pair.tpm, err);
-    if (!entry->is_pair)
-        return symmetric_take(&entry->symmetric, text.data, text.len, err);
-    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
-    T2C_CLEANUP(t2c_pkey_freep)
-    EVP_PKEY *soft =
-        bio != NULL ? PEM_read_bio_PrivateKey_ex(bio, NULL, t2c_no_passphrase, NULL, t2c_host(), NULL) : NULL;
-    if (soft == NULL)
-        return t2c_fail_openssl(
-            err, T2C_IO, "the preloaded file %s has no private key that opens without a passphrase", location->path);
-    return pair_take(&entry->pair, soft, err) || t2c_fail_context(err, "%s", location->path);
-}
-
-static bool open_record(const struct location *location, struct entry *entry, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
-    struct t2c_aziot_opened opened = {0};
-    if (!t2c_aziot_record_read(location->path, &record, err) ||
-        !t2c_aziot_record_open(&record, location->path, &opened, err))
-        return false;
-    entry->is_pair = record.pair;
-    entry->pair.tpm = opened.pair;
-    entry->symmetric.hmac = opened.hmac;
-    entry->symmetric.sealed = opened.sealed;
-    return true;
-}
-
-static bool open_name(const struct location *location, struct entry *entry, struct t2c_error *err)
-{
-    entry->is_pair = true;
-    return t2c_name_open_key(location->uri, NULL, &entry->pair.tpm, err) &&
-        t2c_key_authorize(entry->pair.tpm, location->uri->auth_source, NULL, err);
-}
-
-/* What is refused to keyd's user below its own home was put there by another. */
-static bool fail_home(const struct t2c_error *why, struct t2c_error *err)
-{
-    return t2c_fail_with(err, why) ||
-        (why->detail == EACCES && t2c_fail_context(err, "homedir_path and all below must belong to keyd's user"));
-}
-
-/* Missing means that the file is not there, and nothing else: what lies there and is no good is not to be replaced. */
-static bool is_missing(const char *path)
-{
-    struct stat found;
-    return lstat(path, &found) != 0 && errno == ENOENT;
-}
-
-static bool open_entry(const struct location *location, const char *path, struct entry *entry, struct t2c_error *err)
-{
-    static bool (*const ways[])(const struct location *, struct entry *, struct t2c_error *) = {
-        [LOCATION_RECORD] = open_record,
-        [LOCATION_NAME] = open_name,
-        [LOCATION_TOKEN] = open_record,
-        [LOCATION_FILE] = open_file};
-    struct t2c_error why = {0};
-    if (ways[location->kind](location, entry, &why))
-        return true;
-    bool missing = why.code == T2C_NOT_FOUND && is_missing(path);
-    if (missing && location->kind == LOCATION_TOKEN)
-        return t2c_fail(err, T2C_IO,
-            "it is in a PKCS#11 token, by [preloaded_keys], and was not brought over: tpm2cloud aziot migrate");
-    if (missing && location->kind != LOCATION_NAME)
-        return t2c_fail(err, T2C_NOT_FOUND, "there is no such key yet (no %s)", path);
-    if (!missing)
-        blame_machine(&why);
-    return location->kind == LOCATION_RECORD || location->kind == LOCATION_TOKEN ? fail_home(&why, err)
-                                                                                 : t2c_fail_with(err, &why);
-}
-
 /* PAIR: it is to be a key pair; one of the other kind is given all the same. */
 static bool get(struct keyring *ring, const char *id, bool pair, struct entry **out, struct t2c_error *err)
 {
     T2C_CLEANUP(location_fini) struct location location = {0};
-    char path[PATH_MAX];
-    struct stamp stamp;
-    struct entry *known = find(ring, id);
-    if (!location_find(ring->settings, id, &location, err) || !path_of(&location, path, err) ||
-        !stock_settle(&location, id, pair, err))
+    struct entry *entry = find(ring, id);
+    if (!location_find(ring->settings, id, &location, err) || !stock_settle(&location, id, pair, err))
         return false;
-    (void)stamp_of(path, &stamp); /* before the file is read: what changes in between is seen the next time */
-    if (known != NULL && same_stamp(&known->stamp, &stamp)) {
-        *out = known;
-        return true;
+    if (entry == NULL || !entry_is_current(entry, &location)) {
+        forget(ring, id);
+        entry = entry_open(&location, id, err);
+        if (entry == NULL)
+            return false;
+        entry->next = ring->first;
+        ring->first = entry;
     }
-    forget(ring, id);
-    T2C_CLEANUP(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));
-    if (entry == NULL || (entry->id = strdup(id)) == NULL)
-        return t2c_fail_nomem(err);
-    entry->stamp = stamp;
-    if (!open_entry(&location, path, entry, err))
-        return false;
-    entry->next = ring->first;
-    *out = ring->first = entry;
-    entry = NULL;
+    *out = entry;
     return true;
 }
 
@@ -280,29 +117,16 @@ bool keyring_symmetric(struct keyring *ring, const char *id, const struct symmet
     return true;
 }
 
-static bool load_key(struct t2c_key *key, struct t2c_error *err)
-{
-    return key == NULL || t2c_key_check(key, err) || blame_machine(err);
-}
-
-static bool load(struct entry *entry, struct t2c_error *err)
-{
-    entry->loaded = entry->loaded ||
-        (load_key(entry->pair.tpm, err) && load_key(entry->symmetric.hmac, err) &&
-            load_key(entry->symmetric.sealed, err));
-    return entry->loaded;
-}
-
 bool keyring_load_pair(struct keyring *ring, const char *id, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    return get_pair(ring, id, &entry, err) && load(entry, err);
+    return get_pair(ring, id, &entry, err) && entry_load(entry, err);
 }
 
 bool keyring_load_symmetric(struct keyring *ring, const char *id, struct t2c_error *err)
 {
     struct entry *entry = NULL;
-    return get_symmetric(ring, id, &entry, err) && load(entry, err);
+    return get_symmetric(ring, id, &entry, err) && entry_load(entry, err);
 }
 
 /* ---- making ---- */
@@ -326,11 +150,11 @@ static bool write_record(const struct keyring *ring, const struct location *loca
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     struct t2c_error why = {0};
     if (!location_make_dir(ring->settings, &why) || !t2c_aziot_record_encode(record, &data, &why))
-        return blame_machine(&why) || fail_home(&why, err);
+        return blame_machine(&why) || location_fail_home(&why, err);
     t2c_file_tidy(location->path);
     return (replace ? t2c_file_replace(location->path, data.data, data.len, &owner, &why)
                     : t2c_file_create(location->path, data.data, data.len, &owner, &why)) ||
-        blame_machine(&why) || fail_home(&why, err);
+        blame_machine(&why) || location_fail_home(&why, err);
 }
 
 /* Makes a key of the first of ALGORITHMS that the TPM has. */
@@ -439,8 +263,8 @@ bool keyring_import(
         return fail_read_only("replace", err);
     if (location.kind == LOCATION_FILE)
         return t2c_fail(err, T2C_INVALID, "its place is preloaded as %s; put the key there yourself", location.path);
-    if (bytes == NULL || bytes_len == 0 || bytes_len > FILE_MAX)
-        return t2c_fail(err, T2C_INVALID, "a key of %zu bytes; it has 1 to %d", bytes_len, FILE_MAX);
+    if (bytes == NULL || bytes_len == 0 || bytes_len > KEY_MAX)
+        return t2c_fail(err, T2C_INVALID, "a key of %zu bytes; it has 1 to %d", bytes_len, KEY_MAX);
     if (!check_usage(usage, err))
         return false;
     if (!t2c_bytes_append(&plain, bytes, bytes_len, err) || !fill_record(id, usage, &plain, &record, err) ||
@@ -461,7 +285,8 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
         return fail_read_only("remove", err);
     forget(ring, id);
     t2c_file_tidy(location.path);
-    return (stock_remove(&location, err) && (is_missing(location.path) || t2c_file_remove(location.path, err))) ||
+    return (stock_remove(&location, err) &&
+               (t2c_file_is_missing(location.path) || t2c_file_remove(location.path, err))) ||
         blame_machine(err);
 }
 

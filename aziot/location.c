@@ -5,6 +5,8 @@
 
 #include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
+#include <errno.h>
+#include <limits.h>
 
 #define DIR_MODE 0700
 
@@ -17,8 +19,12 @@ void location_fini(struct location *location)
 static bool find_record(
     const char *homedir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
 {
-    return t2c_bytes_printf(out, err, "%s/keys/", homedir) && t2c_aziot_stem(id, out, err) &&
-        t2c_bytes_printf(out, err, "%s", end);
+    if (!t2c_bytes_printf(out, err, "%s/keys/", homedir))
+        return false;
+    size_t dir_len = out->len;
+    if (!t2c_aziot_stem(id, out, err) || !t2c_bytes_printf(out, err, "%s", end))
+        return false;
+    return out->len - dir_len <= NAME_MAX || t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file");
 }
 
 bool location_find(const struct settings *settings, const char *id, struct location *out, struct t2c_error *err)
@@ -49,4 +55,10 @@ bool location_make_dir(const struct settings *settings, struct t2c_error *err)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes dir = {0};
     return t2c_bytes_printf(&dir, err, "%s/keys", settings->homedir) &&
         t2c_file_mkdirs((const char *)dir.data, DIR_MODE, err);
+}
+
+bool location_fail_home(const struct t2c_error *why, struct t2c_error *err)
+{
+    return t2c_fail_with(err, why) ||
+        (why->detail == EACCES && t2c_fail_context(err, "homedir_path and all below must belong to keyd's user"));
 }

@@ -31,4 +31,7 @@ bool location_find(const struct settings *settings, const char *id, struct locat
 /* Makes the directory of records. */
 bool location_make_dir(const struct settings *settings, struct t2c_error *err);
 
+/* Fails with WHY, of a file below keyd's home: what is refused to keyd's user there was put there by another. */
+bool location_fail_home(const struct t2c_error *why, struct t2c_error *err);
+
 #endif

@@ -8,18 +8,10 @@
 #include "tpm2cloud/aziot_stock.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
-#include <errno.h>
-#include <sys/stat.h>
-
-static bool is_missing(const char *path)
-{
-    struct stat found;
-    return lstat(path, &found) != 0 && errno == ENOENT;
-}
 
 bool stock_is_there(const struct location *location)
 {
-    return location->kind == LOCATION_RECORD && !is_missing(location->stock_path);
+    return location->kind == LOCATION_RECORD && !t2c_file_is_missing(location->stock_path);
 }
 
 static bool migrate(
@@ -49,9 +41,9 @@ bool stock_settle(const struct location *location, const char *id, bool pair, st
     if (!stock_is_there(location))
         return true;
     if (!t2c_aziot_stock_read(location->stock_path, &stock, &why)) {
-        if (why.code == T2C_INVALID && !is_missing(location->path))
+        if (why.code == T2C_INVALID && !t2c_file_is_missing(location->path))
             return set_damaged_aside(location, id, why.text, err);
-    } else if (pair && stock.pair == NULL && is_missing(location->path))
+    } else if (pair && stock.pair == NULL && t2c_file_is_missing(location->path))
         t2c_fail(&why, T2C_IO, "%s is no key pair", location->stock_path);
     else if (!pair && stock.pair != NULL)
         return t2c_fail(err, T2C_EXISTS, "%s is a key pair, and no symmetric key", location->stock_path);
@@ -65,7 +57,7 @@ bool stock_is_no_pair(const struct location *location)
 {
     T2C_CLEANUP(t2c_aziot_stock_fini) struct t2c_aziot_stock stock = {0};
     struct t2c_error why = {0};
-    if (!stock_is_there(location) || !is_missing(location->path))
+    if (!stock_is_there(location) || !t2c_file_is_missing(location->path))
         return false;
     return t2c_aziot_stock_read(location->stock_path, &stock, &why) ? stock.pair == NULL : why.code == T2C_INVALID;
 }

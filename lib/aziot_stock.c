@@ -8,7 +8,6 @@
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
 #include "tpm2cloud/secret.h"
-#include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -201,22 +200,16 @@ static bool make_record(const struct t2c_aziot_stock *stock, const char *stock_p
 
 /* ---- migrating ---- */
 
-static bool is_missing(const char *path)
-{
-    struct stat found;
-    return lstat(path, &found) != 0 && errno == ENOENT;
-}
-
 bool t2c_aziot_set_aside(const char *path, const char *end, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes to = {0};
     bool named = t2c_bytes_printf(&to, err, "%s%s", path, end);
-    for (int i = 2; named && !is_missing((const char *)to.data); i++) {
+    for (int i = 2; named && !t2c_file_is_missing((const char *)to.data); i++) {
         t2c_bytes_clear(&to);
         named = i < ASIDE_MAX ? t2c_bytes_printf(&to, err, "%s%s.%d", path, end, i)
                               : t2c_fail(err, T2C_EXISTS, "there are too many files %s%s", path, end);
     }
-    return named && (t2c_file_rename(path, (const char *)to.data, err) || is_missing(path));
+    return named && (t2c_file_rename(path, (const char *)to.data, err) || t2c_file_is_missing(path));
 }
 
 /* Makes the record unless there is one, and proves it. */
@@ -224,7 +217,7 @@ static bool settle(const struct t2c_aziot_stock *stock, const char *stock_path, 
     struct t2c_error *err)
 {
     struct t2c_error why = {0};
-    bool made = is_missing(record_path);
+    bool made = t2c_file_is_missing(record_path);
     if (made && !make_record(stock, stock_path, record_path, id, err))
         return false;
     if (t2c_aziot_stock_is(stock, record_path, &why))

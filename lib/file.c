@@ -56,6 +56,12 @@ bool t2c_file_read(const char *path, size_t max_len, struct t2c_bytes *out, stru
     return read_opened(open(path, READ_FLAGS), path, max_len, out, err);
 }
 
+bool t2c_file_is_missing(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) != 0 && errno == ENOENT;
+}
+
 static bool write_all(int fd, const uint8_t *data, size_t data_len)
 {
     while (data_len > 0) {

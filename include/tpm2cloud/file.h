@@ -35,6 +35,9 @@ bool t2c_file_replace(
 bool t2c_file_create(
     const char *path, const void *data, size_t data_len, const struct t2c_file_owner *owner, struct t2c_error *err);
 
+/* Says whether nothing is at PATH, not even a link. What may not be looked at is not missing. */
+bool t2c_file_is_missing(const char *path);
+
 /* Removes PATH, or renames FROM, so that it outlasts a loss of power. A file that is not there is removed. */
 bool t2c_file_remove(const char *path, struct t2c_error *err);
 bool t2c_file_rename(const char *from, const char *to, struct t2c_error *err);
