@@ -59,7 +59,16 @@ static bool set_tcti(struct settings *settings, const char *value, struct t2c_er
     return t2c_tpm_set_tcti(value, err);
 }
 
-/* Of the stock library, for PKCS#11, which this one is the way around. */
+/* Of the stock library, whose keys in that token are not looked for there. */
+static bool note_slot(struct settings *settings, const char *value, struct t2c_error *err)
+{
+    (void)settings;
+    (void)value;
+    (void)err;
+    t2c_log(T2C_LOG_NOTICE, "pkcs11_base_slot: keys of that token are brought over by: tpm2cloud aziot migrate");
+    return true;
+}
+
 static bool ignore(struct settings *settings, const char *value, struct t2c_error *err)
 {
     (void)settings;
@@ -73,7 +82,7 @@ static const struct parameter {
     bool (*set)(struct settings *settings, const char *value, struct t2c_error *err);
 } parameters[] = {
     {"homedir_path", set_homedir},
-    {"pkcs11_base_slot", ignore},
+    {"pkcs11_base_slot", note_slot},
     {"pkcs11_lib_path", ignore},
     {OURS, set_required},
     {OURS "_rsa", set_rsa},

@@ -249,10 +249,13 @@ START_TEST(symmetric_key_is_no_pair)
     uintptr_t len = 0;
     ck_assert_ok(keys->create_key_if_not_exists("no-pair", SIGN));
     ck_assert_invalid(keys->load_key_pair("no-pair"));
-    ck_assert_invalid(keys->create_key_pair_if_not_exists("no-pair", "*"));
     ck_assert_invalid(keys->sign("no-pair", AZIOT_KEYS_SIGN_MECHANISM_ECDSA, NULL, BYTES("x"), NULL, &len));
     ck_assert_invalid(keys->encrypt("no-pair", AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_PKCS1, NULL, BYTES("x"), NULL, &len));
     ck_assert_ok(keys->load_key("no-pair"));
+    ck_assert_ok(keys->create_key_pair_if_not_exists("no-pair", "*"));
+    ck_assert_ok(keys->load_key_pair("no-pair"));
+    ck_assert_invalid(keys->load_key("no-pair"));
+    ck_assert_ok(keys->delete_key_pair("no-pair"));
 }
 END_TEST
 

@@ -124,6 +124,12 @@ printf '\241gversion\002' >"$record"
 told "a newer record" 3 2 "device-id: cannot load the key pair" "install the tpm2cloud that wrote it" "$home" calls load:device-id
 cp "$work/good" "$record"
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes128 -pass pass:x -out "$work/locked.pem" 2>/dev/null
+told "the token of the stock library" 5 0 "pkcs11_base_slot" \
+    "keys of that token are brought over by: tpm2cloud aziot migrate" "$home" pkcs11_base_slot=pkcs11:token=edge?pin-value=4321 calls
+check_fails "its PIN is not told" "" grep -q 4321 "$work/line"
+told "a symmetric key that becomes a pair" 4 0 "was-sas" "is a symmetric key, and becomes a key pair" \
+    "$home" calls create-key:was-sas create:was-sas
+check_equal "the old one is kept" 1 "$(find "$home/keys" -name 'wassas-*.tpm.replaced' | grep -c .)"
 told "a file with a passphrase" 3 2 "est-id: cannot load the key pair" "has no private key that opens without a passphrase" \
     "$home" "preloaded_key:est-id=file://$work/locked.pem" calls load:est-id
 "$BUILD/points" --root "$home" --kinds file true 2>/dev/null

@@ -6,8 +6,9 @@
  *     STEM.tpm             ours: a record (aziot_record.h)
  *     STEM.key.migrated    what STEM.key became when its key was in the TPM, proven
  *     STEM.key.damaged     what STEM.key became when it was no key and another one had to be made
+ *     STEM.tpm.replaced    what STEM.tpm became when it was a symmetric key and a pair was asked for
  *
- * A further one of the last two ends in .2, .3 and so on: nothing is overwritten.
+ * A further one of the last three ends in .2, .3 and so on: nothing is overwritten.
  */
 #ifndef TPM2CLOUD_AZIOT_STOCK_H
 #define TPM2CLOUD_AZIOT_STOCK_H
@@ -17,6 +18,7 @@
 
 #define T2C_AZIOT_MIGRATED ".migrated"
 #define T2C_AZIOT_DAMAGED ".damaged"
+#define T2C_AZIOT_REPLACED ".replaced"
 
 /* What a file of the stock library holds. */
 struct t2c_aziot_stock {
