@@ -113,10 +113,13 @@ check_equal "as does the second" "$second" "$(ask hmac:second)"
 check "they are not the same" [ "$hmac" != "$second" ]
 
 # What has not been used for a second is looked at before it is unloaded.
+tpm_reset
+ask hmac:key >"$work/out"
+check_equal "a key is loaded" "- 0x80000001" "$(transient)"
 sleep 1.1
 tpm_reset
 tpm2_load -Q -C 0x81000001 -u "$work/hmac.pub" -r "$work/hmac.priv" -c "$work/other.ctx" -n "$work/name"
-check "a key is removed while others have its handle" ask delete-key:key
+check "it is removed while others have its handle" ask delete-key:key
 tpm2_readpublic -Q -c 0x80000001 -n "$work/name.there"
 check "whose key stays" cmp "$work/name" "$work/name.there"
 
