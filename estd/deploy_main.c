@@ -17,16 +17,19 @@ static void print_usage(FILE *to)
           "    Install the certificates that estd asks root to install (deploy = yes), restart their units and run "
           "their\n"
           "    commands. What is done already is not done again. Exits with 1 when something failed; estd asks again.\n"
-          "    -c FILE    the configuration (" CONFIG_PATH "), which only root may be able to change\n",
+          "    -c, --config FILE  the configuration (" CONFIG_PATH "), which only root may be able to change\n"
+          "    -h, --help         print this and end\n",
         to);
 }
 
 /* Gives: *conf, NULL when there is nothing more to do, and *status. */
 static void parse_options(int argc, char **argv, const char **conf, int *status)
 {
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *conf = CONFIG_PATH;
     *status = EXIT_SUCCESS;
-    for (int option; (option = getopt(argc, argv, "c:h")) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "c:h", names, NULL)) != -1;) {
         if (option == 'c') {
             *conf = optarg;
             continue;

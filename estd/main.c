@@ -5,6 +5,7 @@
 #include "daemon.h"
 #include "serve.h"
 #include "tpm2cloud/log.h"
+#include "tpm2cloud/nearest.h"
 #include <curl/curl.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -45,14 +46,27 @@ static const char usage[] =
 
 /* ---- options ---- */
 
+enum { ONCE = 256, ENROLL, CHECK, VERSION };
+static const struct option names[] = {{"config", required_argument, NULL, 'c'}, {"once", required_argument, NULL, ONCE},
+    {"enroll", required_argument, NULL, ENROLL}, {"check-config", no_argument, NULL, CHECK},
+    {"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0}};
+
+/* getopt has said what is wrong with WORD. */
+static void print_hint(const char *word)
+{
+    const char *name = strncmp(word, "--", 2) == 0 ? word + 2 : "";
+    struct t2c_nearest nearest = {.word = name, .word_len = strcspn(name, "=")};
+    for (size_t i = 0; names[i].name != NULL; i++)
+        t2c_nearest_offer(&nearest, names[i].name);
+    if (nearest.found != NULL && nearest.distance > 0)
+        fprintf(stderr, "Did you mean --%s? ", nearest.found);
+    fputs("Try estd --help.\n", stderr);
+}
+
 /* Returns true to go on; else *status is what to exit with. */
 static bool parse_options(int argc, char **argv, struct options *options, int *status)
 {
-    enum { ONCE = 256, ENROLL, CHECK, VERSION };
-    static const struct option names[] = {{"config", required_argument, NULL, 'c'},
-        {"once", required_argument, NULL, ONCE}, {"enroll", required_argument, NULL, ENROLL},
-        {"check-config", no_argument, NULL, CHECK}, {"verbose", no_argument, NULL, 'v'},
-        {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *named = secure_getenv("TPM2CLOUD_ESTD_CONF");
     *options = (struct options){.conf = named != NULL && named[0] != '\0' ? named : CONFIG_PATH};
     *status = EXIT_SUCCESS;
@@ -79,7 +93,7 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
             fputs(usage, stdout);
             return false;
         default:
-            fputs("Try estd --help.\n", stderr);
+            print_hint(argv[optind - 1]);
             *status = EXIT_USAGE;
             return false;
         }

@@ -4,6 +4,7 @@
 #include "tpm2cloud/conf.h"
 
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/nearest.h"
 #include "tpm2cloud/ossl.h"
 #include <openssl/conferr.h>
 #include <openssl/err.h>
@@ -23,6 +24,7 @@ static const char *section_text(const char *section)
 static bool check_key(const char *path, const char *section, const char *name, const struct t2c_conf_key *keys,
     size_t keys_n, struct t2c_error *err)
 {
+    struct t2c_nearest nearest = {.word = name, .word_len = strlen(name)};
     bool section_known = false;
     for (size_t i = 0; i < keys_n; i++) {
         if (strcmp(keys[i].section != NULL ? keys[i].section : TOP, section) != 0)
@@ -30,11 +32,14 @@ static bool check_key(const char *path, const char *section, const char *name, c
         section_known = true;
         if (strcmp(keys[i].name, name) == 0)
             return true;
+        t2c_nearest_offer(&nearest, keys[i].name);
     }
     if (!section_known && strcmp(section, TOP) != 0)
         return t2c_fail(err, T2C_INVALID, "%s: unknown section [%s]", path, section);
-    return t2c_fail(err, T2C_INVALID, "%s: unknown key \"%s\" in %s%s%s", path, name,
-        strcmp(section, TOP) == 0 ? "" : "section [", section_text(section), strcmp(section, TOP) == 0 ? "" : "]");
+    return t2c_fail(err, T2C_INVALID, "%s: unknown key \"%s\" in %s%s%s%s%s%s", path, name,
+        strcmp(section, TOP) == 0 ? "" : "section [", section_text(section), strcmp(section, TOP) == 0 ? "" : "]",
+        nearest.found != NULL ? "; did you mean \"" : "", nearest.found != NULL ? nearest.found : "",
+        nearest.found != NULL ? "\"?" : "");
 }
 
 static bool check(

@@ -215,7 +215,7 @@ static const struct {
     {MAIN, "[certificate]\nurl = https://a\n" INSTALL,
         "DIR/certs.d/dev.conf: [certificate] trust: is missing; write for "
         "example: trust = /etc/tpm2cloud/est-ca.pem"},
-    {MAIN, CERT "keys = 1\n" INSTALL, "DIR/certs.d/dev.conf: unknown key \"keys\" in section [certificate]"},
+    {MAIN, CERT "keys = 1\n" INSTALL, "DIR/certs.d/dev.conf: unknown key \"keys\" in section [certificate]; did you mean \"key\"?"},
     {MAIN, CERT "[renewal]\nwindow = 1-2\n" INSTALL, "DIR/certs.d/dev.conf: unknown section [renewal]"},
     {MAIN, CERT INSTALL "[auth]\npassword = secret\n",
         "DIR/certs.d/dev.conf: unknown key \"password\" in section [auth]"},

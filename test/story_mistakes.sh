@@ -6,11 +6,18 @@ need swtpm tpm2_nvdefine openssl
 tpm_start
 
 # Words.
-check_fails "no such command" 'unknown command "kye"; see tpm2cloud --help' "$T2C" kye create x
-check_fails "a noun without verb" '"key" wants a verb, not "make"' "$T2C" key make ldevid
+check_fails "no such command" 'unknown command "kye"; did you mean "key"? See tpm2cloud --help' "$T2C" kye create x
+check_fails "nothing like it" 'unknown command "frobnicate"; see tpm2cloud --help' "$T2C" frobnicate
+check_fails "a noun without verb" '"key" wants a verb; there are create, list, show, pem, pin; see tpm2cloud help key' "$T2C" key
+check_fails "with another" '"key" wants a verb, not "make"; there are create,' "$T2C" key make ldevid
+check_fails "with a mistyped one" '"key" wants a verb, not "craete"; did you mean "create"? See tpm2cloud help key' \
+    "$T2C" key craete ldevid
+check_fails "help for a mistyped one" 'did you mean "renew"?' "$T2C" help reenw
 check_fails "a missing argument" "an argument is missing" "$T2C" key create
 check_fails "and the usage" "usage: tpm2cloud key create NAME" "$T2C" key create
-check_fails "an unknown option" "unknown option --algo" "$T2C" key create ldevid --algo ec-p256
+check_fails "a mistyped option" "unknown option --algo; did you mean --alg?" "$T2C" key create ldevid --algo ec-p256
+check_fails "with its value" "unknown option --agl; did you mean --alg?" "$T2C" key create ldevid --agl=ec-p256
+check_fails "an unknown option" "unknown option --force; known are: --alg, --auth, --decrypt" "$T2C" key create ldevid --force
 check_fails "an option without value" "option --alg wants a value" "$T2C" key create ldevid --alg
 check_fails "an unknown algorithm" 'unknown algorithm "ed25519"; use ec-p256,' "$T2C" key create ldevid --alg ed25519
 check_fails "a storage root of an odd algorithm" "there is no template of a storage root key with the algorithm ec-p521" \
@@ -59,6 +66,10 @@ check_fails "a full device" "/dev/full: No space left" "$T2C" key pem ldevid --o
 check_fails "a full standard output" "cannot write to standard output" sh -c "'$T2C' key pem ldevid >/dev/full"
 check_fails "help into a full device" "" sh -c "'$T2C' --help >/dev/full"
 check "help wherever it is asked for" "$T2C" key create --help ldevid
+check_equal "and of what" "usage: tpm2cloud key create NAME" "$(head -n 1 "$work/out" | cut -d ' ' -f 1-5)"
+check_equal "help of a verb is the same" "$(cat "$work/out")" "$("$T2C" help key create)"
+check_equal "help of a noun has its verbs" "clean migrate rollback" \
+    "$("$T2C" help aziot | sed -n 's/^  aziot \([a-z]*\).*/\1/p' | sort | xargs)"
 "$T2C" key create pipe-user >/dev/null
 "$T2C" csr pipe-user --subject /CN=x --san "$(seq -s , -f 'DNS:n%g.example' 9000)" 2>/dev/null | true
 tpm_clean "after a reader that went away"

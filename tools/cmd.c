@@ -5,6 +5,7 @@
 
 #include "tpm2cloud/cert.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/nearest.h"
 #include "tpm2cloud/provider.h"
 #include "tpm2cloud/uri.h"
 #include <errno.h>
@@ -45,6 +46,23 @@ bool cmd_is_answer(const struct t2c_error *err, uint8_t *exit_code)
     return (err->detail & ~0xFFu) == ANSWERED;
 }
 
+/* Says which option was meant, or which there are. */
+static bool fail_option(
+    const char *name, size_t name_len, const struct cmd_option *options, size_t options_n, struct t2c_error *err)
+{
+    struct t2c_nearest nearest = {.word = name, .word_len = name_len};
+    char known[160] = "";
+    for (size_t i = 0; i < options_n; i++) {
+        size_t len = strlen(known);
+        t2c_nearest_offer(&nearest, options[i].name);
+        snprintf(known + len, sizeof(known) - len, "%s--%s", i == 0 ? "" : ", ", options[i].name);
+    }
+    if (nearest.found != NULL)
+        return cmd_fail_usage(err, "unknown option --%.*s; did you mean --%s?", (int)name_len, name, nearest.found);
+    return cmd_fail_usage(
+        err, "unknown option --%.*s; known are: %s", (int)name_len, name, options_n > 0 ? known : "none");
+}
+
 /* Takes one option at argv[*at], and its value behind it or after '='. */
 static bool take_option(
     int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n, struct t2c_error *err)
@@ -64,7 +82,7 @@ static bool take_option(
             return cmd_fail_usage(err, "option --%s wants a value", options[i].name);
         return true;
     }
-    return cmd_fail_usage(err, "unknown option %s", argv[*at]);
+    return fail_option(name, name_len, options, options_n, err);
 }
 
 bool cmd_parse(int argc, char **argv, const struct cmd_option *options, size_t options_n, const char **words,

@@ -2,6 +2,7 @@
  * tpm2cloud: noun, then verb. A table of verbs; each is a file of its own.
  */
 #include "cmd.h"
+#include "help.h"
 
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/tpm.h"
@@ -20,7 +21,8 @@ static const struct cmd cmds[] = {
     {"key", "pem", "NAME [--out FILE]", "write the key file that stands for a TPM key", cmd_key_pem},
     {"key", "pin", "NAME [--auth] [--replace]", "record the key that is at the handle of NAME, for programs to expect",
         cmd_key_pin},
-    {"csr", NULL, "NAME --subject /CN=... [--san DNS:...,IP:...] [--auth file:/PATH|env:VAR|cred:ID] [--out FILE]",
+    {"csr", NULL,
+        "NAME --subject /CN=... [--san DNS:...,IP:...] [--eku USAGE] [--auth file:/PATH|env:VAR|cred:ID] [--out FILE]",
         "make a certificate request", cmd_csr},
     {"cert", "import", "NAME FILE", "store the certificate of a key", cmd_cert_import},
     {"cert", "export", "NAME [--out FILE]", "write the certificate of a key as PEM", cmd_cert_export},
@@ -50,71 +52,29 @@ static const struct cmd cmds[] = {
     {"aziot", "clean", "[--lose] [--dry-run] [--json] [--root DIR]",
         "remove the files that were set aside when their keys came into the TPM", cmd_aziot_clean},
     {"watch", NULL, "[--json] [--config FILE]", "show what a running estd does, as it happens", cmd_watch},
+    {NULL, NULL, NULL, NULL, NULL},
 };
-
-#define CMDS_N (sizeof(cmds) / sizeof(cmds[0]))
-
-static void print_usage(FILE *to)
-{
-    fprintf(to, "usage: tpm2cloud NOUN [VERB] [ARGUMENTS]\n\n");
-    for (size_t i = 0; i < CMDS_N; i++) {
-        char words[160];
-        snprintf(words, sizeof(words), "%s%s%s %s", cmds[i].noun, cmds[i].verb != NULL ? " " : "",
-            cmds[i].verb != NULL ? cmds[i].verb : "", cmds[i].arguments);
-        fprintf(to, "  %s\n        %s\n", words, cmds[i].what);
-    }
-    fprintf(to,
-        "  help, --help\n  --version\n\n"
-        "NAME is ek, srk, idevid, iak, ldevid, or any other name for an operational key.\n"
-        "The TPM: $TPM2CLOUD_TCTI, else tcti = in /etc/tpm2cloud/tpm2cloud.conf, else device:/dev/tpmrm0.\n"
-        "estd: by --config, else $TPM2CLOUD_ESTD_CONF, else /etc/tpm2cloud/estd.conf.\n"
-        "Exit code: 0 done; 1 failed, or what was looked at is not ok; 2 wrong command line; 3 there is none (ek).\n");
-}
-
-static void print_synopsis(const struct cmd *cmd)
-{
-    fprintf(stderr, "usage: tpm2cloud %s%s%s %s\n", cmd->noun, cmd->verb != NULL ? " " : "",
-        cmd->verb != NULL ? cmd->verb : "", cmd->arguments);
-}
 
 /* Finds the verb and how many words name it. */
 static const struct cmd *find(int argc, char **argv, int *words)
 {
-    for (size_t i = 0; i < CMDS_N; i++) {
-        bool noun = argc > 1 && strcmp(argv[1], cmds[i].noun) == 0;
-        bool verb = cmds[i].verb == NULL || (argc > 2 && strcmp(argv[2], cmds[i].verb) == 0);
+    for (const struct cmd *cmd = cmds; cmd->noun != NULL; cmd++) {
+        bool noun = argc > 1 && strcmp(argv[1], cmd->noun) == 0;
+        bool verb = cmd->verb == NULL || (argc > 2 && strcmp(argv[2], cmd->verb) == 0);
         if (noun && verb) {
-            *words = cmds[i].verb == NULL ? 1 : 2;
-            return &cmds[i];
+            *words = cmd->verb == NULL ? 1 : 2;
+            return cmd;
         }
     }
     return NULL;
 }
 
-static int fail_unknown(int argc, char **argv)
-{
-    bool noun = false;
-    for (size_t i = 0; i < CMDS_N; i++)
-        noun = noun || strcmp(argv[1], cmds[i].noun) == 0;
-    if (!noun)
-        fprintf(stderr, "tpm2cloud: unknown command \"%s\"; see tpm2cloud --help\n", argv[1]);
-    else
-        fprintf(stderr, "tpm2cloud: \"%s\" wants a verb%s%s%s; see tpm2cloud --help\n", argv[1],
-            argc > 2 ? ", not \"" : "", argc > 2 ? argv[2] : "", argc > 2 ? "\"" : "");
-    return 2;
-}
-
 static bool wants_help(int argc, char **argv)
 {
-    bool help = strcmp(argv[1], "help") == 0;
+    bool help = false;
     for (int i = 1; i < argc; i++)
         help = help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
     return help;
-}
-
-static int flush_output(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
 
 static int run(const struct cmd *cmd, int argc, char **argv)
@@ -131,7 +91,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
     fprintf(stderr, "tpm2cloud: %s\n", err.text);
     if (err.detail != CMD_USAGE)
         return 1;
-    print_synopsis(cmd);
+    help_print_synopsis(cmd, stderr);
     return 2;
 }
 
@@ -143,18 +103,18 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves must not keep us from giving back what the TPM holds for us */
     t2c_log_open("tpm2cloud", T2C_LOG_INFO);
     if (argc < 2) {
-        print_usage(stderr);
+        help_print(cmds, stderr);
         return 2;
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts(PACKAGE_STRING);
-        return flush_output();
+        return fflush(stdout) == 0 ? 0 : 1;
     }
-    if (wants_help(argc, argv)) {
-        print_usage(stdout);
-        return flush_output();
-    }
+    if (strcmp(argv[1], "help") == 0)
+        return help_answer(cmds, argc - 2, argv + 2);
+    if (wants_help(argc, argv))
+        return help_answer(cmds, argc - 1, argv + 1);
     int words = 0;
     const struct cmd *cmd = find(argc, argv, &words);
-    return cmd != NULL ? run(cmd, argc - 1 - words, argv + 1 + words) : fail_unknown(argc, argv);
+    return cmd != NULL ? run(cmd, argc - 1 - words, argv + 1 + words) : help_fail(cmds, argc - 1, argv + 1);
 }
