@@ -10,7 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define FILE_MAX (256 * 1024)
 #define VALUES_MAX 8192
@@ -76,8 +75,7 @@ static void read_file(struct reading *reading)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     struct t2c_error why = {0};
-    struct stat found;
-    if (lstat(reading->file, &found) != 0 && errno == ENOENT)
+    if (t2c_file_is_missing(reading->file))
         return;
     if (!t2c_file_read(reading->file, FILE_MAX, &text, &why)) {
         tell(reading, &why);
