@@ -10,9 +10,6 @@
 #define TAG_LEN 16
 #define VERSION 2
 
-T2C_DEFINE_FREEP(cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
-T2C_DEFINE_FREEP(cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
-
 bool aead_check_iv(const struct aead *aead, struct t2c_error *err)
 {
     if (aead->iv_len == 0 || aead->iv_len > AEAD_IV_MAX)
@@ -23,8 +20,8 @@ bool aead_check_iv(const struct aead *aead, struct t2c_error *err)
 /* A context that has key, IV and AAD; with TAG, to decrypt. */
 static bool begin(const struct aead *aead, uint8_t *tag, EVP_CIPHER_CTX **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(cipher_freep) EVP_CIPHER *cipher = EVP_CIPHER_fetch(t2c_host(), "AES-256-GCM", NULL);
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    T2C_CLEANUP(t2c_cipher_freep) EVP_CIPHER *cipher = EVP_CIPHER_fetch(t2c_host(), "AES-256-GCM", NULL);
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     const int encrypt = tag == NULL ? 1 : 0;
     int len = 0;
     if (!aead_check_iv(aead, err))
@@ -60,7 +57,7 @@ bool aead_encrypt(
     const struct aead *aead, const uint8_t *plain, size_t plain_len, struct t2c_bytes *out, struct t2c_error *err)
 {
     static const uint8_t version = VERSION;
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
     uint8_t tag[TAG_LEN], rest[TAG_LEN];
     int rest_len = 0;
     if (!begin(aead, NULL, &ctx, err) || !t2c_bytes_append(out, &version, 1, err) ||
@@ -83,7 +80,7 @@ bool aead_check(const uint8_t *cipher, size_t cipher_len, struct t2c_error *err)
 bool aead_decrypt(
     const struct aead *aead, const uint8_t *cipher, size_t cipher_len, struct t2c_bytes *out, struct t2c_error *err)
 {
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes plain = {0};
     uint8_t tag[TAG_LEN], rest[TAG_LEN];
     int rest_len = 0;

@@ -103,8 +103,7 @@ static bool answer_derived_hmac(struct keyring *ring, const char *id,
         return tell_size(answer, sizeof(mac));
     bool ok = has_room(answer, sizeof(mac), err) &&
         symmetric_hmac(symmetric, true, parameters->derivation_data, parameters->derivation_data_len, key, err) &&
-        symmetric_host_hmac(key, sizeof(key), message->data, message->len, mac, err) &&
-        give(answer, mac, sizeof(mac), err);
+        t2c_host_hmac(key, sizeof(key), message->data, message->len, mac, err) && give(answer, mac, sizeof(mac), err);
     OPENSSL_cleanse(key, sizeof(key));
     OPENSSL_cleanse(mac, sizeof(mac));
     return ok;

@@ -13,7 +13,6 @@
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/name.h"
-#include <openssl/rand.h>
 #include <string.h>
 
 #define KEY_MAX 65536 /* bytes of a symmetric key */
@@ -233,9 +232,7 @@ static bool fill_record(const char *id, unsigned usage, const struct t2c_bytes *
 static bool append_random(struct t2c_bytes *out, struct t2c_error *err)
 {
     uint8_t random[AEAD_KEY_LEN];
-    if (RAND_bytes_ex(t2c_host(), random, sizeof(random), 0) != 1)
-        return t2c_fail_openssl(err, T2C_IO, "no random numbers");
-    bool ok = t2c_bytes_append(out, random, sizeof(random), err);
+    bool ok = t2c_host_random(random, sizeof(random), err) && t2c_bytes_append(out, random, sizeof(random), err);
     OPENSSL_cleanse(random, sizeof(random));
     return ok;
 }

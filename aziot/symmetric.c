@@ -55,15 +55,6 @@ bool symmetric_with(const struct symmetric *symmetric, symmetric_fn *fn, void *a
     return unseal(symmetric, &key, err) && fn(arg, key.data, key.len, err);
 }
 
-bool symmetric_host_hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len,
-    uint8_t out[T2C_HMAC_LEN], struct t2c_error *err)
-{
-    size_t len = 0;
-    return EVP_Q_mac(t2c_host(), "HMAC", NULL, "SHA256", NULL, key, key_len, data, data_len, out, T2C_HMAC_LEN, &len) !=
-        NULL ||
-        t2c_fail_openssl(err, T2C_NOMEM, "cannot make an HMAC");
-}
-
 struct hmac_call {
     const uint8_t *data;
     size_t data_len;
@@ -73,7 +64,7 @@ struct hmac_call {
 static bool hmac_with(void *arg, const uint8_t *key, size_t key_len, struct t2c_error *err)
 {
     const struct hmac_call *call = arg;
-    return symmetric_host_hmac(key, key_len, call->data, call->data_len, call->out, err);
+    return t2c_host_hmac(key, key_len, call->data, call->data_len, call->out, err);
 }
 
 bool symmetric_hmac(const struct symmetric *symmetric, bool derives, const uint8_t *data, size_t data_len,

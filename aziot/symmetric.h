@@ -35,8 +35,4 @@ bool symmetric_hmac(const struct symmetric *symmetric, bool derives, const uint8
 typedef bool symmetric_fn(void *arg, const uint8_t *key, size_t key_len, struct t2c_error *err);
 bool symmetric_with(const struct symmetric *symmetric, symmetric_fn *fn, void *arg, struct t2c_error *err);
 
-/* HMAC-SHA256 on the host. */
-bool symmetric_host_hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len,
-    uint8_t out[T2C_HMAC_LEN], struct t2c_error *err);
-
 #endif

@@ -9,7 +9,6 @@
 #include "tpm2cloud/ossl.h"
 #include "tpm2cloud/secret.h"
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,21 +104,16 @@ static bool prove_pair(EVP_PKEY *pair, struct t2c_key *key, const char *record_p
         return false;
     if (EVP_PKEY_eq(public, pair) != 1)
         return fail_other(record_path, err);
-    if (RAND_bytes_ex(t2c_host(), digest, sizeof(digest), 0) != 1)
-        return t2c_fail_openssl(err, T2C_IO, "no random numbers");
-    return t2c_key_sign(key, &how, digest, sizeof(digest), &sig, err);
+    return t2c_host_random(digest, sizeof(digest), err) && t2c_key_sign(key, &how, digest, sizeof(digest), &sig, err);
 }
 
 static bool prove_hmac(
     const struct t2c_bytes *plain, struct t2c_key *key, const char *record_path, struct t2c_error *err)
 {
     uint8_t data[32], want[T2C_HMAC_LEN], have[T2C_HMAC_LEN];
-    size_t len = 0;
-    if (RAND_bytes_ex(t2c_host(), data, sizeof(data), 0) != 1 ||
-        EVP_Q_mac(t2c_host(), "HMAC", NULL, "SHA256", NULL, plain->data, plain->len, data, sizeof(data), want,
-            sizeof(want), &len) == NULL)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot make an HMAC");
-    return t2c_secret_hmac(key, false, data, sizeof(data), have, err) &&
+    return t2c_host_random(data, sizeof(data), err) &&
+        t2c_host_hmac(plain->data, plain->len, data, sizeof(data), want, err) &&
+        t2c_secret_hmac(key, false, data, sizeof(data), have, err) &&
         (CRYPTO_memcmp(want, have, sizeof(want)) == 0 || fail_other(record_path, err));
 }
 

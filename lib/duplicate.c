@@ -16,9 +16,6 @@
 #define PURPOSE "DUPLICATE"
 #define KEY_MAX 64 /* bytes: a seed, or a key made of it */
 
-T2C_DEFINE_FREEP(cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
-T2C_DEFINE_FREEP(cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
-
 /* What is secret on the way. */
 struct wrapping {
     const TPMT_PUBLIC *parent;
@@ -173,8 +170,8 @@ static bool append_encrypted(const struct wrapping *wrapping, const TPM2B_NAME *
     if (symmetric->algorithm != TPM2_ALG_AES || symmetric->mode.aes != TPM2_ALG_CFB || bits > 8 * wrapping->hash->len)
         return t2c_fail(err, T2C_INVALID, "the storage root key encrypts neither with AES-128 nor with AES-256 in CFB");
     snprintf(cipher_name, sizeof(cipher_name), "AES-%u-CFB", (unsigned)bits);
-    T2C_CLEANUP(cipher_freep) EVP_CIPHER *aes = EVP_CIPHER_fetch(t2c_host(), cipher_name, NULL);
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    T2C_CLEANUP(t2c_cipher_freep) EVP_CIPHER *aes = EVP_CIPHER_fetch(t2c_host(), cipher_name, NULL);
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok = derive(wrapping, "STORAGE", object, bits, key, err);
     if (ok)
         ok = (Tss2_MU_TPM2B_SENSITIVE_Marshal(&sized, plain, sizeof(plain), &len) == TSS2_RC_SUCCESS && aes != NULL &&

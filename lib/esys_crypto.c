@@ -29,8 +29,6 @@ TSS2_RC t2c_esys_set_crypto(ESYS_CONTEXT *esys)
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-T2C_DEFINE_FREEP(cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
-T2C_DEFINE_FREEP(cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
 T2C_DEFINE_FREEP(mac_freep, EVP_MAC, EVP_MAC_free)
 T2C_DEFINE_FREEP(mac_ctx_freep, EVP_MAC_CTX, EVP_MAC_CTX_free)
 
@@ -224,8 +222,8 @@ static TSS2_RC aes(const uint8_t *key, TPM2_ALG_ID alg, TPMI_AES_KEY_BITS bits, 
     int len = 0;
     if (alg != TPM2_ALG_AES || mode != TPM2_ALG_CFB || name == NULL || data_len > UINT16_MAX)
         return TSS2_ESYS_RC_NOT_IMPLEMENTED;
-    T2C_CLEANUP(cipher_freep) EVP_CIPHER *cipher = EVP_CIPHER_fetch(t2c_host(), name, NULL);
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    T2C_CLEANUP(t2c_cipher_freep) EVP_CIPHER *cipher = EVP_CIPHER_fetch(t2c_host(), name, NULL);
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     return result(cipher != NULL && ctx != NULL && EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) == 1 &&
         EVP_CipherUpdate(ctx, data, &len, data, (int)data_len) == 1);
 }

@@ -13,9 +13,6 @@
 #define TAG_LEN 16
 #define PIN_HASH_LEN 16 /* in binary */
 
-T2C_DEFINE_FREEP(cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
-T2C_DEFINE_FREEP(cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
-
 bool pkcs11_secret_of_pin(
     const struct t2c_bytes *pin, const struct t2c_bytes *salt, struct t2c_bytes *out, struct t2c_error *err)
 {
@@ -45,8 +42,8 @@ static bool take_part(const struct t2c_bytes *wrapped, size_t *at, struct t2c_by
 static bool decrypt(const struct t2c_bytes *key, const struct t2c_bytes *iv, struct t2c_bytes *tag,
     const struct t2c_bytes *text, uint8_t *out)
 {
-    T2C_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    T2C_CLEANUP(cipher_freep) EVP_CIPHER *gcm = EVP_CIPHER_fetch(t2c_host(), "AES-256-GCM", NULL);
+    T2C_CLEANUP(t2c_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    T2C_CLEANUP(t2c_cipher_freep) EVP_CIPHER *gcm = EVP_CIPHER_fetch(t2c_host(), "AES-256-GCM", NULL);
     int len = 0, rest = 0;
     return ctx != NULL && gcm != NULL && EVP_DecryptInit_ex2(ctx, gcm, NULL, NULL, NULL) == 1 &&
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)iv->len, NULL) == 1 &&

@@ -16,6 +16,8 @@ T2C_DEFINE_FREEP(t2c_pkey_freep, EVP_PKEY, EVP_PKEY_free)
 T2C_DEFINE_FREEP(t2c_pkey_ctx_freep, EVP_PKEY_CTX, EVP_PKEY_CTX_free)
 T2C_DEFINE_FREEP(t2c_md_freep, EVP_MD, EVP_MD_free)
 T2C_DEFINE_FREEP(t2c_md_ctx_freep, EVP_MD_CTX, EVP_MD_CTX_free)
+T2C_DEFINE_FREEP(t2c_cipher_freep, EVP_CIPHER, EVP_CIPHER_free)
+T2C_DEFINE_FREEP(t2c_cipher_ctx_freep, EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
 T2C_DEFINE_FREEP(t2c_bn_freep, BIGNUM, BN_free)
 
 /*
@@ -24,6 +26,13 @@ T2C_DEFINE_FREEP(t2c_bn_freep, BIGNUM, BN_free)
  * openssl.cnf. NULL when memory is out.
  */
 OSSL_LIB_CTX *t2c_host(void);
+
+/* Fills OUT with random bytes. Errors: IO. */
+bool t2c_host_random(void *out, size_t out_len, struct t2c_error *err);
+
+/* Gives HMAC-SHA256 of DATA. Errors: NOMEM. */
+bool t2c_host_hmac(
+    const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len, uint8_t out[32], struct t2c_error *err);
 
 /* For what OpenSSL allocated, such as the output of i2d functions. */
 static inline void t2c_openssl_freep(void *variable)
