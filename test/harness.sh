@@ -77,7 +77,7 @@ check() {
     else
         not_ok "$what"
         echo "# command: $*"
-        sed 's/^/# /' "$work/out" "$work/err" | tail -n 20
+        awk '{ print "# " $0 }' "$work/out" "$work/err" | tail -n 20
     fi
 }
 
@@ -92,7 +92,7 @@ check_fails() {
         ok "$what"
     else
         not_ok "$what (exit $code, wanted a message with: $text)"
-        sed 's/^/# /' "$work/err"
+        awk '{ print "# " $0 }' "$work/err"
     fi
 }
 

@@ -83,7 +83,7 @@ follow() {
     check "$1: there are commands" test -s "$work/commands"
     check "$1: they succeed" sh -e "$work/commands"
     cp "$work/out" "$work/said"
-    sed 's/^/# /' "$work/said" "$work/err"
+    awk '{ print "# " $0 }' "$work/said" "$work/err"
     [ ! -f "$work/keyd.pid" ] || pids="$pids $(cat "$work/keyd.pid")"
 }
 mac() { # MESSAGE: by the master key, as keyd makes it
