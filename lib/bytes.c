@@ -149,3 +149,25 @@ void t2c_hex(const void *data, size_t data_len, char *out)
     }
     out[2 * data_len] = '\0';
 }
+
+int t2c_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool t2c_bytes_unhex(struct t2c_bytes *bytes, const char *text, size_t text_len, struct t2c_error *err)
+{
+    for (size_t i = 0; i < text_len; i += 2) {
+        int high = t2c_hex_value(text[i]), low = i + 1 < text_len ? t2c_hex_value(text[i + 1]) : -1;
+        if (high < 0 || low < 0)
+            return t2c_fail(err, T2C_INVALID, "what should be hexadecimal is not");
+        const uint8_t byte = (uint8_t)(high << 4 | low);
+        if (!t2c_bytes_append(bytes, &byte, 1, err))
+            return false;
+    }
+    return true;
+}

@@ -18,23 +18,14 @@ static bool is(struct piece piece, const char *text)
     return piece.len == strlen(text) && memcmp(piece.text, text, piece.len) == 0;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool t2c_uri_decode(const char *text, size_t text_len, char *out, size_t out_len, struct t2c_error *err)
 {
     size_t len = 0;
     for (size_t i = 0; i < text_len; i++) {
         char c = text[i];
         if (c == '%') {
-            int high = i + 2 < text_len ? hex_value(text[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+            int high = i + 2 < text_len ? t2c_hex_value(text[i + 1]) : -1;
+            int low = high >= 0 ? t2c_hex_value(text[i + 2]) : -1;
             if (low < 0)
                 return t2c_fail(err, T2C_INVALID, "bad percent encoding");
             c = (char)(high << 4 | low);
@@ -70,7 +61,7 @@ static bool set_number(
     unsigned long long number = 0;
     if (value.len < sizeof(text)) {
         memcpy(text, value.text, value.len);
-        if (strncmp(text, "0x", 2) == 0 && hex_value(text[2]) >= 0)
+        if (strncmp(text, "0x", 2) == 0 && t2c_hex_value(text[2]) >= 0)
             number = strtoull(text, &end, 16);
     }
     if (end == text || *end != '\0' || number < low || number > high)

@@ -109,28 +109,6 @@ bool pkcs11_map_text(
             (size_t)(scan.at - text), map->len);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool pkcs11_unhex(const char *text, size_t text_len, struct t2c_bytes *out, struct t2c_error *err)
-{
-    for (size_t i = 0; i < text_len; i += 2) {
-        int high = hex_value(text[i]), low = i + 1 < text_len ? hex_value(text[i + 1]) : -1;
-        if (high < 0 || low < 0)
-            return t2c_fail(err, T2C_INVALID, "what should be hexadecimal is not");
-        const uint8_t byte = (uint8_t)(high << 4 | low);
-        if (!t2c_bytes_append(out, &byte, 1, err))
-            return false;
-    }
-    return true;
-}
-
 bool pkcs11_map_hex(
     const struct t2c_bytes *map, const char *key, struct t2c_bytes *out, bool *found, struct t2c_error *err)
 {
@@ -139,7 +117,7 @@ bool pkcs11_map_hex(
     if (!pkcs11_map_text(map, key, &value, &value_len, err))
         return false;
     *found = value != NULL;
-    return pkcs11_unhex(value, value_len, out, err);
+    return t2c_bytes_unhex(out, value, value_len, err);
 }
 
 bool pkcs11_map_number(

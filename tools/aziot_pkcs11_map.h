@@ -21,7 +21,4 @@ bool pkcs11_map_hex(
 bool pkcs11_map_number(
     const struct t2c_bytes *map, const char *key, uint64_t missing, uint64_t *out, struct t2c_error *err);
 
-/* Appends the bytes that TEXT is in hexadecimal. */
-bool pkcs11_unhex(const char *text, size_t text_len, struct t2c_bytes *out, struct t2c_error *err);
-
 #endif

@@ -3,7 +3,6 @@
  */
 #include "aziot_pkcs11_secret.h"
 
-#include "aziot_pkcs11_map.h"
 #include "tpm2cloud/ossl.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -36,7 +35,7 @@ static bool take_part(const struct t2c_bytes *wrapped, size_t *at, struct t2c_by
     const char *text = (const char *)wrapped->data + *at, *end = memchr(text, ':', wrapped->len - *at);
     size_t len = end != NULL ? (size_t)(end - text) : wrapped->len - *at;
     *at += len + (end != NULL);
-    return pkcs11_unhex(text, len, out, err);
+    return t2c_bytes_unhex(out, text, len, err);
 }
 
 static bool decrypt(const struct t2c_bytes *key, const struct t2c_bytes *iv, struct t2c_bytes *tag,
@@ -64,7 +63,7 @@ bool pkcs11_secret_unwrap(
     size_t at = 0;
     if (wrapped->len == 0)
         return t2c_fail(err, T2C_INVALID, "an authorization value that is wrapped in nothing");
-    if (!pkcs11_unhex((const char *)sealed->data, sealed->len, &key, err) || !take_part(wrapped, &at, &iv, err) ||
+    if (!t2c_bytes_unhex(&key, (const char *)sealed->data, sealed->len, err) || !take_part(wrapped, &at, &iv, err) ||
         !take_part(wrapped, &at, &tag, err) || !take_part(wrapped, &at, &text, err))
         return false;
     if (key.len != KEY_LEN || iv.len == 0 || tag.len != TAG_LEN || text.len > sizeof(plain))

@@ -39,4 +39,10 @@ bool t2c_bytes_unbase64(struct t2c_bytes *bytes, const char *text, size_t text_l
 /* For messages and file names: lower-case hexadecimal of DATA into OUT, which holds 2 * data_len + 1 characters. */
 void t2c_hex(const void *data, size_t data_len, char *out);
 
+/* Gives what the hexadecimal digit C, of either case, stands for; -1 for any other character. */
+int t2c_hex_value(char c);
+
+/* Appends the bytes that TEXT is in hexadecimal, two digits each. Errors: INVALID. */
+bool t2c_bytes_unhex(struct t2c_bytes *bytes, const char *text, size_t text_len, struct t2c_error *err);
+
 #endif
