@@ -48,6 +48,22 @@ enum t2c_alg t2c_alg_find(const char *name)
     return T2C_ALG_OTHER;
 }
 
+enum t2c_alg t2c_alg_of_group(const char *group)
+{
+    for (int i = 0; i < T2C_ALG_OTHER; i++)
+        if (algs[i].group != NULL && strcmp(algs[i].group, group) == 0)
+            return (enum t2c_alg)i;
+    return T2C_ALG_OTHER;
+}
+
+enum t2c_alg t2c_alg_of_rsa(size_t bits)
+{
+    for (int i = 0; i < T2C_ALG_OTHER; i++)
+        if (algs[i].group == NULL && (size_t)algs[i].bits == bits)
+            return (enum t2c_alg)i;
+    return T2C_ALG_OTHER;
+}
+
 const struct t2c_hash *t2c_hash_find(const char *name)
 {
     for (size_t i = 0; i < HASHES_N; i++)

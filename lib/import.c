@@ -8,7 +8,6 @@
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
 #include <openssl/core_names.h>
-#include <string.h>
 
 static void clear_free(BIGNUM **number)
 {
@@ -32,16 +31,9 @@ static bool read_number(
 static enum t2c_alg alg_of(EVP_PKEY *key)
 {
     char group[64] = "";
-    bool rsa = EVP_PKEY_is_a(key, "RSA");
-    if (!rsa && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1)
-        return T2C_ALG_OTHER;
-    for (int i = 0; i < T2C_ALG_OTHER; i++) {
-        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)i);
-        if (rsa ? info->group == NULL && info->bits == EVP_PKEY_get_bits(key)
-                : info->group != NULL && strcmp(info->group, group) == 0)
-            return (enum t2c_alg)i;
-    }
-    return T2C_ALG_OTHER;
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return t2c_alg_of_rsa((size_t)EVP_PKEY_get_bits(key));
+    return EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 ? t2c_alg_of_group(group) : T2C_ALG_OTHER;
 }
 
 static bool fill_rsa(EVP_PKEY *key, TPMT_PUBLIC *pub, TPMT_SENSITIVE *sensitive, struct t2c_error *err)

@@ -127,14 +127,11 @@ static int set_bits(void *to, const OSSL_PARAM *param)
         return 1;
     if (!OSSL_PARAM_get_size_t(param, &bits))
         return 0;
-    for (int i = 0; i < T2C_ALG_OTHER; i++) {
-        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)i);
-        if (info->group == NULL && (size_t)info->bits == bits) {
-            gen->spec.alg = (enum t2c_alg)i;
-            return 1;
-        }
-    }
-    return refuse(gen, "RSA keys in a TPM have 2048 or 3072 bits, in a few 4096", "");
+    const enum t2c_alg alg = t2c_alg_of_rsa(bits);
+    if (alg == T2C_ALG_OTHER)
+        return refuse(gen, "RSA keys in a TPM have 2048 or 3072 bits, in a few 4096", "");
+    gen->spec.alg = alg;
+    return 1;
 }
 
 static int set_exponent(void *to, const OSSL_PARAM *param)

@@ -107,12 +107,8 @@ void certs_key_text(const X509 *cert, char *out, size_t out_len)
     }
     snprintf(out, out_len, "%s-%d", EVP_PKEY_is_a(key, "RSA") ? "rsa" : EVP_PKEY_get0_type_name(key),
         EVP_PKEY_get_bits(key));
-    EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
-    for (int alg = 0; alg < T2C_ALG_OTHER; alg++) {
-        const struct t2c_alg_info *info = t2c_alg_info((enum t2c_alg)alg);
-        if (info->group != NULL && strcmp(info->group, group) == 0)
-            snprintf(out, out_len, "%s", info->name);
-    }
+    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 && t2c_alg_of_group(group) != T2C_ALG_OTHER)
+        snprintf(out, out_len, "%s", t2c_alg_name(t2c_alg_of_group(group)));
 }
 
 struct facts {
