@@ -60,8 +60,7 @@ static bool push(STACK_OF(X509_EXTENSION) *extensions, X509_EXTENSION *extension
     return t2c_fail_nomem(err);
 }
 
-/* Appends the extension NID, with a value in x509v3_config(5ssl) form; none with NULL. */
-static bool add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
+bool t2c_cert_add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err)
 {
     X509V3_CTX ctx; /* empty: without one, a value that refers to a section makes OpenSSL follow a NULL */
     X509V3_set_ctx(&ctx, NULL, NULL, NULL, NULL, 0);
@@ -94,11 +93,11 @@ bool t2c_csr_extensions(const struct t2c_csr_spec *spec, STACK_OF(X509_EXTENSION
     if (extensions == NULL)
         return t2c_fail_nomem(err);
     if (spec->like != NULL ? !copy_san(extensions, spec->like, err)
-                           : !add_extension(extensions, NID_subject_alt_name, spec->san, err))
+                           : !t2c_cert_add_extension(extensions, NID_subject_alt_name, spec->san, err))
         return false;
-    if (!add_extension(extensions, NID_basic_constraints, profiles[spec->profile].constraints, err) ||
-        !add_extension(extensions, NID_key_usage, profiles[spec->profile].usage, err) ||
-        !add_extension(extensions, NID_ext_key_usage, spec->eku, err))
+    if (!t2c_cert_add_extension(extensions, NID_basic_constraints, profiles[spec->profile].constraints, err) ||
+        !t2c_cert_add_extension(extensions, NID_key_usage, profiles[spec->profile].usage, err) ||
+        !t2c_cert_add_extension(extensions, NID_ext_key_usage, spec->eku, err))
         return false;
     *out = T2C_STEAL(extensions);
     return true;
@@ -132,17 +131,15 @@ static bool set_subject(X509_REQ *req, const struct t2c_csr_spec *spec, struct t
     return X509_REQ_set_subject_name(req, name != NULL ? name : parsed) == 1 || t2c_fail_nomem(err);
 }
 
-/* A refused authorization must not look like a TPM that is busy: who tries again may lock the TPM. */
-static bool fail_signing(const EVP_PKEY *key, struct t2c_error *err)
+bool t2c_cert_fail_signing(const EVP_PKEY *key, const char *what, struct t2c_error *err)
 {
     const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
     if (provider != NULL && strcmp(OSSL_PROVIDER_get0_name(provider), "tpm2cloud") == 0)
-        return t2c_fail_provider(err, T2C_TPM, "cannot sign the request");
-    return t2c_fail_openssl(err, T2C_TPM, "cannot sign the request");
+        return t2c_fail_provider(err, T2C_TPM, "cannot sign %s", what);
+    return t2c_fail_openssl(err, T2C_TPM, "cannot sign %s", what);
 }
 
-/* Gives the digest to sign with; NULL for keys that take none. */
-static const EVP_MD *choose_digest(EVP_PKEY *key, const char *wish)
+const EVP_MD *t2c_cert_digest(EVP_PKEY *key, const char *wish)
 {
     char digest[64] = "SHA256";
     int nid = 0;
@@ -176,8 +173,8 @@ bool t2c_cert_make_csr(EVP_PKEY *key, const struct t2c_csr_spec *spec, X509_REQ 
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     if (!make_unsigned(key, spec, &req, err))
         return false;
-    if (X509_REQ_sign(req, key, choose_digest(key, spec->digest)) <= 0)
-        return fail_signing(key, err);
+    if (X509_REQ_sign(req, key, t2c_cert_digest(key, spec->digest)) <= 0)
+        return t2c_cert_fail_signing(key, "the request", err);
     *out = T2C_STEAL(req);
     return true;
 }

@@ -3,6 +3,7 @@
  */
 #include "certs.h"
 
+#include "cmd.h"
 #include "json.h"
 #include "tpm2cloud/alg.h"
 #include "tpm2cloud/civil.h"
@@ -179,4 +180,62 @@ bool certs_print_json(const X509 *cert, struct t2c_error *err)
     json_name("sha256");
     json_text(facts.hash);
     return print_der(cert, err);
+}
+
+/* ---- what was issued ---- */
+
+#define DAYS_MAX 36500
+
+bool certs_lifetime(const char *days, int64_t *lifetime_s, struct t2c_error *err)
+{
+    char *end = NULL;
+    long n = strtol(days, &end, 10);
+    if (days[0] < '0' || days[0] > '9' || *end != '\0' || n < 1 || n > DAYS_MAX)
+        return cmd_fail_usage(err, "--days %s is no number from 1 to %d", days, DAYS_MAX);
+    *lifetime_s = (int64_t)n * 86400;
+    return true;
+}
+
+bool certs_print_chain(const STACK_OF(X509) *chain, struct t2c_error *err)
+{
+    fputs("\"chain\": [", stdout);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        fputs(i > 0 ? ",\n  {" : "\n  {", stdout);
+        if (!certs_print_json(sk_X509_value(chain, i), err))
+            return false;
+        putchar('}');
+    }
+    puts("\n]}");
+    return true;
+}
+
+static bool make_chain(X509 *cert, X509 *issuer, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL || X509_add_cert(chain, cert, X509_ADD_FLAG_UP_REF) != 1 ||
+        (issuer != NULL && X509_add_cert(chain, issuer, X509_ADD_FLAG_UP_REF) != 1))
+        return t2c_fail_nomem(err);
+    *out = T2C_STEAL(chain);
+    return true;
+}
+
+bool certs_write(X509 *cert, X509 *issuer, const char *path, bool json, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const bool to_file = path != NULL && strcmp(path, "-") != 0;
+    if (!make_chain(cert, issuer, &chain, err) || !t2c_cert_append_pem(chain, &pem, err))
+        return false;
+    if (!json || to_file)
+        if (!cmd_write(path, &pem, err))
+            return false;
+    if (!json)
+        return true;
+    fputs("{\"out\": ", stdout);
+    if (to_file)
+        json_text(path);
+    else
+        fputs("null", stdout);
+    fputs(", ", stdout);
+    return certs_print_chain(chain, err);
 }

@@ -23,5 +23,16 @@ void certs_key_text(const X509 *cert, char *out, size_t out_len);
 /* Prints subject, issuer, serial, validity, key and hashes, each line behind two spaces; for programs as JSON's members. */
 bool certs_print(const X509 *cert, struct t2c_error *err);
 bool certs_print_json(const X509 *cert, struct t2c_error *err);
+/* Prints "chain": [{...}, ...]} and ends the line: the last member of an object. */
+bool certs_print_chain(const STACK_OF(X509) *chain, struct t2c_error *err);
+
+/* Gives the seconds of DAYS, a number of the command line: 1 to 36500. Errors: as cmd_fail_usage. */
+bool certs_lifetime(const char *days, int64_t *lifetime_s, struct t2c_error *err);
+
+/*
+ * Writes what was issued to PATH, or to standard output: CERT and below it ISSUER, which may be NULL, as PEM. With JSON,
+ * standard output has {"out": PATH or null, "chain": [...]} instead.
+ */
+bool certs_write(X509 *cert, X509 *issuer, const char *path, bool json, struct t2c_error *err);
 
 #endif

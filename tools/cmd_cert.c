@@ -132,15 +132,8 @@ static bool show_json(const char *name, const struct cert *cert, struct t2c_erro
     json_text(cert->where);
     printf(", \"key_is_here\": %s, \"key_is\": ", cert->has_key ? "true" : "false");
     json_text(cert->has_key ? cert->key : cert->wrong.text);
-    fputs(", \"chain\": [", stdout);
-    for (int i = 0; i < sk_X509_num(cert->chain); i++) {
-        fputs(i > 0 ? ",\n  {" : "\n  {", stdout);
-        if (!certs_print_json(sk_X509_value(cert->chain, i), err))
-            return false;
-        putchar('}');
-    }
-    puts("\n]}");
-    return true;
+    fputs(", ", stdout);
+    return certs_print_chain(cert->chain, err);
 }
 
 bool cmd_cert_show(int argc, char **argv, struct t2c_error *err)

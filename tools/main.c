@@ -30,6 +30,19 @@ static const struct cmd cmds[] = {
         cmd_cert_show},
     {"cert", "verify", "NAME [--trust PATH] [--json]",
         "verify it: its key, its validity, its chain by the roots in a file or directory", cmd_cert_verify},
+    {"cert", "selfsign",
+        "NAME [--subject /CN=...] [--days N] [--san DNS:...,IP:...] [--eku USAGE] [--auth "
+        "file:/PATH|env:VAR|cred:ID] [--out FILE] [--json]",
+        "have a key certify itself, for 365 days unless --days says else; --eku: clientAuth unless set",
+        cmd_cert_selfsign},
+    {"ca", "init", "DIR [--name NAME] [--alg ec-p256|ec-p384|ec-p521|rsa-2048|rsa-3072|rsa-4096] [--json]",
+        "make a root and an issuing CA in files, for development only; one that is there stays as it is", cmd_ca_init},
+    {"ca", "sign",
+        "DIR --csr FILE --profile idevid|ldevid|est-server [--subject /CN=...] [--serial-number TEXT] [--san "
+        "DNS:...,IP:...] [--hardware-serial TEXT] [--hardware-type OID] [--days N] [--cmc-ra] [--out FILE] [--json]",
+        "certify a request by that CA, with no more than the profile has; --serial-number: of the product, in the "
+        "subject; --hardware-serial: in the HardwareModuleName, else the same; --cmc-ra: an EST server by any name",
+        cmd_ca_sign},
     {"ek", "show", "[--json]", "show the certificates that the TPM's maker left in it; exits with 3 when there is none",
         cmd_ek_show},
     {"ek", "verify", "[--roots PATH] [--intermediates PATH] [--json]",

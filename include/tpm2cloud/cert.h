@@ -85,6 +85,18 @@ struct t2c_csr_spec {
 /* Parses "/CN=a/O=b+OU=c"; a backslash quotes '/', '+' and itself. Errors: INVALID naming the part. */
 bool t2c_cert_parse_subject(const char *text, X509_NAME **out, struct t2c_error *err);
 
+/* Appends the extension NID, with a value in x509v3_config(5ssl) form; none with NULL. */
+bool t2c_cert_add_extension(STACK_OF(X509_EXTENSION) *extensions, int nid, const char *value, struct t2c_error *err);
+
+/* Gives the digest to sign with, by name or, with NULL, the key's own; NULL for keys that take none. */
+const EVP_MD *t2c_cert_digest(EVP_PKEY *key, const char *wish);
+
+/*
+ * Fails because KEY did not sign WHAT. A refused authorization must not look like a TPM that is busy: who tries again may
+ * lock the TPM.
+ */
+bool t2c_cert_fail_signing(const EVP_PKEY *key, const char *what, struct t2c_error *err);
+
 /* Gives: *out, the extensions that a request by SPEC asks for, none or more; SPEC's own extensions are not looked at. */
 bool t2c_csr_extensions(const struct t2c_csr_spec *spec, STACK_OF(X509_EXTENSION) **out, struct t2c_error *err);
 
