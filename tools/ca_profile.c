@@ -299,13 +299,14 @@ static bool note_left_out(
 {
     for (int i = 0; i < sk_X509_EXTENSION_num(asked); i++) {
         X509_EXTENSION *extension = sk_X509_EXTENSION_value(asked, i);
-        char type[80];
+        const ASN1_OBJECT *object = X509_EXTENSION_get_object(extension);
+        const int nid = OBJ_obj2nid(object);
+        char oid[80] = "";
         if (is_granted(out->extensions, extension, wish->san == NULL))
             continue;
-        const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
-        OBJ_obj2txt(type, sizeof(type), X509_EXTENSION_get_object(extension), nid == NID_undef);
-        snprintf(type, sizeof(type), "%s", nid != NID_undef ? OBJ_nid2sn(nid) : type);
-        if (!t2c_bytes_printf(&out->left_out, err, "%s%s", out->left_out.len > 0 ? ", " : "", type))
+        OBJ_obj2txt(oid, sizeof(oid), object, 1);
+        if (!t2c_bytes_printf(&out->left_out, err, "%s%s", out->left_out.len > 0 ? ", " : "",
+                nid != NID_undef ? OBJ_nid2sn(nid) : oid))
             return false;
     }
     return true;
