@@ -71,6 +71,9 @@ check "an IDevID" sign idevid idevid --serial-number SN-0042
 check "openssl verifies it, as of a client of TLS" verify idevid -purpose sslclient
 check_equal "its owner's name, with the product's serial number" "subject=O = Maker, CN = gateway-7, serialNumber = SN-0042" \
     "$(openssl x509 -in "$work/idevid.crt" -noout -subject -nameopt oneline)"
+before=$(cat "$work/idevid.crt")
+check "an identity for life is given once" says 'idevid.crt has that certificate already, and keeps it' sign idevid idevid --serial-number SN-0042
+check_equal "so it is the same" "$before" "$(cat "$work/idevid.crt")"
 at=$(openssl asn1parse -in "$work/idevid.crt" | sed -n '/X509v3 Subject Alternative Name/{n;s/^ *\([0-9]*\):.*/\1/p}')
 check "whose end is the one of 802.1AR" sh -c "openssl asn1parse -in '$work/idevid.crt' | grep -q 'GENERALIZEDTIME *:99991231235959Z'"
 check_equal "uses and nothing more" "Basic Constraints: critical CA:FALSE

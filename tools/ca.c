@@ -9,6 +9,7 @@
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/issue.h"
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,4 +290,19 @@ bool ca_sign(const struct ca *ca, X509_REQ *req, const struct ca_plan *plan, int
         .not_after_s = lifetime_s == 0 ? T2C_CERT_NEVER : now_s + lifetime_s,
         .extensions = plan->extensions};
     return t2c_issue(&what, out, err);
+}
+
+bool ca_has_issued(const struct ca *ca, X509_REQ *req, const struct ca_plan *plan, X509 *cert)
+{
+    bool same = X509_verify(cert, ca->key) == 1 && t2c_cert_fits_key(cert, X509_REQ_get0_pubkey(req)) &&
+        X509_NAME_cmp(X509_get_subject_name(cert), plan->subject) == 0;
+    for (int i = 0; same && i < sk_X509_EXTENSION_num(plan->extensions); i++) {
+        X509_EXTENSION *wanted = sk_X509_EXTENSION_value(plan->extensions, i);
+        int at = X509_get_ext_by_OBJ(cert, X509_EXTENSION_get_object(wanted), -1);
+        same = at >= 0 &&
+            ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509_get_ext(cert, at)), X509_EXTENSION_get_data(wanted)) ==
+                0;
+    }
+    ERR_clear_error();
+    return same;
 }

@@ -30,4 +30,7 @@ bool ca_open(const char *dir, int64_t now_s, struct ca *ca, struct t2c_error *er
 bool ca_sign(const struct ca *ca, X509_REQ *req, const struct ca_plan *plan, int64_t now_s, int64_t lifetime_s,
     X509 **out, struct t2c_error *err);
 
+/* True when CERT is this CA's, for the public key of REQ, and says what PLAN does. Leaves OpenSSL's queue empty. */
+bool ca_has_issued(const struct ca *ca, X509_REQ *req, const struct ca_plan *plan, X509 *cert);
+
 #endif

@@ -103,33 +103,55 @@ static bool parse_sign(int argc, char **argv, struct request *request, struct t2
     return true;
 }
 
-/* What goes with which profile. */
-static bool choose_profile(
-    const struct request *request, const struct ca_profile **out, int64_t *lifetime_s, struct t2c_error *err)
+/* What goes with which profile. Gives NULL when something does not. */
+static const struct ca_profile *choose_profile(
+    const struct request *request, int64_t *lifetime_s, struct t2c_error *err)
 {
     const struct ca_profile *profile = ca_profile_find(request->profile);
+    bool ok = true;
     if (profile == NULL)
-        return cmd_fail_usage(err, "--profile %s is unknown; it is " CA_PROFILES, request->profile);
-    if (profile->days == 0 && request->days != NULL)
-        return cmd_fail_usage(err, "--days: an %s certificate never expires (IEEE 802.1AR)", profile->name);
-    if (request->wish.registration_authority && !profile->hosts_needed)
-        return cmd_fail_usage(err, "--cmc-ra is for servers");
-    if (request->wish.hardware_type != NULL && !profile->hardware && request->wish.hardware_serial == NULL)
-        return cmd_fail_usage(err, "--hardware-type wants --hardware-serial");
-    *lifetime_s = (int64_t)profile->days * 86400;
-    *out = profile;
-    return request->days == NULL || certs_lifetime(request->days, lifetime_s, err);
+        ok = cmd_fail_usage(err, "--profile %s is unknown; it is " CA_PROFILES, request->profile);
+    else if (profile->days == 0 && request->days != NULL)
+        ok = cmd_fail_usage(err, "--days: an %s certificate never expires (IEEE 802.1AR)", profile->name);
+    else if (request->wish.registration_authority && !profile->hosts_needed)
+        ok = cmd_fail_usage(err, "--cmc-ra is for servers");
+    else if (request->wish.hardware_type != NULL && !profile->hardware && request->wish.hardware_serial == NULL)
+        ok = cmd_fail_usage(err, "--hardware-type wants --hardware-serial");
+    else if (request->days != NULL)
+        ok = certs_lifetime(request->days, lifetime_s, err);
+    else
+        *lifetime_s = (int64_t)profile->days * 86400;
+    return ok ? profile : NULL;
+}
+
+/* An identity for life is given once: gives the certificate that is in FILE when it is the one wanted, NULL otherwise. */
+static X509 *find_issued(const struct ca *ca, const char *file, X509_REQ *req, const struct ca_plan *plan)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
+    struct t2c_error why = {0};
+    if (file == NULL || strcmp(file, "-") == 0 || !t2c_cert_read_file(file, &found, &why))
+        return NULL;
+    return ca_has_issued(ca, req, plan, sk_X509_value(found, 0)) ? sk_X509_shift(found) : NULL;
+}
+
+static bool issue(const struct request *request, const struct ca *ca, X509_REQ *req, const struct ca_plan *plan,
+    int64_t now_s, int64_t lifetime_s, X509 **cert, struct t2c_error *err)
+{
+    if (lifetime_s == 0 && (*cert = find_issued(ca, request->out, req, plan)) != NULL) {
+        fprintf(stderr, "tpm2cloud: %s has that certificate already, and keeps it\n", request->out);
+        return true;
+    }
+    return ca_sign(ca, req, plan, now_s, lifetime_s, cert, err);
 }
 
 static bool sign(const struct request *request, X509 **cert, struct ca *ca, struct t2c_error *err)
 {
-    const struct ca_profile *profile = NULL;
     int64_t lifetime_s = 0;
     const int64_t now_s = time(NULL);
+    const struct ca_profile *profile = choose_profile(request, &lifetime_s, err);
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     T2C_CLEANUP(ca_plan_fini) struct ca_plan plan = {0};
-    if (!choose_profile(request, &profile, &lifetime_s, err) || !ca_open(request->dir, now_s, ca, err) ||
-        !read_request(request->csr, &req, err))
+    if (profile == NULL || !ca_open(request->dir, now_s, ca, err) || !read_request(request->csr, &req, err))
         return false;
     if (!ca_plan(profile, req, &request->wish, &plan, err))
         return t2c_fail_context(err, "%s", request->csr);
@@ -137,7 +159,7 @@ static bool sign(const struct request *request, X509 **cert, struct ca *ca, stru
         fprintf(stderr,
             "tpm2cloud: the request asks for what an %s certificate does not have, and it is left out: %s\n",
             profile->name, (const char *)plan.left_out.data);
-    return ca_sign(ca, req, &plan, now_s, lifetime_s, cert, err);
+    return issue(request, ca, req, &plan, now_s, lifetime_s, cert, err);
 }
 
 bool cmd_ca_sign(int argc, char **argv, struct t2c_error *err)
