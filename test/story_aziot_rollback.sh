@@ -4,7 +4,7 @@
 # make check interrupts them at some points, `CRASH_EVERY=1 test/story_aziot_rollback.sh` at all of them.
 # shellcheck disable=SC1091,SC2086
 . "${srcdir:-.}/test/harness.sh"
-need swtpm openssl jq
+need swtpm openssl jq flock
 library=$BUILD/.libs/libaziot_keys.so
 root=$work/root
 home=$root/var/lib/aziot/keyd
@@ -100,6 +100,11 @@ check_fails "not while keyd runs" "aziot-keyd runs, and may be using the keys: s
 kill $keyd
 wait $keyd 2>/dev/null
 rm "$root/aziot-keyd"
+check_fails "not while another does it" "another tpm2cloud aziot is at work in $home" \
+    flock "$home" "$T2C" aziot migrate --root "$root"
+check "but a list is to be had" flock "$home" "$T2C" aziot migrate --dry-run --root "$root"
+check_fails "not where no IoT Edge is" "there is no $work/nowhere/var/lib/aziot/keyd" \
+    "$T2C" aziot migrate --root "$work/nowhere"
 check "nothing was changed" diff -r "$work/before" "$root"
 check "all are brought into the TPM" t2c migrate
 check_equal "which is told" "key imported" "$(fate iotedge_master_encryption_id)"

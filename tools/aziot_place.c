@@ -8,8 +8,10 @@
 #include "tpm2cloud/file.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define KEYD_HOME "/var/lib/aziot/keyd"
 #define CERTD_HOME "/var/lib/aziot/certd"
@@ -131,6 +133,20 @@ bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_erro
     return true;
 }
 
+bool aziot_place_check_home(const struct aziot_place *place, struct t2c_error *err)
+{
+    if (access(place->home, R_OK | X_OK) == 0)
+        return true;
+    if (errno == EACCES)
+        return t2c_fail(err, T2C_AUTH, "cannot look into %s: Permission denied; run this as root", place->home);
+    return errno == ENOENT || errno == ENOTDIR ? t2c_fail(err, T2C_NOT_FOUND,
+                                                     "aziot-keyd has no home: there is no %s. Is IoT Edge installed "
+                                                     "here? Look at --root, and at homedir_path in "
+                                                     "%s/etc/aziot/keyd",
+                                                     place->home, place->root)
+                                               : t2c_fail_errno(err, errno, "cannot look into %s", place->home);
+}
+
 /* ---- who runs ---- */
 
 /* With a root, only a program that lies below it counts: others have another home. */
@@ -159,4 +175,20 @@ bool aziot_place_check_stopped(const struct aziot_place *place, struct t2c_error
         t2c_fail(err, T2C_EXISTS,
             "aziot-keyd runs, and may be using the keys: stop it with: iotedge system stop (or aziotctl system stop), "
             "then try again");
+}
+
+/* The directory itself is locked: no file is left, nor the lock when its holder is killed. */
+bool aziot_place_lock(const struct aziot_place *place, int *fd, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_closep) int lock = open(place->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0)
+        return t2c_fail_errno(err, errno, "cannot open %s", place->home);
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK
+            ? t2c_fail(err, T2C_EXISTS, "another tpm2cloud aziot is at work in %s: when it has ended, try again",
+                  place->home)
+            : t2c_fail_errno(err, errno, "cannot lock %s", place->home);
+    *fd = lock;
+    lock = -1;
+    return true;
 }

@@ -36,7 +36,13 @@ const char *aziot_place_id(const struct aziot_place *place, const char *stem);
  */
 bool aziot_is_master(const char *id);
 
+/* Fails when keyd has no home, or this process may not look into it. */
+bool aziot_place_check_home(const struct aziot_place *place, struct t2c_error *err);
+
 /* Fails when aziot-keyd runs, as far as this process can see. */
 bool aziot_place_check_stopped(const struct aziot_place *place, struct t2c_error *err);
+
+/* Keeps others who do this from keyd's home until *fd is closed. Errors: EXISTS when one is at it. */
+bool aziot_place_lock(const struct aziot_place *place, int *fd, struct t2c_error *err);
 
 #endif

@@ -45,8 +45,10 @@ static bool run(const struct aziot_options *options, aziot_work *work, const cha
 {
     T2C_CLEANUP(aziot_task_fini)
     struct aziot_task task = {.pin_from = options->pin_from, .dry_run = options->dry_run, .lose = options->lose};
-    if (!aziot_place_read(options->root, &task.place, err) ||
-        (!task.dry_run && !aziot_place_check_stopped(&task.place, err)) ||
+    T2C_CLEANUP(t2c_closep) int lock = -1;
+    if (!aziot_place_read(options->root, &task.place, err) || !aziot_place_check_home(&task.place, err) ||
+        (!task.dry_run &&
+            (!aziot_place_check_stopped(&task.place, err) || !aziot_place_lock(&task.place, &lock, err))) ||
         !aziot_files_find(&task.place, &task.files, err))
         return false;
     bool ok = work(&task, err);
