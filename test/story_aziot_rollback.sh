@@ -161,6 +161,7 @@ check_fails "not back when the master key exists only in the TPM" "iotedge_maste
     t2c rollback
 check "then nothing was changed" diff -r "$work/with-master" "$root"
 check "which --dry-run shows" t2c rollback --dry-run
+check "with what it takes" grep -q "^key *iotedge_master_encryption_id .* which --lose allows" "$work/listing"
 check_equal "by name" "key lost" "$(fate iotedge_master_encryption_id)"
 check "with --lose" t2c rollback --lose
 check "other keys are back" test -e "$keys/$device.key" -a ! -e "$keys/$device.tpm"
@@ -177,6 +178,30 @@ check "saying what that does not do" grep -q "flash memory may hold what was in 
 check_equal "all of it" 0 "$(names key.migrated)"
 check "the keys work" aziot sign:device-id hmac:iotedge_master_encryption_id
 check_fails "then there is no way back" "exists only in the TPM" t2c rollback
+
+# ---- a master key whose record somebody removed ----
+
+machine
+t2c migrate >/dev/null 2>&1
+rm "$keys/$master.tpm" "$keys/$device.tpm"
+check_fails "that is no key that a service removed: a human is asked" "1 of them could not be brought into the TPM" t2c migrate
+check_equal "about it, and about no other" "key failed removed" \
+    "$(fate iotedge_master_encryption_id) $(fate device-id | sed -n 's/^key //p')"
+check "it says where the key still is" grep -q "rename the newest $keys/$master.key.migrated" "$work/listing"
+t2c clean --dry-run
+check_equal "no file without a record would be removed" "key kept, key kept" "$(fate iotedge_master_encryption_id), $(fate device-id)"
+check "going back brings it back" t2c rollback
+check_equal "unproven" "key unproven" "$(fate iotedge_master_encryption_id)"
+check "the same" cmp "$work/before${keys#"$root"}/$master.key" "$keys/$master.key"
+
+machine
+t2c migrate >/dev/null 2>&1
+rm "$keys/$master.tpm" "$keys/$edgeca.tpm"
+aziot create-key:iotedge_master_encryption_id create:aziot-edged-ca >/dev/null 2>&1
+check_fails "when keyd has made another, the file of the old one is kept" "1 of them were kept" t2c clean
+check_equal "which is told" "key kept" "$(fate iotedge_master_encryption_id)"
+check "and kept" test -e "$keys/$master.key.migrated"
+check "others, in whose place is another key, are removed" test ! -e "$keys/$edgeca.key.migrated"
 
 # ---- a TPM that was cleared, or is gone ----
 

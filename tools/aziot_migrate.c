@@ -60,6 +60,15 @@ static bool migrate_key(struct aziot_task *task, struct aziot_key *key, struct t
     if (key->has_record)
         return aziot_report_add(
             &task->report, "key", aziot_key_name(key), key->record, "in-tpm", err, "is in the TPM and stays");
+    if (aziot_is_master(key->id)) {
+        struct t2c_error why = {0};
+        t2c_fail(&why, T2C_NOT_FOUND,
+            "its record is gone, and keyd would make another, without which nothing can be read that was made with "
+            "this "
+            "one; rename the newest %s" T2C_AZIOT_MIGRATED "* to %s, and try again",
+            key->stock, key->stock);
+        return add_failure(task, key, &why, err);
+    }
     return aziot_report_add(&task->report, "key", aziot_key_name(key), key->stock, "removed", err,
         "was removed since it was migrated; the file that was set aside stays");
 }

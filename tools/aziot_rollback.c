@@ -61,12 +61,26 @@ static bool plan_restore(const struct aziot_key *key, struct plan *plan, struct 
     return true;
 }
 
+/* No service removes a master key: without its record, the newest file that was set aside and holds a key is all there is. */
+static bool plan_master(const struct aziot_key *key, struct plan *plan, struct t2c_error *err)
+{
+    for (int n = key->migrated_n; n >= 1 && plan->fate != FATE_RESTORE; n--) {
+        T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+        T2C_CLEANUP(t2c_aziot_stock_fini) struct t2c_aziot_stock stock = {0};
+        if (!aziot_key_migrated(key, n, &path, err))
+            return false;
+        if (t2c_aziot_stock_read((const char *)path.data, &stock, NULL))
+            *plan = (struct plan){.fate = FATE_RESTORE, .from = n, .why = "its record is gone"};
+    }
+    return true;
+}
+
 static bool make_plan(const struct aziot_key *key, struct plan *plan, struct t2c_error *err)
 {
     struct t2c_error why = {0};
     *plan = (struct plan){.fate = key->has_record ? FATE_LOST : FATE_STAYS};
     if (!key->has_record)
-        return true;
+        return key->has_stock || !aziot_is_master(key->id) || plan_master(key, plan, err);
     if (!key->has_stock)
         return plan_restore(key, plan, err);
     int same = is_same(key->stock, key, &why);
@@ -178,7 +192,7 @@ static bool restore(const struct aziot_key *key, const struct plan *plan, struct
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes from = {0};
     return aziot_key_migrated(key, plan->from, &from, err) &&
         (!plan->damaged || t2c_aziot_set_aside(key->stock, T2C_AZIOT_DAMAGED, err)) &&
-        t2c_file_rename((const char *)from.data, key->stock, err) && drop_record(key, plan, err);
+        t2c_file_rename((const char *)from.data, key->stock, err) && (!key->has_record || drop_record(key, plan, err));
 }
 
 static bool roll_back_key(
@@ -201,7 +215,9 @@ static bool roll_back_key(
     case FATE_LOST:
         return (task->dry_run || t2c_aziot_set_aside(key->record, AZIOT_LEFT, err)) &&
             aziot_report_add(report, "key", name, key->record, "lost", err,
-                "exists only in the TPM and stays there; its record is renamed to end in " AZIOT_LEFT);
+                "exists only in the TPM and stays there; its record is renamed to end in " AZIOT_LEFT "%s",
+                task->dry_run && !task->lose && aziot_is_master(key->id) ? ", which --lose allows, and nothing else"
+                                                                         : "");
     default:
         return aziot_report_add(report, "key", name, key->stock, "keep", err,
             key->has_stock ? "is in its file" : "was removed since it was migrated");
@@ -266,12 +282,13 @@ static bool clean_file(struct aziot_task *task, const struct aziot_key *key, con
 {
     struct t2c_error why = {0};
     const char *name = aziot_key_name(key);
+    int same = -1;
     if (access(path, F_OK) != 0)
         return true;
     if (!key->has_record)
         t2c_fail(&why, T2C_NOT_FOUND, "there is no key of that id any more");
-    else if (is_same(path, key, &why) >= 0)
-        why.code = T2C_OK;
+    else if ((same = is_same(path, key, &why)) > 0 || (same == 0 && !aziot_is_master(key->id)))
+        why.code = T2C_OK; /* it is in the TPM, or another has taken its place there */
     if (why.code != T2C_OK && !task->lose) {
         task->report.failures++;
         return aziot_report_add(&task->report, "key", name, path, "kept", err,

@@ -13,6 +13,16 @@
     "certificate, and provision the device again; for the future, take images before IoT Edge starts"
 #define FIX_DAMAGED "restore the file, or remove it, so that keyd makes another key, and provision the device again"
 
+#define FIX_BACK                                                                                                       \
+    "its file was set aside and is still there: stop IoT Edge, bring it back with tpm2cloud aziot rollback, and into " \
+    "the "                                                                                                             \
+    "TPM again with tpm2cloud key create srk, tpm2cloud aziot migrate"
+
+static const char *fix_of(const struct aziot_key *key, const struct t2c_error *why)
+{
+    return key->migrated_n > 0 ? FIX_BACK : why->code == T2C_INVALID ? FIX_DAMAGED : FIX_OTHER;
+}
+
 static bool check_keys(struct t2c_aziot_opened *opened, struct t2c_error *err)
 {
     return (opened->pair == NULL || t2c_key_check(opened->pair, err)) &&
@@ -39,8 +49,7 @@ static void check_all(struct doctor *doctor, const struct aziot_files *files, co
         if (check_record(&files->keys[i], &why))
             continue;
         bad++;
-        checklist_bad(&doctor->list, CHECK, why.code == T2C_INVALID ? FIX_DAMAGED : FIX_OTHER, "%s: %s",
-            files->keys[i].record, why.text);
+        checklist_bad(&doctor->list, CHECK, fix_of(&files->keys[i], &why), "%s: %s", files->keys[i].record, why.text);
     }
     if (bad == 0)
         checklist_ok(&doctor->list, CHECK, "%zu in %s, all of this TPM", n, dir);
