@@ -13,10 +13,10 @@
     "certificate, and provision the device again; for the future, take images before IoT Edge starts"
 #define FIX_DAMAGED "restore the file, or remove it, so that keyd makes another key, and provision the device again"
 
-#define FIX_BACK                                                                                                       \
-    "its file was set aside and is still there: stop IoT Edge, bring it back with tpm2cloud aziot rollback, and into " \
-    "the "                                                                                                             \
-    "TPM again with tpm2cloud key create srk, tpm2cloud aziot migrate"
+#define FIX_BACK                                                                                                   \
+    "its file was set aside and is still there: stop IoT Edge, bring it back with tpm2cloud aziot rollback, then " \
+    "tpm2cloud "                                                                                                   \
+    "key create srk, and switch over again"
 
 static const char *fix_of(const struct aziot_key *key, const struct t2c_error *why)
 {
