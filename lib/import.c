@@ -121,3 +121,14 @@ bool t2c_name_import_blob(EVP_PKEY *key, struct t2c_bytes *pem, struct t2c_error
     Esys_Free(importing.priv);
     return ok;
 }
+
+static bool look_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    return t2c_object_ensure(use, arg, NULL, err) && t2c_object_confirm(use, arg, "srk", err);
+}
+
+bool t2c_name_check_srk(struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *srk = NULL;
+    return t2c_key_find_srk("what is brought into the TPM", &srk, err) && t2c_tpm_run(look_work, srk, err);
+}

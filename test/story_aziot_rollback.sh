@@ -218,6 +218,25 @@ for stem in $device $master $identity $handles; do
     check "$stem, too" cmp "$work/before${keys#"$root"}/$stem.key" "$keys/$stem.key"
 done
 
+# ---- a storage root key that is not there, or another ----
+
+machine
+mv "$work/keys" "$work/keys-away"
+check_fails "without a recorded storage root key nothing is begun" "to make it: tpm2cloud key create srk" t2c migrate
+check "nothing was changed" diff -r "$work/before" "$root"
+check_fails "nor is it promised" "no key can be brought into the TPM" t2c migrate --dry-run
+check_equal "though the list is there" "key import" "$(fate device-id | head -n 1)"
+mv "$work/keys-away" "$work/keys"
+cp "$work/keys/81000001.record" "$work/srk.record"
+printf 'not this one' >"$work/keys/81000001.record"
+check_fails "a record that is damaged" "no key can be brought into the TPM" t2c migrate
+cp "$work/srk.record" "$work/keys/81000001.record"
+TPM2CLOUD_TCTI=swtpm:path=$work/nobody
+check_fails "without a TPM it is told once" "no key can be brought into the TPM: no TPM at" t2c migrate
+check_equal "and not for each key" "" "$(cat "$work/listing")"
+TPM2CLOUD_TCTI=swtpm:path=$work/tpm
+check "nothing was changed" diff -r "$work/before" "$root"
+
 # ---- interrupted ----
 
 # What must be the same however often it was interrupted: all but records, of which there need only be the same.
@@ -290,5 +309,12 @@ else
 fi
 check_fails "an option that is not" "unknown option --lose" t2c migrate --lose
 check_fails "a verb that is not" "\"aziot\" wants a verb" "$T2C" aziot leave
+machine
+tpm2_evictcontrol -Q -C o -c 0x81000001
+check_fails "a storage root key that was removed" "nothing sits at handle 0x81000001 any more" t2c migrate
+tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx"
+tpm2_evictcontrol -Q -C o -c "$work/other.ctx" 0x81000001
+tpm2_flushcontext -t
+check_fails "or exchanged" "handle 0x81000001 holds another key than the one that was known" t2c migrate
 tpm_clean "migrate and rollback"
 finish

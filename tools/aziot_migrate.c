@@ -3,6 +3,7 @@
  */
 #include "aziot_tokens.h"
 
+#include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
 #include "tpm2cloud/uri.h"
 #include <stdio.h>
@@ -128,7 +129,20 @@ static bool list_cert(struct aziot_task *task, const struct aziot_cert *cert, st
         &task->report, "certificate", cert->name, cert->path, "keep", err, "stays; its key is in none of keyd's files");
 }
 
-bool aziot_migrate(struct aziot_task *task, struct t2c_error *err)
+/* What would fail for each key is told once, and by a dry run, too. */
+static bool check_tpm(const struct aziot_task *task, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    bool any = false;
+    for (size_t i = 0; i < task->files.keys_n; i++)
+        any = any || task->files.keys[i].has_stock;
+    if (!any || t2c_name_check_srk(&why))
+        return true;
+    return t2c_fail(err, why.code, "no key can be brought into the TPM: %s%s", why.text,
+        why.code == T2C_NOT_FOUND ? "; to make it: tpm2cloud key create srk" : "");
+}
+
+static bool migrate_all(struct aziot_task *task, struct t2c_error *err)
 {
     if (!aziot_tokens_open(task, err) || !aziot_tokens_migrate(task, err) || !list_preloaded(task, err))
         return false;
@@ -139,4 +153,10 @@ bool aziot_migrate(struct aziot_task *task, struct t2c_error *err)
         if (!task->files.certs[i].told && !list_cert(task, &task->files.certs[i], err))
             return false;
     return true;
+}
+
+bool aziot_migrate(struct aziot_task *task, struct t2c_error *err)
+{
+    return (task->dry_run || check_tpm(task, err)) && migrate_all(task, err) &&
+        (!task->dry_run || check_tpm(task, err));
 }

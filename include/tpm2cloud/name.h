@@ -71,6 +71,12 @@ bool t2c_name_create_blob(const struct t2c_key_spec *spec, struct t2c_bytes *pem
  */
 bool t2c_name_import_blob(EVP_PKEY *key, struct t2c_bytes *pem, struct t2c_error *err);
 
+/*
+ * Says whether something can be brought into the TPM: the storage root key was recorded, and is in its place. Changes nothing.
+ * Blocks: one TPM command. Errors: NOT_FOUND without the record or the key, EXISTS when another key is there.
+ */
+bool t2c_name_check_srk(struct t2c_error *err);
+
 /* Makes a key below the storage root key and writes its `TSS2 PRIVATE KEY` to PATH. Errors: EXISTS; nothing is replaced. */
 bool t2c_name_create_file(
     const char *path, const struct t2c_key_spec *spec, struct t2c_key **out, struct t2c_error *err);
