@@ -301,17 +301,33 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
         blame_machine(err);
 }
 
-/* Moves a key of the TPM between a record and a preloaded file, whole at one of the two places at any time. */
-static bool carry_over(const struct location *source, const struct location *target, struct t2c_error *err)
+/* From a record to a preloaded file, or back: whole at one of the two places at any time. */
+static bool to_file(const struct location *source, const struct location *target, struct t2c_error *err)
 {
     static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
-    if (source->kind != LOCATION_RECORD)
-        return t2c_fail(err, T2C_INVALID, "a preloaded file is moved to a preloaded file alone");
     t2c_file_tidy(target->path);
     return t2c_aziot_record_read(source->path, &record, err) &&
         t2c_file_replace(target->path, record.key.data, record.key.len, &owner, err) &&
         t2c_file_remove(source->path, err);
+}
+
+/* A software key becomes one of the TPM: records hold no other. */
+static bool to_record(const struct keyring *ring, const struct pair *pair, const struct location *source,
+    const struct location *target, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
+    return (pair->tpm != NULL ? t2c_file_read(source->path, T2C_AZIOT_RECORD_MAX, &record.key, err)
+                              : t2c_name_import_blob(pair->soft, &record.key, err)) &&
+        write_record(ring, target, &record, true, err) && t2c_file_remove(source->path, err);
+}
+
+static bool move(const struct keyring *ring, const struct pair *pair, const struct location *source,
+    const struct location *target, struct t2c_error *err)
+{
+    if (source->kind == target->kind)
+        return t2c_file_rename(source->path, target->path, err);
+    return target->kind == LOCATION_FILE ? to_file(source, target, err) : to_record(ring, pair, source, target, err);
 }
 
 bool keyring_move_pair(struct keyring *ring, const char *from, const char *to, struct t2c_error *err)
@@ -325,8 +341,7 @@ bool keyring_move_pair(struct keyring *ring, const char *from, const char *to, s
         return fail_read_only("move", err);
     if (!keyring_pair(ring, from, &pair, err) || !stock_give_way(&target, to, true, err))
         return false;
-    bool ok =
-        source.kind == target.kind ? t2c_file_rename(source.path, target.path, err) : carry_over(&source, &target, err);
+    bool ok = move(ring, pair, &source, &target, err) || blame_machine(err);
     forget(ring, from);
     forget(ring, to);
     return ok;

@@ -353,6 +353,45 @@ START_TEST(software_pair_signs)
 }
 END_TEST
 
+/* From the home to a preloaded file, from there to another, and home again; each place is empty afterwards. */
+START_TEST(pair_is_moved_between_places)
+{
+    static const char *const stations[] = {"way-a", "way-file", "way-file2", "way-b"};
+    unsigned char before[64], after[64];
+    preload("way-file", "way.pem");
+    preload("way-file2", "way2.pem");
+    ck_assert_ok(keys->create_key_pair_if_not_exists(stations[0], "ec-p256"));
+    ck_assert_uint_eq(parameter(stations[0], POINT, before), 33);
+    for (int i = 1; i < COUNT(stations); i++) {
+        ck_assert_ok(keys->move_key_pair(stations[i - 1], stations[i]));
+        ck_assert_invalid(keys->load_key_pair(stations[i - 1]));
+        ck_assert_uint_eq(parameter(stations[i], POINT, after), 33);
+        ck_assert_mem_eq(before, after, 33);
+        ck_assert(signs(stations[i]));
+    }
+}
+END_TEST
+
+/* In a record it is the TPM's, and the same key. */
+START_TEST(software_pair_is_moved_into_the_tpm)
+{
+    unsigned char before[64], after[64];
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(openssl_ctx(), NULL, "EC", "P-256");
+    const char *path = preload("soft-file", "soft-file.pem");
+    write_key(path, key);
+    EVP_PKEY_free(key);
+    ck_assert_uint_eq(parameter("soft-file", POINT, before), 33);
+    ck_assert_ok(keys->create_key_pair_if_not_exists("in-tpm", "ec-p256"));
+    ck_assert_ok(keys->move_key_pair("soft-file", "in-tpm"));
+    ck_assert_invalid(keys->load_key_pair("soft-file"));
+    ck_assert_uint_eq(parameter("in-tpm", POINT, after), 33);
+    ck_assert_mem_eq(before, after, 33);
+    long used = conform_commands();
+    ck_assert(signs("in-tpm"));
+    ck_assert_int_ne(conform_commands(), used);
+}
+END_TEST
+
 /* Of a type that keyd's clients have no words for. */
 START_TEST(other_types_are_refused)
 {
@@ -381,6 +420,8 @@ TCase *conform_pairs(void)
     tcase_add_test(t, pair_is_removed);
     tcase_add_test(t, leading_zeros_are_kept);
     tcase_add_loop_test(t, software_pair_signs, 0, COUNT(soft));
+    tcase_add_test(t, pair_is_moved_between_places);
+    tcase_add_test(t, software_pair_is_moved_into_the_tpm);
     tcase_add_test(t, other_types_are_refused);
     tcase_set_timeout(t, 120);
     return t;
