@@ -6,7 +6,6 @@
 #include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
 #include <errno.h>
-#include <limits.h>
 
 #define DIR_MODE 0700
 
@@ -16,21 +15,17 @@ void location_fini(struct location *location)
     t2c_bytes_fini(&location->stock_text);
 }
 
-static bool find_record(
-    const char *homedir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
+/* Appends the directory of records. */
+static bool find_dir(const struct settings *settings, struct t2c_bytes *out, struct t2c_error *err)
 {
-    if (!t2c_bytes_printf(out, err, "%s/keys/", homedir))
-        return false;
-    size_t dir_len = out->len;
-    if (!t2c_aziot_stem(id, out, err) || !t2c_bytes_printf(out, err, "%s", end))
-        return false;
-    return out->len - dir_len <= NAME_MAX || t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file");
+    return t2c_bytes_printf(out, err, "%s/keys", settings->homedir);
 }
 
 bool location_find(const struct settings *settings, const char *id, struct location *out, struct t2c_error *err)
 {
     const struct preloaded *preloaded = settings_preloaded(settings, id);
     T2C_CLEANUP(location_fini) struct location found = {0};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes dir = {0};
     if (preloaded != NULL && preloaded->kind != PRELOADED_TOKEN) {
         *out = preloaded->kind == PRELOADED_FILE ? (struct location){.kind = LOCATION_FILE, .path = preloaded->path}
                                                  : (struct location){.kind = LOCATION_NAME, .uri = &preloaded->uri};
@@ -40,8 +35,9 @@ bool location_find(const struct settings *settings, const char *id, struct locat
     if (settings->homedir == NULL)
         return t2c_fail(
             err, T2C_INVALID, "homedir_path is not set in keyd's configuration, so there is no place for keys");
-    if (!find_record(settings->homedir, id, ".tpm", &found.text, err) ||
-        !find_record(settings->homedir, id, ".key", &found.stock_text, err))
+    if (!find_dir(settings, &dir, err) ||
+        !t2c_aziot_path((const char *)dir.data, id, T2C_AZIOT_RECORD_END, &found.text, err) ||
+        !t2c_aziot_path((const char *)dir.data, id, T2C_AZIOT_KEY_END, &found.stock_text, err))
         return false;
     found.path = (const char *)found.text.data;
     found.stock_path = (const char *)found.stock_text.data;
@@ -53,8 +49,7 @@ bool location_find(const struct settings *settings, const char *id, struct locat
 bool location_make_dir(const struct settings *settings, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes dir = {0};
-    return t2c_bytes_printf(&dir, err, "%s/keys", settings->homedir) &&
-        t2c_file_mkdirs((const char *)dir.data, DIR_MODE, err);
+    return find_dir(settings, &dir, err) && t2c_file_mkdirs((const char *)dir.data, DIR_MODE, err);
 }
 
 bool location_fail_home(const struct t2c_error *why, struct t2c_error *err)

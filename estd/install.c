@@ -22,8 +22,9 @@
 
 bool install_certd_path(const char *dir, const char *id, struct t2c_bytes *out, struct t2c_error *err)
 {
-    return t2c_bytes_printf(out, err, "%s/certs/", dir) && t2c_aziot_stem(id, out, err) &&
-        t2c_bytes_printf(out, err, ".cer");
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes certs = {0};
+    return t2c_bytes_printf(&certs, err, "%s/certs", dir) &&
+        t2c_aziot_path((const char *)certs.data, id, T2C_AZIOT_CERT_END, out, err);
 }
 
 /* ---- what the configuration says ---- */

@@ -16,7 +16,6 @@
 #define STOCK_MAX 65536
 #define RECORD_MODE 0600
 #define AES_KEY_LEN 32
-#define ASIDE_MAX 100
 
 void t2c_aziot_stock_fini(struct t2c_aziot_stock *stock)
 {
@@ -200,8 +199,8 @@ bool t2c_aziot_set_aside(const char *path, const char *end, struct t2c_error *er
     bool named = t2c_bytes_printf(&to, err, "%s%s", path, end);
     for (int i = 2; named && !t2c_file_is_missing((const char *)to.data); i++) {
         t2c_bytes_clear(&to);
-        named = i < ASIDE_MAX ? t2c_bytes_printf(&to, err, "%s%s.%d", path, end, i)
-                              : t2c_fail(err, T2C_EXISTS, "there are too many files %s%s", path, end);
+        named = i < T2C_AZIOT_ASIDE_MAX ? t2c_bytes_printf(&to, err, "%s%s.%d", path, end, i)
+                                        : t2c_fail(err, T2C_EXISTS, "there are too many files %s%s", path, end);
     }
     return named && (t2c_file_rename(path, (const char *)to.data, err) || t2c_file_is_missing(path));
 }

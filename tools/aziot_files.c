@@ -3,6 +3,7 @@
  */
 #include "aziot_files.h"
 
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/cert.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/ossl.h"
@@ -11,9 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY_END ".key"
-#define RECORD_END ".tpm"
-#define CERT_END ".cer"
 #define FILE_URL "file://"
 
 void aziot_files_fini(struct aziot_files *files)
@@ -58,8 +56,8 @@ static struct aziot_key *key_of(struct aziot_files *files, const struct aziot_pl
     struct aziot_key *key = &keys[files->keys_n++];
     *key = (struct aziot_key){0};
     if (asprintf(&key->stem, "%.*s", len, stem) < 0 ||
-        asprintf(&key->stock, "%s/%s" KEY_END, place->keys_dir, key->stem) < 0 ||
-        asprintf(&key->record, "%s/%s" RECORD_END, place->keys_dir, key->stem) < 0)
+        asprintf(&key->stock, "%s/%s" T2C_AZIOT_KEY_END, place->keys_dir, key->stem) < 0 ||
+        asprintf(&key->record, "%s/%s" T2C_AZIOT_RECORD_END, place->keys_dir, key->stem) < 0)
         return NULL;
     key->id = aziot_place_id(place, key->stem);
     return key;
@@ -68,7 +66,7 @@ static struct aziot_key *key_of(struct aziot_files *files, const struct aziot_pl
 /* Gives the number behind ".migrated", 1 for none; 0 when END is no such end. */
 static int number_of(const char *end)
 {
-    static const char migrated[] = KEY_END T2C_AZIOT_MIGRATED;
+    static const char migrated[] = T2C_AZIOT_KEY_END T2C_AZIOT_MIGRATED;
     char *rest = NULL;
     if (strncmp(end, migrated, strlen(migrated)) != 0)
         return 0;
@@ -76,7 +74,7 @@ static int number_of(const char *end)
     if (*end == '\0')
         return 1;
     long n = *end == '.' ? strtol(end + 1, &rest, 10) : 0;
-    return rest != NULL && *rest == '\0' && n > 1 && n < AZIOT_ASIDE_MAX ? (int)n : 0;
+    return rest != NULL && *rest == '\0' && n > 1 && n < T2C_AZIOT_ASIDE_MAX ? (int)n : 0;
 }
 
 static bool add_key_file(
@@ -85,7 +83,7 @@ static bool add_key_file(
     const char *end = strchr(name, '.');
     if (end == NULL || end == name)
         return true;
-    bool stock = strcmp(end, KEY_END) == 0, record = strcmp(end, RECORD_END) == 0;
+    bool stock = strcmp(end, T2C_AZIOT_KEY_END) == 0, record = strcmp(end, T2C_AZIOT_RECORD_END) == 0;
     int n = number_of(end);
     if (!stock && !record && n == 0)
         return true;
@@ -124,7 +122,7 @@ static bool add_cert_file(
     T2C_CLEANUP(t2c_freep) char *path = NULL;
     T2C_CLEANUP(t2c_freep) char *stem = NULL;
     const char *end = strchr(name, '.');
-    if (end == NULL || end == name || strcmp(end, CERT_END) != 0)
+    if (end == NULL || end == name || strcmp(end, T2C_AZIOT_CERT_END) != 0)
         return true;
     if (asprintf(&path, "%s/%s", place->certs_dir, name) < 0 || asprintf(&stem, "%.*s", (int)(end - name), name) < 0)
         return t2c_fail_nomem(err);

@@ -9,7 +9,6 @@
 
 /* What a record becomes when its key is the file's again, or when it is left behind. */
 #define AZIOT_LEFT ".rolled-back"
-#define AZIOT_ASIDE_MAX 100
 
 struct aziot_key {
     char *stem;

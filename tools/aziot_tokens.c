@@ -67,13 +67,6 @@ bool aziot_tokens_have(const struct aziot_task *task, const char *id)
 
 /* ---- migrating ---- */
 
-/* Appends DIR/STEM of ID and END. */
-static bool path_of(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
-{
-    return t2c_bytes_printf(out, err, "%s/", dir) && t2c_aziot_stem(id, out, err) &&
-        t2c_bytes_printf(out, err, "%s", end);
-}
-
 /* The directory of keys is made as keyd would, for its user. */
 static bool make_keys_dir(const struct aziot_task *task, struct t2c_error *err)
 {
@@ -98,7 +91,7 @@ static bool adopt(struct aziot_task *task, size_t i, const char *record_path, st
 static bool set_cert_aside(struct aziot_task *task, const char *id, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
-    if (!path_of(task->place.certs_dir, id, ".cer", &path, err))
+    if (!t2c_aziot_path(task->place.certs_dir, id, T2C_AZIOT_CERT_END, &path, err))
         return false;
     const char *file = (const char *)path.data;
     if (access(file, F_OK) != 0)
@@ -178,7 +171,7 @@ static bool migrate_token_key(struct aziot_task *task, size_t i, struct t2c_erro
 {
     const struct pkcs11_key *key = pkcs11_keys_at(task->tokens, i);
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
-    if (!path_of(task->place.keys_dir, key->id, ".tpm", &path, err))
+    if (!t2c_aziot_path(task->place.keys_dir, key->id, T2C_AZIOT_RECORD_END, &path, err))
         return false;
     const char *record = (const char *)path.data;
     if (access(record, F_OK) == 0) /* it is listed with the others */
@@ -208,8 +201,8 @@ static bool bring_cert_back(struct aziot_task *task, const char *id, struct t2c_
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes cert = {0};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes aside = {0};
-    if (!path_of(task->place.certs_dir, id, ".cer", &cert, err) ||
-        !path_of(task->place.certs_dir, id, ".cer" T2C_AZIOT_MIGRATED, &aside, err))
+    if (!t2c_aziot_path(task->place.certs_dir, id, T2C_AZIOT_CERT_END, &cert, err) ||
+        !t2c_aziot_path(task->place.certs_dir, id, T2C_AZIOT_CERT_END T2C_AZIOT_MIGRATED, &aside, err))
         return false;
     const char *to = (const char *)cert.data, *from = (const char *)aside.data;
     if (access(from, F_OK) != 0 || access(to, F_OK) == 0)

@@ -19,6 +19,7 @@
 #define T2C_AZIOT_MIGRATED ".migrated"
 #define T2C_AZIOT_DAMAGED ".damaged"
 #define T2C_AZIOT_REPLACED ".replaced"
+#define T2C_AZIOT_ASIDE_MAX 100 /* no number reaches it */
 
 /* What a file of the stock library holds. */
 struct t2c_aziot_stock {
