@@ -8,6 +8,7 @@
 #include "tpm2cloud/ossl.h"
 #include <openssl/conferr.h>
 #include <openssl/err.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CONF_MAX (1024 * 1024)
@@ -21,25 +22,39 @@ static const char *section_text(const char *section)
     return strcmp(section, TOP) == 0 ? "the top of the file" : section;
 }
 
+/* What to say behind a word that is not known. */
+static const char *hint_text(const struct t2c_nearest *nearest, char *out, size_t out_len)
+{
+    out[0] = '\0';
+    if (nearest->found != NULL)
+        snprintf(out, out_len, "; did you mean \"%s\"?", nearest->found);
+    return out;
+}
+
 static bool check_key(const char *path, const char *section, const char *name, const struct t2c_conf_key *keys,
     size_t keys_n, struct t2c_error *err)
 {
-    struct t2c_nearest nearest = {.word = name, .word_len = strlen(name)};
-    bool section_known = false;
+    struct t2c_nearest key = {.word = name, .word_len = strlen(name)};
+    struct t2c_nearest place = {.word = section, .word_len = strlen(section)};
+    bool section_known = false, top = strcmp(section, TOP) == 0;
+    char hint[80];
     for (size_t i = 0; i < keys_n; i++) {
-        if (strcmp(keys[i].section != NULL ? keys[i].section : TOP, section) != 0)
+        const char *known = keys[i].section != NULL ? keys[i].section : TOP;
+        if (strcmp(known, section) != 0) {
+            if (strcmp(known, TOP) != 0)
+                t2c_nearest_offer(&place, known);
             continue;
+        }
         section_known = true;
         if (strcmp(keys[i].name, name) == 0)
             return true;
-        t2c_nearest_offer(&nearest, keys[i].name);
+        t2c_nearest_offer(&key, keys[i].name);
     }
-    if (!section_known && strcmp(section, TOP) != 0)
-        return t2c_fail(err, T2C_INVALID, "%s: unknown section [%s]", path, section);
-    return t2c_fail(err, T2C_INVALID, "%s: unknown key \"%s\" in %s%s%s%s%s%s", path, name,
-        strcmp(section, TOP) == 0 ? "" : "section [", section_text(section), strcmp(section, TOP) == 0 ? "" : "]",
-        nearest.found != NULL ? "; did you mean \"" : "", nearest.found != NULL ? nearest.found : "",
-        nearest.found != NULL ? "\"?" : "");
+    if (!section_known && !top)
+        return t2c_fail(
+            err, T2C_INVALID, "%s: unknown section [%s]%s", path, section, hint_text(&place, hint, sizeof(hint)));
+    return t2c_fail(err, T2C_INVALID, "%s: unknown key \"%s\" in %s%s%s%s", path, name, top ? "" : "section [",
+        section_text(section), top ? "" : "]", hint_text(&key, hint, sizeof(hint)));
 }
 
 static bool check(

@@ -216,6 +216,7 @@ static const struct {
         "DIR/certs.d/dev.conf: [certificate] trust: is missing; write for "
         "example: trust = /etc/tpm2cloud/est-ca.pem"},
     {MAIN, CERT "keys = 1\n" INSTALL, "DIR/certs.d/dev.conf: unknown key \"keys\" in section [certificate]; did you mean \"key\"?"},
+    {MAIN, CERT "[instal]\nfile = /x\n", "DIR/certs.d/dev.conf: unknown section [instal]; did you mean \"install\"?"},
     {MAIN, CERT "[renewal]\nwindow = 1-2\n" INSTALL, "DIR/certs.d/dev.conf: unknown section [renewal]"},
     {MAIN, CERT INSTALL "[auth]\npassword = secret\n",
         "DIR/certs.d/dev.conf: unknown key \"password\" in section [auth]"},

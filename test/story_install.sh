@@ -40,6 +40,11 @@ check "the directories" test -f "$stage$prefix/lib/tmpfiles.d/tpm2cloud.conf"
 for file in tpm2cloud.conf openssl.cnf estd.conf; do
     check "$file" test -f "$stage$etc/tpm2cloud/$file"
 done
+for page in "$srcdir"/packaging/man/*; do
+    name=${page##*/}
+    check "the page $name" test -f "$stage$(made mandir)/man${name##*.}/$name"
+done
+check "what completes commands in bash" test -f "$stage$(made datadir)/bash-completion/completions/tpm2cloud"
 check_equal "the provider exports one symbol" "OSSL_provider_init" \
     "$(nm -D --defined-only "$stage$modules/tpm2cloud.so" | awk '$2 == "T" {print $3}')"
 
