@@ -166,6 +166,14 @@ check "there are examples" [ "$(wc -l <"$work/examples")" -ge 8 ]
 while read -r line; do
     check "example: $line" sh -c "$line"
 done <"$work/examples"
+for name in ek srk idevid iak ldevid pump2; do
+    "$T2C" key create $name >"$work/made"
+    alg=$(sed -n 's/.* (\([a-z0-9-]*\), .*/\1/p' "$work/made") handle=$(sed -n 's/.*, \(0x[0-9a-f]*\)).*/\1/p' "$work/made")
+    check_equal "the algorithm of $name" "$alg" "$(section tpm2cloud.1 'key create' |
+        sed 's/^\.[A-Z][a-z] //; s/^and$//' | xargs | sed -n "s/.*ALGORITHM \(\S*\) unless said; for ek srk it is \(\S*\) .*/\1 \2/p" |
+        case $name in ek | srk) cut -d ' ' -f 2 ;; *) cut -d ' ' -f 1 ;; esac)"
+    [ -z "$handle" ] || check "the handle of $name" sh -c "grep -A 1 -x '.It Sy $name' '$man/tpm2cloud.1' | grep -qw $handle"
+done
 echo secret >"$work/pump.auth"
 "$T2C" key create guarded --auth "file:$work/pump.auth" >/dev/null
 "$T2C" cert export ldevid --out "$work/certs/pump.pem"

@@ -6,11 +6,13 @@ need swtpm tpm2_nvdefine openssl
 tpm_start
 
 # Words.
-check_fails "no such command" 'unknown command "kye"; did you mean "key"? See tpm2cloud --help' "$T2C" kye create x
+check_fails "no such command" 'unknown command "kye"; did you mean "key"? see tpm2cloud --help' "$T2C" kye create x
 check_fails "nothing like it" 'unknown command "frobnicate"; see tpm2cloud --help' "$T2C" frobnicate
+check_fails "a verb without noun" 'unknown command "show"; it is a verb of key, cert, ek; see tpm2cloud --help' "$T2C" show ldevid
+check_fails "an option that stands alone" 'did you mean "--version"?' "$T2C" --verison
 check_fails "a noun without verb" '"key" wants a verb; there are create, list, show, pem, pin; see tpm2cloud help key' "$T2C" key
 check_fails "with another" '"key" wants a verb, not "make"; there are create,' "$T2C" key make ldevid
-check_fails "with a mistyped one" '"key" wants a verb, not "craete"; did you mean "create"? See tpm2cloud help key' \
+check_fails "with a mistyped one" '"key" wants a verb, not "craete"; did you mean "create"? see tpm2cloud help key' \
     "$T2C" key craete ldevid
 check_fails "help for a mistyped one" 'did you mean "renew"?' "$T2C" help reenw
 check_fails "a missing argument" "an argument is missing" "$T2C" key create

@@ -42,17 +42,35 @@ void help_print(const struct cmd *cmds, FILE *to)
 
 /* ---- words that name nothing ---- */
 
+/* Whether WORD is a verb: of which nouns. */
+static bool print_nouns(const struct cmd *cmds, const char *word)
+{
+    const char *before = "it is a verb of ";
+    bool found = false;
+    for (const struct cmd *cmd = cmds; cmd->noun != NULL; cmd++) {
+        if (cmd->verb == NULL || strcmp(cmd->verb, word) != 0)
+            continue;
+        fprintf(stderr, "%s%s", before, cmd->noun);
+        before = ", ";
+        found = true;
+    }
+    return found;
+}
+
 static int fail_noun(const struct cmd *cmds, const char *word)
 {
+    static const char *const others[] = {"help", "--help", "--version"};
     struct t2c_nearest nearest = {.word = word, .word_len = strlen(word)};
     for (const struct cmd *cmd = cmds; cmd->noun != NULL; cmd++)
         t2c_nearest_offer(&nearest, cmd->noun);
-    t2c_nearest_offer(&nearest, "help");
-    if (nearest.found != NULL)
-        fprintf(stderr, "tpm2cloud: unknown command \"%s\"; did you mean \"%s\"? See tpm2cloud --help\n", word,
-            nearest.found);
-    else
-        fprintf(stderr, "tpm2cloud: unknown command \"%s\"; see tpm2cloud --help\n", word);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        t2c_nearest_offer(&nearest, others[i]);
+    fprintf(stderr, "tpm2cloud: unknown command \"%s\"; ", word);
+    if (print_nouns(cmds, word))
+        fputs("; ", stderr);
+    else if (nearest.found != NULL)
+        fprintf(stderr, "did you mean \"%s\"? ", nearest.found);
+    fputs("see tpm2cloud --help\n", stderr);
     return 2;
 }
 
@@ -78,7 +96,7 @@ static int fail_verb(const struct cmd *cmds, const char *noun, const char *word)
     if (word[0] != '\0')
         fprintf(stderr, ", not \"%s\"", word);
     if (nearest.found != NULL)
-        fprintf(stderr, "; did you mean \"%s\"? See tpm2cloud help %s\n", nearest.found, noun);
+        fprintf(stderr, "; did you mean \"%s\"? see tpm2cloud help %s\n", nearest.found, noun);
     else {
         fputs("; there are ", stderr);
         print_verbs(cmds, noun, stderr);
