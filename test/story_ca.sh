@@ -78,13 +78,11 @@ at=$(openssl asn1parse -in "$work/idevid.crt" | sed -n '/X509v3 Subject Alternat
 check "whose end is the one of 802.1AR" sh -c "openssl asn1parse -in '$work/idevid.crt' | grep -q 'GENERALIZEDTIME *:99991231235959Z'"
 check_equal "uses and nothing more" "Basic Constraints: critical CA:FALSE
 Key Usage: critical Digital Signature" "$(shown idevid | grep -v Alternative)"
-openssl asn1parse -in "$work/idevid.crt" -strparse "$at" >"$work/san"
-check_equal "a HardwareModuleName: a TPM 2.0, and that number" "cont [ 0 ]
-OBJECT :1.3.6.1.5.5.7.8.4
-cont [ 0 ]
-SEQUENCE
-OBJECT :2.23.133.1.2
-OCTET STRING :SN-0042" "$(sed 's/.*\(prim\|cons\): *//; s/TPM 2.0/2.23.133.1.2/; s/:.*1.3.6.1.5.5.7.8.4\|:.*[Hh]ardware.*/:1.3.6.1.5.5.7.8.4/; s/  */ /g; s/ *$//' "$work/san" | tail -n +2)"
+san() { # DER of the names of the IDevID
+    openssl asn1parse -in "$work/idevid.crt" -strparse "$at" -noout -out "$work/san" && od -An -v -tx1 "$work/san" | tr -d ' \n'
+}
+# [0] { 1.3.6.1.5.5.7.8.4, [0] { { 2.23.133.1.2, "SN-0042" } } }
+check_equal "a HardwareModuleName: a TPM 2.0, and that number" 3020a01e06082b06010505070804a0123010060567810501020407534e2d30303432 "$(san)"
 sign idevid idevid --serial-number SN-0042 --hardware-type 1.3.6.1.4.1.99999.7 --hardware-serial board-9
 openssl asn1parse -in "$work/idevid.crt" -strparse "$at" >"$work/san"
 check "of another type and number" sh -c "grep -q ':1.3.6.1.4.1.99999.7' '$work/san' && grep -q 'OCTET STRING *:board-9' '$work/san'"
@@ -119,6 +117,10 @@ check "with both certificates" test "$(grep -c '"not_after_s":' "$work/json")" =
 check "from standard input, in DER, to standard output" sh -c "openssl req -in '$work/ldevid.csr' -outform DER |
     '$T2C' ca sign '$ca' --csr - --profile ldevid | openssl verify -CAfile '$ca/root.pem' -untrusted '$ca/issuing.pem'"
 
+check "with a HardwareModuleName beside a name of its operator" sign ldevid ldevid --hardware-serial board-9 --san DNS:b.example
+check_equal "one of each" "DNS:b.example,othername:" "$(openssl x509 -in "$work/ldevid.crt" -noout -ext subjectAltName | tr ',' '\n' |
+    sed -n 's/.*\(DNS:.*\)/\1/p; s/.*\(othername:\).*/\1/p' | sort | paste -sd,)"
+
 # ---- an EST server ----
 
 request server /CN=est.example -addext subjectAltName=DNS:est.example,IP:127.0.0.1
@@ -152,7 +154,7 @@ Key Usage: critical Digital Signature
 Extended Key Usage: TLS Web Client Authentication" "$(shown more)"
 check "nor what is unknown" sh -c "! openssl x509 -in '$work/more.crt' -noout -text | grep -qF 1.2.3.4"
 check_fails "an empty subject" "the request has an empty subject; give one: --subject" sh -c "openssl req -new -key '$work/more.key' -subj / -out '$work/empty.csr' && '$T2C' ca sign '$ca' --csr '$work/empty.csr' --profile ldevid"
-check "a subject of its operator" sh -c "'$T2C' ca sign '$ca' --csr '$work/empty.csr' --profile ldevid --subject /CN=named | openssl x509 -noout -subject | grep -q 'CN = named'"
+check "a subject of its operator" sh -c "'$T2C' ca sign '$ca' --csr '$work/empty.csr' --profile ldevid --subject /CN=named | openssl x509 -noout -subject -nameopt oneline | grep -q 'CN = named'"
 openssl req -in "$work/more.csr" -outform DER -out "$work/more.der"
 size=$(wc -c <"$work/more.der")
 { head -c $((size - 1)) "$work/more.der" && printf '\377'; } >"$work/forged.csr"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A key of the TPM certifies itself, and asks for DNS names in requests: judged by openssl.
+# A key of the TPM certifies itself, asks for DNS names in requests, and is openssl's own CA: judged by openssl.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 need swtpm openssl tpm2_getcap
@@ -43,7 +43,7 @@ check "which openssl finds by name" openssl verify -CAfile "$cert" -check_ss_sig
 check "and which ends then" sh -c "openssl x509 -in '$cert' -noout -checkend 172000 && ! openssl x509 -in '$cert' -noout -checkend 173000"
 "$T2C" cert selfsign device --json >"$work/json"
 check "for programs" grep -qF '{"out": null, "chain": [' "$work/json"
-check "on standard output" sh -c "'$T2C' cert selfsign device | openssl x509 -noout -subject | grep -q 'CN = device'"
+check "on standard output" sh -c "'$T2C' cert selfsign device | openssl x509 -noout -subject -nameopt oneline | grep -q 'CN = device'"
 selfsign device
 check "it is taken as the key's certificate" sh -c "'$T2C' cert import device '$cert' && '$T2C' cert verify device --trust '$cert'"
 tpm_clean "a certificate was signed"
@@ -60,6 +60,38 @@ check "for that key" sh -c "'$T2C' cert import device '$cert' && '$T2C' cert ver
 "$T2C" csr idevid --subject /CN=gateway-7 --out "$work/idevid.csr"
 check "an IDevID of it" "$T2C" ca sign "$work/ca" --csr "$work/idevid.csr" --profile idevid --serial-number SN-7 --out "$work/idevid.crt"
 check "goes into the TPM, and verifies there" sh -c "'$T2C' cert import idevid '$work/idevid.crt' && '$T2C' cert verify idevid --trust '$work/ca/root.pem'"
+
+# ---- openssl's own CA, whose key is in the TPM ----
+
+"$T2C" key create subca >/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/top.key" -subj "/CN=top" -out "$work/top.pem" \
+    -addext keyUsage=critical,keyCertSign 2>/dev/null
+printf 'basicConstraints = critical,CA:TRUE,pathlen:0\nkeyUsage = critical,keyCertSign,cRLSign\n' >"$work/subca.ext"
+"$T2C" csr subca --subject /CN=subca --out "$work/subca.csr"
+openssl x509 -req -in "$work/subca.csr" -CA "$work/top.pem" -CAkey "$work/top.key" -extfile "$work/subca.ext" -out "$work/subca.pem" 2>/dev/null
+cat >"$work/subca.conf" <<CONF
+[ca]
+default_ca = subca
+[subca]
+database = $work/index.txt
+new_certs_dir = $work
+rand_serial = yes
+default_md = sha256
+default_days = 30
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+CONF
+: >"$work/index.txt"
+check "it issues" ssl ca -batch -notext -config "$work/subca.conf" -cert "$work/subca.pem" -keyfile tpm2cloud:subca -in "$work/device.csr" -out "$work/issued.pem"
+check "what openssl verifies, with the names of the request" openssl verify -x509_strict -CAfile "$work/top.pem" -untrusted "$work/subca.pem" \
+    -purpose sslclient -verify_hostname device-7.example "$work/issued.pem"
+check "it revokes that" ssl ca -batch -config "$work/subca.conf" -cert "$work/subca.pem" -keyfile tpm2cloud:subca -revoke "$work/issued.pem"
+check "it signs the list" ssl ca -batch -config "$work/subca.conf" -cert "$work/subca.pem" -keyfile tpm2cloud:subca -gencrl -crldays 1 -out "$work/subca.crl"
+check_fails "so that the certificate is no longer valid" "certificate revoked" openssl verify -CAfile "$work/top.pem" -untrusted "$work/subca.pem" \
+    -crl_check -CRLfile "$work/subca.crl" "$work/issued.pem"
+tpm_clean "a CA signed"
 
 # ---- as it should not be ----
 
