@@ -89,12 +89,10 @@ static bool open_file(const struct location *location, struct entry *entry, stru
 
 static bool open_record(const struct location *location, struct entry *entry, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     struct t2c_aziot_opened opened = {0};
-    if (!t2c_aziot_record_read(location->path, &record, err) ||
-        !t2c_aziot_record_open(&record, location->path, &opened, err))
+    if (!t2c_aziot_record_open_file(location->path, location->path, &opened, err))
         return false;
-    entry->is_pair = record.pair;
+    entry->is_pair = opened.pair != NULL;
     entry->pair.tpm = opened.pair;
     entry->symmetric.hmac = opened.hmac;
     entry->symmetric.sealed = opened.sealed;

@@ -16,7 +16,9 @@
 #include <string.h>
 
 #define KEY_MAX 65536 /* bytes of a symmetric key */
-#define FILE_MODE 0600
+
+/* Of every file here: keyd's user alone. */
+static const struct t2c_file_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
 struct keyring {
     const struct settings *settings;
@@ -145,7 +147,6 @@ static bool fail_read_only(const char *what, struct t2c_error *err)
 static bool write_record(const struct keyring *ring, const struct location *location,
     const struct t2c_aziot_record *record, bool replace, struct t2c_error *err)
 {
-    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     struct t2c_error why = {0};
     if (!location_make_dir(ring->settings, &why) || !t2c_aziot_record_encode(record, &data, &why))
@@ -178,7 +179,6 @@ static bool make_blob(
 static bool make_pair(
     struct keyring *ring, const struct location *location, const char *algorithms, struct t2c_error *err)
 {
-    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {.pair = true};
     if (!make_blob(ring->settings, algorithms, &record.key, err))
         return false;
@@ -304,7 +304,6 @@ bool keyring_delete(struct keyring *ring, const char *id, struct t2c_error *err)
 /* From a record to a preloaded file, or back: whole at one of the two places at any time. */
 static bool to_file(const struct location *source, const struct location *target, struct t2c_error *err)
 {
-    static const struct t2c_file_owner owner = {.mode = FILE_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1};
     T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     t2c_file_tidy(target->path);
     return t2c_aziot_record_read(source->path, &record, err) &&

@@ -85,6 +85,13 @@ bool t2c_aziot_record_open(
     return true;
 }
 
+bool t2c_aziot_record_open_file(
+    const char *path, const char *label, struct t2c_aziot_opened *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
+    return t2c_aziot_record_read(path, &record, err) && t2c_aziot_record_open(&record, label, out, err);
+}
+
 /* ---- proving ---- */
 
 static bool fail_other(const char *record_path, struct t2c_error *err)
@@ -130,11 +137,10 @@ static bool prove_sealed(
 
 bool t2c_aziot_stock_is(const struct t2c_aziot_stock *stock, const char *record_path, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
-    if (!t2c_aziot_record_read(record_path, &record, err) || !t2c_aziot_record_open(&record, record_path, &opened, err))
+    if (!t2c_aziot_record_open_file(record_path, record_path, &opened, err))
         return false;
-    if (record.pair != (stock->pair != NULL))
+    if ((opened.pair != NULL) != (stock->pair != NULL))
         return fail_other(record_path, err);
     if (stock->pair != NULL)
         return prove_pair(stock->pair, opened.pair, record_path, err);
@@ -229,8 +235,7 @@ bool t2c_aziot_stock_migrate(const struct t2c_aziot_stock *stock, const char *st
     if (why.code == T2C_EXISTS)
         return t2c_fail(err, T2C_EXISTS,
             "%s and %s are different keys, and both could be needed; keep the one that the certificates and modules "
-            "were "
-            "made with, and rename the other file",
+            "were made with, and rename the other file",
             stock_path, record_path);
     return t2c_fail_with(err, &why);
 }

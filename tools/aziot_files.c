@@ -181,9 +181,8 @@ bool aziot_files_find(const struct aziot_place *place, struct aziot_files *out, 
 
 bool aziot_public_of_record(const char *path, EVP_PKEY **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
-    if (!t2c_aziot_record_read(path, &record, err) || !t2c_aziot_record_open(&record, path, &opened, err))
+    if (!t2c_aziot_record_open_file(path, path, &opened, err))
         return false;
     return opened.pair == NULL || t2c_key_to_pkey(opened.pair, t2c_host(), out, err);
 }

@@ -9,8 +9,7 @@
 #define CHECK "keyd's keys"
 #define FIX_OTHER                                                                                                    \
     "if this is a copy of another device's image, or the TPM was cleared: stop IoT Edge, remove the key's file and " \
-    "its "                                                                                                           \
-    "certificate, and provision the device again; for the future, take images before IoT Edge starts"
+    "its certificate, and provision the device again; for the future, take images before IoT Edge starts"
 #define FIX_DAMAGED "restore the file, or remove it, so that keyd makes another key, and provision the device again"
 
 #define FIX_BACK                                                                                                   \
@@ -32,10 +31,8 @@ static bool check_keys(struct t2c_aziot_opened *opened, struct t2c_error *err)
 
 static bool check_record(const struct aziot_key *key, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_aziot_record_fini) struct t2c_aziot_record record = {0};
     T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
-    return t2c_aziot_record_read(key->record, &record, err) &&
-        t2c_aziot_record_open(&record, aziot_key_name(key), &opened, err) && check_keys(&opened, err);
+    return t2c_aziot_record_open_file(key->record, aziot_key_name(key), &opened, err) && check_keys(&opened, err);
 }
 
 static void check_all(struct doctor *doctor, const struct aziot_files *files, const char *dir)

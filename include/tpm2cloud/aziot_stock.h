@@ -39,6 +39,9 @@ void t2c_aziot_opened_fini(struct t2c_aziot_opened *opened);
 /* Gives *out. LABEL names it in messages. Sends no TPM command. Errors: INVALID. */
 bool t2c_aziot_record_open(
     const struct t2c_aziot_record *record, const char *label, struct t2c_aziot_opened *out, struct t2c_error *err);
+/* The same of the record PATH. Errors: those of t2c_aziot_record_read, too. */
+bool t2c_aziot_record_open_file(
+    const char *path, const char *label, struct t2c_aziot_opened *out, struct t2c_error *err);
 
 /* Says whether the key of ID (NULL: not known) is asked for with each request, so that it is kept in the process. */
 bool t2c_aziot_is_kept(const char *id);
