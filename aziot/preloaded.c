@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN "tpm2cloud"
 #define FILE_URL "file://"
 #define LOCALHOST "localhost"
 
@@ -34,8 +33,8 @@ static bool take_pkcs11(const char *value, struct preloaded *out, struct t2c_err
         return t2c_fail_context(err, "\"%.*s\"", shown, value);
     if (uri.token[0] == '\0' && uri.slot_id[0] == '\0')
         return t2c_fail(err, T2C_INVALID,
-            "\"%.*s\" names no token; a key of the TPM is pkcs11:token=" TOKEN ";object=NAME", shown, value);
-    if (strcmp(uri.token, TOKEN) != 0) {
+            "\"%.*s\" names no token; a key of the TPM is pkcs11:token=" T2C_PKCS11_OURS ";object=NAME", shown, value);
+    if (strcmp(uri.token, T2C_PKCS11_OURS) != 0) {
         out->kind = PRELOADED_TOKEN;
         return true;
     }

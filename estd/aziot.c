@@ -177,9 +177,9 @@ bool aziot_check_file(const struct aziot *aziot, const struct aziot_cert *cert, 
     const struct t2c_aziot_values *certd = &aziot->of[CERTD];
     for (size_t i = 0; i < certd->n; i++) {
         const struct t2c_aziot_value *value = &certd->list[i];
-        const char *id = value->path + strlen(value->path) + 1;
-        if (strcmp(value->path, "preloaded_certs") != 0 || value->text == NULL || t2c_aziot_is_replaced(certd, i) ||
-            strncmp(value->text, scheme, strlen(scheme)) != 0 || strcmp(value->text + strlen(scheme), cert->file) != 0)
+        const char *id = t2c_aziot_member(certd, i, "preloaded_certs");
+        if (id == NULL || strncmp(value->text, scheme, strlen(scheme)) != 0 ||
+            strcmp(value->text + strlen(scheme), cert->file) != 0)
             continue;
         const struct aziot_cert known = {id, cert->file, cert->config, cert->setting};
         if (!aziot_check(aziot, &known, err))

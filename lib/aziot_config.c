@@ -150,6 +150,13 @@ bool t2c_aziot_is_replaced(const struct t2c_aziot_values *values, size_t index)
     return false;
 }
 
+const char *t2c_aziot_member(const struct t2c_aziot_values *values, size_t index, const char *table)
+{
+    const struct t2c_aziot_value *value = &values->list[index];
+    bool counts = strcmp(value->path, table) == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, index);
+    return counts ? value->path + strlen(value->path) + 1 : NULL;
+}
+
 static bool is_path(const char *path, va_list names)
 {
     for (const char *name; (name = va_arg(names, const char *)) != NULL; path += strlen(path) + 1)

@@ -139,7 +139,7 @@ pem() { # RECORD
 pem "$keys/$device.tpm" >"$work/device.pem"
 conf_ssl req -x509 -new -key "$work/device.pem" -subj /CN=rotated -days 30 -out "$certs/$device.cer" 2>/dev/null
 conf_ssl req -x509 -new -key tpm2cloud:ldevid -subj /CN=ldevid -days 30 -out "$certs/$ldevid.cer" 2>/dev/null
-printf '[preloaded_keys]\nby-token = "pkcs11:token=tpm2cloud;object=ldevid"\n' >"$root/etc/aziot/keyd/config.d/60-own.toml"
+printf '[preloaded_keys]\nby-token = "pkcs11:object=l%%64evid;token=tpm2cloud"\n' >"$root/etc/aziot/keyd/config.d/60-own.toml"
 check "back, without a key that was rotated in the TPM" t2c rollback
 check_equal "what else names keys of the TPM is to be changed" "key change" "$(fate by-token)"
 check_equal "what only our own file named needs nothing" "" "$(fate by-name | grep key)"

@@ -138,13 +138,12 @@ static bool add_preloaded_certs(struct aziot_files *files, const struct aziot_pl
     for (size_t i = 0; i < certd->n; i++) {
         const struct t2c_aziot_value *value = &certd->list[i];
         T2C_CLEANUP(t2c_freep) char *path = NULL;
-        if (strcmp(value->path, "preloaded_certs") != 0 || value->text == NULL ||
-            strncmp(value->text, FILE_URL, strlen(FILE_URL)) != 0 || t2c_aziot_is_replaced(certd, i))
+        const char *id = t2c_aziot_member(certd, i, "preloaded_certs");
+        if (id == NULL || strncmp(value->text, FILE_URL, strlen(FILE_URL)) != 0)
             continue;
         if (asprintf(&path, "%s%s", place->root, value->text + strlen(FILE_URL)) < 0)
             return t2c_fail_nomem(err);
-        if (strncmp(path, place->certs_dir, dir_len) != 0 &&
-            !add_cert(files, path, value->path + strlen(value->path) + 1, true, err))
+        if (strncmp(path, place->certs_dir, dir_len) != 0 && !add_cert(files, path, id, true, err))
             return false;
     }
     return true;

@@ -5,7 +5,6 @@
 
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
-#include "tpm2cloud/uri.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -76,9 +75,9 @@ static bool migrate_key(struct aziot_task *task, struct aziot_key *key, struct t
 
 /* ---- preloaded keys ---- */
 
-static bool add_preloaded(struct aziot_task *task, const struct t2c_aziot_value *value, struct t2c_error *err)
+static bool add_preloaded(
+    struct aziot_task *task, const char *id, const struct t2c_aziot_value *value, struct t2c_error *err)
 {
-    const char *id = value->path + strlen(value->path) + 1;
     const int shown = (int)strcspn(value->text, "?"); /* a PIN may stand behind it */
     if (strncmp(value->text, FILE_URI, strlen(FILE_URI)) == 0)
         return aziot_report_add(&task->report, "key", id, value->file, "file", err,
@@ -87,20 +86,15 @@ static bool add_preloaded(struct aziot_task *task, const struct t2c_aziot_value 
         "stays where [preloaded_keys] says: %.*s", shown, value->text);
 }
 
-/* Says whether VALUES[i] is a preloaded key that counts, and in no token. */
-static bool is_preloaded(const struct aziot_task *task, const struct t2c_aziot_values *values, size_t i)
-{
-    const struct t2c_aziot_value *value = &values->list[i];
-    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
-        !aziot_tokens_have(task, value->path + strlen(value->path) + 1);
-}
-
+/* Those in tokens are told of with the tokens. */
 static bool list_preloaded(struct aziot_task *task, struct t2c_error *err)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
-    for (size_t i = 0; i < keyd->n; i++)
-        if (is_preloaded(task, keyd, i) && !add_preloaded(task, &keyd->list[i], err))
+    for (size_t i = 0; i < keyd->n; i++) {
+        const char *id = t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS);
+        if (id != NULL && !aziot_tokens_have(task, id) && !add_preloaded(task, id, &keyd->list[i], err))
             return false;
+    }
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/pkcs11.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +101,21 @@ const char *aziot_place_id(const struct aziot_place *place, const char *stem)
         if (strcmp(place->names[i].stem, stem) == 0)
             return place->names[i].id;
     return NULL;
+}
+
+bool aziot_is_ours(const char *text, struct t2c_uri *out)
+{
+    T2C_CLEANUP(t2c_pkcs11_uri_fini) struct t2c_pkcs11_uri token = {0};
+    *out = (struct t2c_uri){0};
+    if (strncmp(text, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) == 0) {
+        (void)t2c_uri_parse(text, out, NULL);
+        return true;
+    }
+    if (!t2c_pkcs11_parse(text, &token, NULL) || strcmp(token.token, T2C_PKCS11_OURS) != 0)
+        return false;
+    if (t2c_uri_name_valid(token.object, strlen(token.object)))
+        strcpy(out->name, token.object);
+    return true;
 }
 
 bool aziot_is_master(const char *id)

@@ -6,6 +6,9 @@
 
 #include "tpm2cloud/aziot_config.h"
 #include "tpm2cloud/own.h"
+#include "tpm2cloud/uri.h"
+
+#define AZIOT_PRELOADED_KEYS "preloaded_keys" /* the table of keyd's configuration */
 
 enum aziot_service { AZIOT_KEYD, AZIOT_CERTD, AZIOT_IDENTITYD, AZIOT_EDGED, AZIOT_SERVICES };
 
@@ -29,6 +32,12 @@ bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_erro
 
 /* Gives the id whose files have STEM, or NULL: those that IoT Edge always has, and any that its configuration names. */
 const char *aziot_place_id(const struct aziot_place *place, const char *stem);
+
+/*
+ * Says whether TEXT, a value of [preloaded_keys], names a key of ours, which the stock library does not find. Gives *out: the
+ * key; all zero when TEXT is wrong.
+ */
+bool aziot_is_ours(const char *text, struct t2c_uri *out);
 
 /*
  * Says whether nothing can stand in for the key ID (may be NULL): modules' secrets are encrypted with one such key, their own

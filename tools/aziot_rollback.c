@@ -106,30 +106,6 @@ static bool check_masters(const struct aziot_task *task, const struct plan *plan
 
 /* ---- certificates ---- */
 
-/* The stock library has no tokens of this name. */
-#define TOKEN_URI "pkcs11:token=tpm2cloud"
-
-/* Says whether VALUES[i] preloads a key that the stock library cannot find. */
-static bool is_ours(const struct t2c_aziot_values *values, size_t i)
-{
-    const struct t2c_aziot_value *value = &values->list[i];
-    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
-        (strncmp(value->text, T2C_URI_SCHEME, strlen(T2C_URI_SCHEME)) == 0 ||
-            strncmp(value->text, TOKEN_URI, strlen(TOKEN_URI)) == 0);
-}
-
-/* A key by name in the PKCS#11 form is the one of that name. */
-static bool parse_ours(const char *text, struct t2c_uri *out)
-{
-    static const char object[] = ";object=";
-    char uri[sizeof(T2C_URI_SCHEME) + T2C_NAME_MAX];
-    const char *name = strstr(text, object);
-    if (name == NULL)
-        return t2c_uri_parse(text, out, NULL);
-    snprintf(uri, sizeof(uri), T2C_URI_SCHEME "%.*s", (int)strcspn(name + strlen(object), ";?"), name + strlen(object));
-    return t2c_uri_parse(uri, out, NULL);
-}
-
 static bool is_of_ours(const struct aziot_task *task, const struct aziot_cert *cert)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
@@ -137,8 +113,9 @@ static bool is_of_ours(const struct aziot_task *task, const struct aziot_cert *c
         T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
         T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = NULL;
         struct t2c_uri uri = {0};
-        if (is_ours(keyd, i) && parse_ours(keyd->list[i].text, &uri) && t2c_name_open_key(&uri, NULL, &key, NULL) &&
-            t2c_key_to_pkey(key, t2c_host(), &public, NULL) && EVP_PKEY_eq(public, cert->public) == 1)
+        if (t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS) != NULL && aziot_is_ours(keyd->list[i].text, &uri) &&
+            t2c_name_open_key(&uri, NULL, &key, NULL) && t2c_key_to_pkey(key, t2c_host(), &public, NULL) &&
+            EVP_PKEY_eq(public, cert->public) == 1)
             return true;
     }
     return false;
@@ -150,9 +127,12 @@ static bool list_ours(struct aziot_task *task, struct t2c_error *err)
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
     for (size_t i = 0; i < keyd->n; i++) {
         const struct t2c_aziot_value *value = &keyd->list[i];
-        if (!is_ours(keyd, i) || strcmp(value->file + strlen(task->place.root), KEYD_DROPIN) == 0)
+        const char *id = t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS);
+        struct t2c_uri uri;
+        if (id == NULL || !aziot_is_ours(value->text, &uri) ||
+            strcmp(value->file + strlen(task->place.root), KEYD_DROPIN) == 0)
             continue;
-        if (!aziot_report_add(&task->report, "key", value->path + strlen(value->path) + 1, value->file, "change", err,
+        if (!aziot_report_add(&task->report, "key", id, value->file, "change", err,
                 "is \"%s\" in %s, which aziot-keyd's own library does not find: change that", value->text, value->file))
             return false;
     }

@@ -14,28 +14,29 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define OURS T2C_PKCS11_SCHEME "token=tpm2cloud;"
 #define HOME_MODE 0700
 
 /* ---- what the configuration names ---- */
 
-static bool is_foreign(const struct t2c_aziot_values *values, size_t i)
+/* Gives the id of the value at INDEX when that is a key in a token; else NULL. */
+static const char *foreign_id(const struct t2c_aziot_values *keyd, size_t index)
 {
-    const struct t2c_aziot_value *value = &values->list[i];
-    return strcmp(value->path, "preloaded_keys") == 0 && value->text != NULL && !t2c_aziot_is_replaced(values, i) &&
-        strncmp(value->text, T2C_PKCS11_SCHEME, strlen(T2C_PKCS11_SCHEME)) == 0 &&
-        strncmp(value->text, OURS, strlen(OURS)) != 0;
+    const char *id = t2c_aziot_member(keyd, index, AZIOT_PRELOADED_KEYS), *text = keyd->list[index].text;
+    struct t2c_uri uri;
+    bool foreign =
+        id != NULL && strncmp(text, T2C_PKCS11_SCHEME, strlen(T2C_PKCS11_SCHEME)) == 0 && !aziot_is_ours(text, &uri);
+    return foreign ? id : NULL;
 }
 
 /* PRELOADED: one place for each value. */
 static size_t list_foreign(const struct t2c_aziot_values *keyd, struct pkcs11_preloaded *preloaded)
 {
     size_t n = 0;
-    for (size_t i = 0; i < keyd->n; i++)
-        if (is_foreign(keyd, i)) {
-            const char *id = keyd->list[i].path + strlen(keyd->list[i].path) + 1;
+    for (size_t i = 0; i < keyd->n; i++) {
+        const char *id = foreign_id(keyd, i);
+        if (id != NULL)
             preloaded[n++] = (struct pkcs11_preloaded){id, keyd->list[i].text};
-        }
+    }
     return n;
 }
 
@@ -106,9 +107,11 @@ static bool set_cert_aside(struct aziot_task *task, const char *id, struct t2c_e
 static bool is_preloaded(const struct aziot_task *task, const char *id)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
-    for (size_t i = 0; i < keyd->n; i++)
-        if (is_foreign(keyd, i) && strcmp(keyd->list[i].path + strlen(keyd->list[i].path) + 1, id) == 0)
+    for (size_t i = 0; i < keyd->n; i++) {
+        const char *named = foreign_id(keyd, i);
+        if (named != NULL && strcmp(named, id) == 0)
             return true;
+    }
     return false;
 }
 

@@ -31,6 +31,12 @@ bool t2c_aziot_config_read(
 /* Says whether a later value replaces the one at INDEX. An array's elements replace each other. */
 bool t2c_aziot_is_replaced(const struct t2c_aziot_values *values, size_t index);
 
+/*
+ * Gives the name that the value at INDEX has in the table TABLE, as "preloaded_keys"; NULL when it is of another, is no
+ * string, or is replaced.
+ */
+const char *t2c_aziot_member(const struct t2c_aziot_values *values, size_t index, const char *table);
+
 /* Gives the string that counts under the path of NAMES, as "aziot_keys", "homedir_path", NULL; NULL when there is none. */
 const char *t2c_aziot_text(const struct t2c_aziot_values *values, ...) __attribute__((sentinel));
 

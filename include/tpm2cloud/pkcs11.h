@@ -8,6 +8,7 @@
 
 #define T2C_PKCS11_SCHEME "pkcs11:"
 #define T2C_PKCS11_TEXT_MAX 256
+#define T2C_PKCS11_OURS "tpm2cloud" /* the token that stands for our keys by name: there is none such */
 
 /* "" for what is not given. */
 struct t2c_pkcs11_uri {
