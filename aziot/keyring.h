@@ -32,7 +32,10 @@ bool keyring_load_symmetric(struct keyring *ring, const char *id, struct t2c_err
 bool keyring_create_pair(struct keyring *ring, const char *id, const char *algorithms, struct t2c_error *err);
 bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usage, struct t2c_error *err);
 
-/* Brings BYTES into the TPM as the symmetric key ID, in place of one that is there. Errors: INVALID also when it is read-only. */
+/*
+ * Brings BYTES into the TPM as the symmetric key ID, in place of one that is there. Errors: INVALID also when it is
+ * read-only.
+ */
 bool keyring_import(struct keyring *ring, const char *id, const uint8_t *bytes, size_t bytes_len, unsigned usage,
     struct t2c_error *err);
 

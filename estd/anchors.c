@@ -297,8 +297,7 @@ static bool add_named(
         return true;
     return t2c_fail(err, T2C_AUTH,
         found ? "the certificate with the fingerprint of trust_fingerprint is no self-signed CA that is in force; give "
-                "the "
-                "fingerprint of the root"
+                "the fingerprint of the root"
               : "no CA certificate that the server sent has the fingerprint of trust_fingerprint; this may be another "
                 "server, or the CA has a new root");
 }

@@ -25,8 +25,7 @@ static bool append_unique(SSL *ssl, struct t2c_bytes *out, struct t2c_error *err
     if (SSL_get_extms_support(ssl) != 1)
         return t2c_fail(err, T2C_INVALID,
             "the request cannot be tied to this connection (channel binding): the server speaks TLS 1.2 without "
-            "extended "
-            "master secret (RFC 7627); update the server, or set channel_binding = never");
+            "extended master secret (RFC 7627); update the server, or set channel_binding = never");
     bool resumed = SSL_session_reused(ssl) == 1;
     size_t len =
         resumed ? SSL_get_peer_finished(ssl, value, sizeof(value)) : SSL_get_finished(ssl, value, sizeof(value));

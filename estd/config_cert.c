@@ -407,8 +407,8 @@ static bool read_install(const struct source *source, struct config_cert *cert, 
     if (cert->rotate && cert->cert_id != NULL)
         return t2c_fail(err, T2C_INVALID,
             "%s: [install] cert_id: IoT Edge would see a rotated key before its certificate, or after it; let it read "
-            "both "
-            "by one link, identity_cert = \"file:///...\" with certs_dir/%s/current/cert.pem, and write no cert_id",
+            "both by one link, identity_cert = \"file:///...\" with certs_dir/%s/current/cert.pem, and write no "
+            "cert_id",
             source->own_path, cert->name);
     if (cert->targets_n > 0 || cert->current)
         return check_overwritten(cert, err);

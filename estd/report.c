@@ -43,8 +43,7 @@ void report_news(struct entry *entry, enum renew_news news)
     case RENEW_BARRED:
         event_tell(events, EVENT_BARRED, entry->state, NULL,
             "the server refuses every identity that may ask for this certificate; it is asked at the slowest pace "
-            "until "
-            "its operator admits one of them");
+            "until its operator admits one of them");
         break;
     }
 }

@@ -65,8 +65,7 @@ static bool refuse_wrapper(const struct job *job, EVP_PKEY *own, struct t2c_erro
     return memmem(pem.data, pem.len, T2C_WRAPPER_LABEL, strlen(T2C_WRAPPER_LABEL)) == NULL ||
         t2c_fail(err, T2C_INVALID,
             "%s: [renew] rotate: the key %s stands for one that has a handle in the TPM, which cannot be replaced by a "
-            "new "
-            "one; write no",
+            "new one; write no",
             job->cert->path, job->key);
 }
 

@@ -1,6 +1,6 @@
 /*
- * A program gets a process group, so that what it started can be told to end with it. SIGCHLD, held back meanwhile, tells when it has
- * ended.
+ * A program gets a process group, so that what it started can be told to end with it. SIGCHLD, held back meanwhile, tells
+ * when it has ended.
  */
 #include "run.h"
 

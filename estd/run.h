@@ -25,9 +25,10 @@ bool run_split(const char *text, struct run_words *words, struct t2c_error *err)
 bool run_check(const char *path, char **out, struct t2c_error *err);
 
 /*
- * Runs ARGV[0] and waits for its end. ENVP: all of its environment. It reads nothing, and writes where we do. When LIMIT_S have passed
- * it is told to end, and those that it started; five seconds later it is killed. For a process without other threads and children.
- * Errors: IO with its exit status, or that it took too long; NOT_FOUND and the like when it could not be started.
+ * Runs ARGV[0] and waits for its end. ENVP: all of its environment. It reads nothing, and writes where we do. When LIMIT_S
+ * have passed it is told to end, and those that it started; five seconds later it is killed. For a process without other
+ * threads and children. Errors: IO with its exit status, or that it took too long; NOT_FOUND and the like when it could not
+ * be started.
  */
 bool run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err);
 

@@ -52,8 +52,7 @@ static bool read_configured(struct trusted *trusted, struct t2c_error *err)
             return true;
     return t2c_fail(err, T2C_INVALID,
         "%s: [certificate] trust: %s has no root, which is a certificate that signed itself; add the one at the end of "
-        "the "
-        "chain",
+        "the chain",
         cert->path, cert->trust);
 }
 

@@ -102,8 +102,7 @@ bool t2c_adopt_check(const struct t2c_foreign *object, struct t2c_error *err)
     }
     return t2c_fail(err, T2C_INVALID,
         "%s does not load below the storage root key at 0x%08x (0x%03x): it was made below another key, in another "
-        "TPM, or "
-        "before this one was cleared",
+        "TPM, or before this one was cleared",
         object->label, T2C_SRK_HANDLE, why.detail);
 }
 

@@ -1,5 +1,6 @@
 /*
- * What is read is kept as a list of values with their paths; nothing is made of it here. Spec: aziot's own source, config-common.
+ * What is read is kept as a list of values with their paths; nothing is made of it here. Spec: aziot's own source,
+ * config-common.
  */
 #include "tpm2cloud/aziot_config.h"
 

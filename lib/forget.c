@@ -1,6 +1,7 @@
 /*
- * ESYS has no call for it. But it takes note of what a TPM2_Create brings, and marshals a command to where the last answer lies,
- * before it looks at the sessions, and stops at one that it does not know: such calls leave zeros behind, and send nothing.
+ * ESYS has no call for it. But it takes note of what a TPM2_Create brings, and marshals a command to where the last answer
+ * lies, before it looks at the sessions, and stops at one that it does not know: such calls leave zeros behind, and send
+ * nothing.
  */
 #include "forget.h"
 

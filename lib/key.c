@@ -250,8 +250,7 @@ bool t2c_key_fail_wants_auth(const struct t2c_key *key, struct t2c_error *err)
 {
     return t2c_fail(err, T2C_AUTH,
         "%s wants an authorization value: give it as ?auth-source=file:/path (or env:NAME, cred:NAME) of its URI, or "
-        "by "
-        "the program's passphrase%s",
+        "by the program's passphrase%s",
         key->label,
         key->object->handle != 0 && !key->wants_auth ? ", which is asked for after: tpm2cloud key pin NAME --auth"
                                                      : "");

@@ -303,8 +303,7 @@ bool t2c_object_confirm(
         return true;
     return t2c_fail(err, T2C_EXISTS,
         "%s: handle 0x%08x holds another key than the one that was known: its Name is %s, not %s; if that is meant, "
-        "record "
-        "it with: tpm2cloud key pin NAME --replace",
+        "record it with: tpm2cloud key pin NAME --replace",
         label, object->handle, name_text(&name, there), name_text(&object->name, known));
 }
 

@@ -90,7 +90,8 @@ static bool sign_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 
 /*
  * ECDSA takes the leftmost bits of a digest, as many as the group's order has. So any digest, cut to that and with zeros in
- * front, becomes one of a length that the key signs, or that every TPM knows; which hash it was does not matter to the signature.
+ * front, becomes one of a length that the key signs, or that every TPM knows; which hash it was does not matter to the
+ * signature.
  */
 static bool fit_ecdsa(
     const struct t2c_key *key, const uint8_t *digest, size_t digest_len, struct signing *out, struct t2c_error *err)

@@ -1,6 +1,7 @@
 /*
- * Templates: TCG EK Credential Profile (L-1 and L-2; H-1 to H-4, H-6 and H-7), TPM 2.0 Keys for Device Identity and Attestation (IDevID, IAK),
- * TCG Provisioning Guidance (SRK), draft-bottomley-tpm2-keys (the parent of a key file that names only a hierarchy), and ours for the keys below the SRK: noDA, because the dictionary-attack lockout would let any
+ * Templates: TCG EK Credential Profile (L-1 and L-2; H-1 to H-4, H-6 and H-7), TPM 2.0 Keys for Device Identity and
+ * Attestation (IDevID, IAK), TCG Provisioning Guidance (SRK), draft-bottomley-tpm2-keys (the parent of a key file that
+ * names only a hierarchy), and ours for the keys below the SRK: noDA, because the dictionary-attack lockout would let any
  * local process stop a device from renewing; no policy; any scheme. An RSA key may also decrypt, so that every padding can
  * be made from its raw private operation.
  */
@@ -92,8 +93,9 @@ static bool is_paired(enum t2c_role role)
 }
 
 /*
- * EK (of the low range) and SRK: unique is zeros of the key's size (RSA 256 bytes, P-256 2 x 32). Identity keys: the ASCII name; for ECC in x
- * alone with y empty, which is one of three readings of the specification that are in use (the one of swtpm).
+ * EK (of the low range) and SRK: unique is zeros of the key's size (RSA 256 bytes, P-256 2 x 32). Identity keys: the ASCII
+ * name; for ECC in x alone with y empty, which is one of three readings of the specification that are in use (the one of
+ * swtpm).
  */
 static void fill_unique(TPMT_PUBLIC *pub, const struct role *role, const struct algorithm *a)
 {

@@ -24,7 +24,10 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
 bool t2c_use_is_doubtful(const struct t2c_object *object);
 bool t2c_use_fail_foreign(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err);
 
-/* Says of a command that failed whether it met another's object where ours was loaded; then *err says so, and it is repeated. */
+/*
+ * Says of a command that failed whether it met another's object where ours was loaded; then *err says so, and it is
+ * repeated.
+ */
 bool t2c_use_was_foreign(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_error *err);
 
 /* Appends NUMBER with zeros in front, LEN bytes in all (T2C_BLOCK_MAX at most). */

@@ -40,9 +40,9 @@ struct pkcs11_key {
 struct pkcs11_keys;
 
 /*
- * Finds the keys; the private half of each that the TPM still takes is loaded, and let go. No authorization value is sent. Gives
- * *out, all ids of [preloaded_keys] and then the private and secret keys of the base slot. Errors: NOT_FOUND without store;
- * INVALID; those of the TPM, after which nothing is known of any key.
+ * Finds the keys; the private half of each that the TPM still takes is loaded, and let go. No authorization value is sent.
+ * Gives *out, all ids of [preloaded_keys] and then the private and secret keys of the base slot. Errors: NOT_FOUND without
+ * store; INVALID; those of the TPM, after which nothing is known of any key.
  */
 bool pkcs11_keys_open(const struct pkcs11_config *config, struct pkcs11_keys **out, struct t2c_error *err);
 void pkcs11_keys_close(struct pkcs11_keys *keys);

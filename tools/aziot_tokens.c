@@ -1,6 +1,6 @@
 /*
- * The stock library looks for an id in the token first, and in a file only then: so a file beside a token's key is not used, and
- * set aside. An id of [preloaded_keys] is looked for there alone.
+ * The stock library looks for an id in the token first, and in a file only then: so a file beside a token's key is not
+ * used, and set aside. An id of [preloaded_keys] is looked for there alone.
  */
 #include "aziot_tokens.h"
 

@@ -6,7 +6,10 @@
 
 #include "aziot.h"
 
-/* Adopts each key, as a record; what cannot be adopted is set aside together with its certificate. The tokens stay as they are. */
+/*
+ * Adopts each key, as a record; what cannot be adopted is set aside together with its certificate. The tokens stay as they
+ * are.
+ */
 bool aziot_tokens_migrate(struct aziot_task *task, struct t2c_error *err);
 
 /* Says whether the stock library finds the key ID in a token. */

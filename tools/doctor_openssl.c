@@ -92,8 +92,7 @@ static void judge_order(struct doctor *doctor, OSSL_LIB_CTX *libctx, const char 
             "put the line of the default provider before that of tpm2cloud, or set default_properties = "
             "?provider=default in the section that alg_section names, as " OUR_CONF " does",
             "%s prefers the TPM's provider for everything, and libssl then drops the groups of P-256 and its "
-            "relatives: "
-            "servers that have no others refuse the connection",
+            "relatives: servers that have no others refuse the connection",
             path);
     else
         checklist_ok(&doctor->list, "openssl.cnf", "%s loads the provider, and prefers the %s one", path, preferred);

@@ -87,8 +87,7 @@ static bool check_node(struct doctor *doctor, const char *path)
     if (stat(path, &node) != 0) {
         checklist_bad(&doctor->list, "device",
             "enable the TPM in the firmware (it may be called PTT, fTPM or security device), and see that the kernel "
-            "has "
-            "its driver: modprobe tpm_tis, tpm_crb or tpm_tis_spi",
+            "has its driver: modprobe tpm_tis, tpm_crb or tpm_tis_spi",
             "%s: %s", path, strerror(errno));
         return true;
     }
@@ -148,8 +147,7 @@ static void check_raw(struct doctor *doctor, const char *tcti)
     if (objects + sessions > 0)
         checklist_bad(&doctor->list, "resource manager", "tpm2_flushcontext -t; tpm2_flushcontext -l",
             "there is none, and other programs left %zu object(s) and %zu session(s) in the TPM, which has room for "
-            "some "
-            "three",
+            "some three",
             objects, sessions);
     else
         checklist_unchecked(

@@ -87,8 +87,7 @@ static bool find_key(struct ek_cert *cert, struct t2c_error *err)
     if (!t2c_cert_fits_key(sk_X509_value(cert->certs, 0), key))
         return t2c_fail(err, T2C_INVALID,
             "it certifies another key than this TPM has: it is another TPM's, or the endorsement seed was changed "
-            "since "
-            "it was issued; ask who delivered the device");
+            "since it was issued; ask who delivered the device");
     snprintf(cert->key, sizeof(cert->key), "made from its template");
     return true;
 }

@@ -64,8 +64,9 @@ bool t2c_aziot_record_create(
     const char *path, const struct t2c_aziot_record *record, const char *like, struct t2c_error *err);
 
 /*
- * Says whether the record at RECORD_PATH is the key STOCK, by what the TPM answers with it: signatures of a pair, HMACs of a
- * symmetric key and what is unsealed. Errors: EXISTS when it is another key; INVALID when the record is damaged; what the TPM says.
+ * Says whether the record at RECORD_PATH is the key STOCK, by what the TPM answers with it: signatures of a pair, HMACs of
+ * a symmetric key and what is unsealed. Errors: EXISTS when it is another key; INVALID when the record is damaged; what the
+ * TPM says.
  */
 bool t2c_aziot_stock_is(const struct t2c_aziot_stock *stock, const char *record_path, struct t2c_error *err);
 

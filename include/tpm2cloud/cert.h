@@ -28,7 +28,10 @@ T2C_DEFINE_FREEP(t2c_x509_extensions_freep, STACK_OF(X509_EXTENSION), t2c_x509_e
 
 /* Gives: *out, at least one certificate in file order. Errors: INVALID when TEXT holds no PEM certificate. */
 bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out, struct t2c_error *err);
-/* The same for one or more DER certificates on end; padding (0x00 or 0xFF, as NV indices have) between and behind is ignored. */
+/*
+ * The same for one or more DER certificates on end; padding (0x00 or 0xFF, as NV indices have) between and behind is
+ * ignored.
+ */
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
 /* PEM or DER, whichever it is. */
 bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err);

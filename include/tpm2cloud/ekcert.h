@@ -19,13 +19,16 @@ struct t2c_ekcert {
 /* Errors: INVALID when the extension that says it is damaged. Spec: EK Credential Profile, "Subject Alternative Name". */
 bool t2c_ekcert_read(const X509 *cert, struct t2c_ekcert *out, struct t2c_error *err);
 
-/* Gives the first URL at which the issuer publishes its own certificate (RFC 5280 4.2.2.1) into OUT; false when none is named. */
+/*
+ * Gives the first URL at which the issuer publishes its own certificate (RFC 5280 4.2.2.1) into OUT; false when none is
+ * named.
+ */
 bool t2c_ekcert_issuer_url(const X509 *cert, char *out, size_t out_len);
 
 /*
- * Checks that CERT certifies an endorsement key (its extended key usage, its key usage, no CA), then verifies it at NOW_S by
- * t2c_cert_verify; *chain as there. Errors: INVALID when it is no such certificate; NOT_FOUND when an issuer is not known, naming it and where
- * it publishes its certificate; PROTO with OpenSSL's reason.
+ * Checks that CERT certifies an endorsement key (its extended key usage, its key usage, no CA), then verifies it at NOW_S
+ * by t2c_cert_verify; *chain as there. Errors: INVALID when it is no such certificate; NOT_FOUND when an issuer is not
+ * known, naming it and where it publishes its certificate; PROTO with OpenSSL's reason.
  */
 bool t2c_ekcert_verify(X509 *cert, const STACK_OF(X509) *untrusted, const STACK_OF(X509) *anchors, int64_t now_s,
     STACK_OF(X509) **chain, struct t2c_error *err);

@@ -125,8 +125,8 @@ enum t2c_scheme { T2C_SCHEME_ECDSA, T2C_SCHEME_PKCS1, T2C_SCHEME_PSS, T2C_SCHEME
 
 /*
  * How to sign. md: of the digest; NULL with PKCS1 for a block without DigestInfo, with NONE, where the data is the whole
- * block, and with ECDSA for any digest. PSS alone: mgf1, NULL for md; salt_len, bytes, or one of RSA_PSS_SALTLEN_... (openssl/rsa.h), where "auto" is what
- * OpenSSL makes of it, the longest salt that fits, unless only the TPM can pad.
+ * block, and with ECDSA for any digest. PSS alone: mgf1, NULL for md; salt_len, bytes, or one of RSA_PSS_SALTLEN_...
+ * (openssl/rsa.h), where "auto" is what OpenSSL makes of it, the longest salt that fits, unless only the TPM can pad.
  */
 struct t2c_sign_how {
     enum t2c_scheme scheme;

@@ -24,7 +24,10 @@ struct t2c_log_field {
 
 /* Names the program in each line, and the least urgent level that is still printed. */
 void t2c_log_open(const char *program, enum t2c_level limit);
-/* The same for a library: its lines go where those of the program go that loaded it, to stderr, with <n> unless to a terminal. */
+/*
+ * The same for a library: its lines go where those of the program go that loaded it, to stderr, with <n> unless to a
+ * terminal.
+ */
 void t2c_log_open_library(const char *library, enum t2c_level limit);
 /* Sends what follows to a journal that listens at PATH; t2c_log_open does so by itself where it should. */
 bool t2c_log_to_journal(const char *path, struct t2c_error *err);

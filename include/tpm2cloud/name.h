@@ -1,7 +1,8 @@
 /*
- * What a `tpm2cloud:` URI stands for: a key and its certificate. A well-known identity lives in the TPM; any other NAME is a
- * TSS2 PRIVATE KEY file in the key directory. Certificates lie in NV indices or as DIR/NAME.pem in the certificate directory.
- * FILES of a name are found once, so that its key and its certificate belong together; NULL or all zero: they are looked for now.
+ * What a `tpm2cloud:` URI stands for: a key and its certificate. A well-known identity lives in the TPM; any other NAME is
+ * a TSS2 PRIVATE KEY file in the key directory. Certificates lie in NV indices or as DIR/NAME.pem in the certificate
+ * directory. FILES of a name are found once, so that its key and its certificate belong together; NULL or all zero: they
+ * are looked for now.
  */
 #ifndef TPM2CLOUD_NAME_H
 #define TPM2CLOUD_NAME_H
@@ -64,10 +65,10 @@ bool t2c_name_create_key(
 bool t2c_name_create_blob(const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
 
 /*
- * Brings KEY, a private key of OpenSSL's, into the TPM below the storage root key and appends its `TSS2 PRIVATE KEY` to *pem.
- * It travels encrypted for the storage root key, which must have been recorded. Blocks: one TPM command beside those that look
- * for that key. Errors: INVALID for a key of another kind than t2c_alg names, NOT_FOUND without the record, TPM when it does not
- * take keys of that size. Spec: TPM 2.0 part 3, TPM2_Import.
+ * Brings KEY, a private key of OpenSSL's, into the TPM below the storage root key and appends its `TSS2 PRIVATE KEY` to
+ * *pem. It travels encrypted for the storage root key, which must have been recorded. Blocks: one TPM command beside those
+ * that look for that key. Errors: INVALID for a key of another kind than t2c_alg names, NOT_FOUND without the record, TPM
+ * when it does not take keys of that size. Spec: TPM 2.0 part 3, TPM2_Import.
  */
 bool t2c_name_import_blob(EVP_PKEY *key, struct t2c_bytes *pem, struct t2c_error *err);
 

@@ -2,9 +2,9 @@
  * A reader of TOML that is content with what it finds: it tells of each value that it understands, under the names of its table
  * and keys, and steps over the rest of a line that it does not. Pure. Spec: TOML 1.0.
  *
- * Understood: comments; tables and arrays of tables (whose elements are not told apart); bare, quoted and dotted keys; all kinds of
- * strings; arrays and inline tables, over several lines, too. Numbers, dates and booleans are given as they stand. Not checked:
- * that a key or table occurs once.
+ * Understood: comments; tables and arrays of tables (whose elements are not told apart); bare, quoted and dotted keys; all
+ * kinds of strings; arrays and inline tables, over several lines, too. Numbers, dates and booleans are given as they stand.
+ * Not checked: that a key or table occurs once.
  */
 #ifndef TPM2CLOUD_TOML_H
 #define TPM2CLOUD_TOML_H
