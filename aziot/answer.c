@@ -164,11 +164,12 @@ bool answer_verify(struct keyring *ring, const char *id, unsigned mechanism, con
 
 /* ---- AEAD ---- */
 
-/* One operation, once its key is known. */
+/* One operation. */
 struct aead_call {
-    struct aead aead;
-    const struct input *in;
     bool decrypts;
+    const struct input *in;
+    const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS *derived; /* how its key is derived; NULL: it is the id's own */
+    struct aead aead;
     struct t2c_bytes out;
 };
 
@@ -182,14 +183,13 @@ static bool run_aead(void *arg, const uint8_t *key, size_t key_len, struct t2c_e
                           : aead_encrypt(&call->aead, call->in->data, call->in->len, &call->out, err);
 }
 
-/* The key of the operation: the one of ID, or with DERIVED one that is derived from it. */
-static bool with_key(const struct symmetric *symmetric, const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS *derived,
-    struct aead_call *call, struct t2c_error *err)
+static bool with_key(const struct symmetric *symmetric, struct aead_call *call, struct t2c_error *err)
 {
     uint8_t key[T2C_HMAC_LEN];
-    if (derived == NULL)
+    if (call->derived == NULL)
         return symmetric_with(symmetric, run_aead, call, err);
-    bool ok = symmetric_hmac(symmetric, true, derived->derivation_data, derived->derivation_data_len, key, err) &&
+    bool ok =
+        symmetric_hmac(symmetric, true, call->derived->derivation_data, call->derived->derivation_data_len, key, err) &&
         run_aead(call, key, sizeof(key), err);
     OPENSSL_cleanse(key, sizeof(key));
     return ok;
@@ -206,33 +206,32 @@ static bool take_parameters(
         check_input(out->aad, out->aad_len, "additional data", err) && aead_check_iv(out, err);
 }
 
-static bool answer_aead(struct keyring *ring, const char *id, bool decrypts,
-    const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS *derived,
-    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS *parameters, const struct input *in, const struct answer *answer,
-    struct t2c_error *err)
+static bool answer_aead(struct keyring *ring, const char *id, struct aead_call *call,
+    const struct AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS *parameters, const struct answer *answer, struct t2c_error *err)
 {
     const struct symmetric *symmetric = NULL;
-    struct aead_call call = {.in = in, .decrypts = decrypts};
-    if (!take_parameters(parameters, &call.aead, err) || (decrypts && !aead_check(in->data, in->len, err)) ||
-        !keyring_symmetric(ring, id, &symmetric, err) || (derived == NULL && !symmetric_check_clear(symmetric, err)))
+    const struct input *in = call->in;
+    if (!take_parameters(parameters, &call->aead, err) || (call->decrypts && !aead_check(in->data, in->len, err)) ||
+        !keyring_symmetric(ring, id, &symmetric, err) ||
+        (call->derived == NULL && !symmetric_check_clear(symmetric, err)))
         return false;
-    size_t len = decrypts ? in->len - AEAD_EXTRA : in->len + AEAD_EXTRA;
+    size_t len = call->decrypts ? in->len - AEAD_EXTRA : in->len + AEAD_EXTRA;
     if (answer->out == NULL)
         return tell_size(answer, len);
-    bool ok = has_room(answer, len, err) && with_key(symmetric, derived, &call, err) &&
-        give(answer, call.out.data, call.out.len, err);
-    t2c_bytes_fini(&call.out);
+    bool ok = has_room(answer, len, err) && with_key(symmetric, call, err) &&
+        give(answer, call->out.data, call->out.len, err);
+    t2c_bytes_fini(&call->out);
     return ok;
 }
 
-static bool answer_derived_aead(struct keyring *ring, const char *id, bool decrypts,
-    const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS *parameters, const struct input *in, const struct answer *answer,
-    struct t2c_error *err)
+static bool answer_derived_aead(struct keyring *ring, const char *id, struct aead_call *call,
+    const struct AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS *parameters, const struct answer *answer, struct t2c_error *err)
 {
+    call->derived = parameters;
     if (parameters == NULL || parameters->mechanism != AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD)
         return t2c_fail(err, T2C_INVALID, "a derived key encrypts by AEAD alone");
     return check_input(parameters->derivation_data, parameters->derivation_data_len, "derivation data", err) &&
-        answer_aead(ring, id, decrypts, parameters, parameters->parameters, in, answer, err);
+        answer_aead(ring, id, call, parameters->parameters, answer, err);
 }
 
 /* ---- encrypt and decrypt ---- */
@@ -261,17 +260,18 @@ static bool check_both(const struct input *in, const struct answer *answer, stru
 bool answer_encrypt(struct keyring *ring, const char *id, unsigned mechanism, const void *parameters,
     const struct input *plain, const struct answer *answer, struct t2c_error *err)
 {
+    struct aead_call call = {.in = plain};
     if (!check_both(plain, answer, err))
         return false;
     switch (mechanism) {
     case AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD:
-        return answer_aead(ring, id, false, NULL, parameters, plain, answer, err);
+        return answer_aead(ring, id, &call, parameters, answer, err);
     case AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_PKCS1:
         return answer_private(ring, id, true, plain, answer, err);
     case AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_NO_PADDING:
         return answer_private(ring, id, false, plain, answer, err);
     case AZIOT_KEYS_ENCRYPT_MECHANISM_DERIVED:
-        return answer_derived_aead(ring, id, false, parameters, plain, answer, err);
+        return answer_derived_aead(ring, id, &call, parameters, answer, err);
     default:
         return t2c_fail(err, T2C_INVALID, "there is no way %u to encrypt", mechanism);
     }
@@ -280,13 +280,14 @@ bool answer_encrypt(struct keyring *ring, const char *id, unsigned mechanism, co
 bool answer_decrypt(struct keyring *ring, const char *id, unsigned mechanism, const void *parameters,
     const struct input *cipher, const struct answer *answer, struct t2c_error *err)
 {
+    struct aead_call call = {.decrypts = true, .in = cipher};
     if (!check_both(cipher, answer, err))
         return false;
     switch (mechanism) {
     case AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD:
-        return answer_aead(ring, id, true, NULL, parameters, cipher, answer, err);
+        return answer_aead(ring, id, &call, parameters, answer, err);
     case AZIOT_KEYS_ENCRYPT_MECHANISM_DERIVED:
-        return answer_derived_aead(ring, id, true, parameters, cipher, answer, err);
+        return answer_derived_aead(ring, id, &call, parameters, answer, err);
     default:
         return t2c_fail(err, T2C_INVALID, "there is no way %u to decrypt", mechanism);
     }
