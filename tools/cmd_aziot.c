@@ -30,13 +30,12 @@ static bool parse(int argc, char **argv, struct cmd_option last, struct aziot_op
 }
 
 /* What was done before a failure is told, too. */
-static bool print(const struct aziot_task *task, const struct aziot_options *options)
+static void print(const struct aziot_task *task, const struct aziot_options *options)
 {
     if (options->json)
         aziot_report_print_json(&task->report, task->dry_run);
     else
         aziot_report_print_table(&task->report);
-    return true;
 }
 
 typedef bool aziot_work(struct aziot_task *task, struct t2c_error *err);

@@ -83,8 +83,7 @@ bool cmd_doctor(int argc, char **argv, struct t2c_error *err)
     doctor_tpm(&doctor);
     doctor_aziot(&doctor, root);
     if (!estd_find(conf, &place, &no_conf))
-        checklist_bad(
-            &doctor.list, "estd", "mend the file; estd --check-config says whether it is right", "%s", no_conf.text);
+        checklist_bad(&doctor.list, "estd", DOCTOR_FIX_CONF, "%s", no_conf.text);
     doctor_openssl(&doctor);
     doctor_clock(&doctor, &place, time(NULL));
     if (place.conf != NULL)

@@ -9,6 +9,9 @@
 #include "estd.h"
 #include "tpm2cloud/tpm.h"
 
+/* What mends a file of estd's configuration. */
+#define DOCTOR_FIX_CONF "mend the file; estd --check-config says whether it is right"
+
 struct doctor {
     struct checklist list;
     struct t2c_tpm_info tpm;

@@ -239,8 +239,7 @@ static bool check_one(struct doctor *doctor, const CONF *main, const char *dir, 
     snprintf(path, sizeof(path), "%s/%s", dir, file);
     snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - 5), file);
     if (!t2c_conf_load(path, NULL, 0, &own, &why)) {
-        checklist_bad(
-            &doctor->list, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
+        checklist_bad(&doctor->list, "estd", DOCTOR_FIX_CONF, "%s", why.text);
         return false;
     }
     const struct wanted wanted = {name, own, main};
@@ -279,8 +278,7 @@ void doctor_estd(struct doctor *doctor, const struct estd_place *place)
     if (!place->configured)
         checklist_unchecked(&doctor->list, "estd", "it is not configured here: there is no %s", place->conf);
     else if (!t2c_conf_load(place->conf, NULL, 0, &main, &why))
-        checklist_bad(
-            &doctor->list, "estd", "mend the file; estd --check-config says whether it is right", "%s", why.text);
+        checklist_bad(&doctor->list, "estd", DOCTOR_FIX_CONF, "%s", why.text);
     else {
         const char *dir = t2c_conf_get(main, "estd", "certs_d");
         check_all(doctor, main, dir != NULL ? dir : CERTS_D);
