@@ -103,6 +103,7 @@ check_equal "nothing for a verb that is not" "" "$(offered key make "")"
 check_equal "estd(8) has the options of estd" "$("$ESTD" --help | named | lines)" "$(options <"$man/estd.8" | lines)"
 check_equal "tpm2cloud-deploy(8) those of tpm2cloud-deploy" "$("$BUILD/tpm2cloud-deploy" --help | named | lines)" \
     "$(options <"$man/tpm2cloud-deploy.8" | lines)"
+check_fails "which takes the long ones" "cannot open /nonexistent" "$BUILD/tpm2cloud-deploy" --config /nonexistent
 check_fails "estd: a mistyped option" "Did you mean --check-config? Try estd --help." "$ESTD" --chek-config
 check_fails "one that is like none" "Try estd --help." "$ESTD" --qqqqqqq
 
