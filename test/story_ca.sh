@@ -36,9 +36,20 @@ check_equal "nothing was written" "$before" "$(cd "$ca" && sha256sum ./*)"
 check "for programs" grep -qF '{"directory": "'"$ca"'", "made": false, "root": {"subject": "O = tpm2cloud' "$work/json"
 check "one of RSA, by its name, where no directory was" "$T2C" ca init "$work/new/rsa" --name Factory --alg rsa-2048
 check "openssl verifies it" openssl verify -x509_strict -CAfile "$work/new/rsa/root.pem" "$work/new/rsa/issuing.pem"
-mv "$work/new/rsa/issuing.pem" "$work/issuing.was"
-check "what was half made is finished" "$T2C" ca init "$work/new/rsa" --name Factory
-check_equal "with the key that was there" "$(openssl x509 -in "$work/issuing.was" -noout -pubkey)" "$(openssl x509 -in "$work/new/rsa/issuing.pem" -noout -pubkey)"
+for lost in "root.pem issuing.key issuing.pem" "issuing.key issuing.pem" issuing.pem; do
+    half=$work/half.${lost%% *}
+    cp -r "$ca" "$half"
+    # shellcheck disable=SC2086
+    (cd "$half" && rm $lost && touch .issuing.key.AbCdEf)
+    check "one that lost its maker before $lost is finished" "$T2C" ca init "$half"
+    check_equal "with what was there, and nothing else" "issuing.key issuing.pem root.key root.pem" "$(cd "$half" && cmp root.key "$ca/root.key" && find . -type f -printf '%P\n' | sort | paste -sd' ')"
+    check "openssl verifies it" openssl verify -x509_strict -CAfile "$half/root.pem" "$half/issuing.pem"
+done
+rm "$half/root.key"
+check "the root's key may lie elsewhere" "$T2C" ca init "$half"
+rm "$half/root.pem"
+check_fails "its certificate not" "has an issuing CA, but its root.pem is gone: bring it back" "$T2C" ca init "$half"
+check_fails "an algorithm that is none" "--alg rsa-1024 is none of ec-p256," "$T2C" ca init "$work/none" --alg rsa-1024
 cp "$ca/issuing.pem" "$work/new/rsa/issuing.pem"
 check_fails "a CA with another's certificate" "is damaged: issuing.pem certifies another key than issuing.key" "$T2C" ca init "$work/new/rsa"
 

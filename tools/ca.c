@@ -243,31 +243,31 @@ static bool check_same(const struct ca *ca, const char *name, const char *alg, s
             alg);
 }
 
+/* Makes what is missing. Gives: *wrote, whether something was. */
+static bool complete(const struct ca *ca, const struct maker *maker, bool *wrote, struct t2c_error *err)
+{
+    static const char *const files[] = {"root.key", "root.pem", "issuing.key", "issuing.pem"};
+    const bool root = is_there(ca, "root.pem"), issuing = is_there(ca, "issuing.pem");
+    if (issuing && !root)
+        return t2c_fail(err, T2C_EXISTS, "%s has an issuing CA, but its root.pem is gone: bring it back", ca->dir);
+    *wrote = !issuing;
+    for (size_t i = 0; !issuing && i < sizeof(files) / sizeof(files[0]); i++)
+        t2c_file_tidy(place_of(ca, files[i]).path);
+    return (root || make_root(ca, maker, err)) && (issuing || make_issuing(ca, maker, err));
+}
+
 bool ca_init(
     const char *dir, const char *name, const char *alg, int64_t now_s, struct ca *ca, bool *made, struct t2c_error *err)
 {
     const struct maker maker = {.name = name != NULL ? name : NAME_DEFAULT,
         .alg = t2c_alg_info(t2c_alg_find(alg != NULL ? alg : ALG_DEFAULT)),
         .now_s = now_s};
-    bool wrote = false;
     if (maker.alg->bits == 0)
         return t2c_fail(
-            err, T2C_INVALID, "--alg %s is unknown; the table of tpm2cloud --help has those that there are", alg);
-    if (!set_dir(ca, dir, err) || !t2c_file_mkdirs(ca->dir, 0700, err))
-        return false;
-    if (!is_there(ca, "root.pem")) {
-        if (is_there(ca, "issuing.pem"))
-            return t2c_fail(err, T2C_EXISTS, "%s has an issuing CA, but its root.pem is gone: bring it back", ca->dir);
-        if (!make_root(ca, &maker, err))
-            return false;
-        wrote = true;
-    }
-    if (!is_there(ca, "issuing.pem")) {
-        if (!make_issuing(ca, &maker, err))
-            return false;
-        wrote = true;
-    }
-    if (!open_files(ca, now_s, err) || !check_same(ca, name, alg, err))
+            err, T2C_INVALID, "--alg %s is none of ec-p256, ec-p384, ec-p521, rsa-2048, rsa-3072, rsa-4096", alg);
+    bool wrote = false;
+    if (!set_dir(ca, dir, err) || !t2c_file_mkdirs(ca->dir, 0700, err) || !complete(ca, &maker, &wrote, err) ||
+        !open_files(ca, now_s, err) || !check_same(ca, name, alg, err))
         return false;
     *made = wrote;
     return true;
