@@ -218,6 +218,17 @@ for stem in $device $master $identity $handles; do
     check "$stem, too" cmp "$work/before${keys#"$root"}/$stem.key" "$keys/$stem.key"
 done
 
+# ---- a record that is damaged ----
+
+machine
+t2c migrate >/dev/null 2>&1
+head -c 100 "$keys/$device.tpm" >"$work/part" && cat "$work/part" >"$keys/$device.tpm"
+check_fails "is not taken for a key in the TPM" "1 of them could not be brought into the TPM" t2c migrate
+check_equal "but told" "key failed" "$(fate device-id | head -n 1)"
+check "with the reason" grep -q "^key *device-id .*the key record is damaged" "$work/listing"
+check "the file that was set aside comes back" t2c rollback
+check "the same" cmp "$work/before${keys#"$root"}/$device.key" "$keys/$device.key"
+
 # ---- a storage root key that is not there, or another ----
 
 machine

@@ -194,3 +194,18 @@ bool aziot_public_of_stock(const char *path, EVP_PKEY **out, struct t2c_error *e
     *out = T2C_STEAL(stock.pair);
     return true;
 }
+
+/* ---- records ---- */
+
+static bool check_keys(struct t2c_aziot_opened *opened, struct t2c_error *err)
+{
+    return (opened->pair == NULL || t2c_key_check(opened->pair, err)) &&
+        (opened->hmac == NULL || t2c_key_check(opened->hmac, err)) &&
+        (opened->sealed == NULL || t2c_key_check(opened->sealed, err));
+}
+
+bool aziot_check_record(const struct aziot_key *key, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
+    return t2c_aziot_record_open_file(key->record, aziot_key_name(key), &opened, err) && check_keys(&opened, err);
+}

@@ -42,6 +42,9 @@ const char *aziot_key_name(const struct aziot_key *key);
 /* Gives the path of the file that was set aside as number N. */
 bool aziot_key_migrated(const struct aziot_key *key, int n, struct t2c_bytes *out, struct t2c_error *err);
 
+/* Says whether the record of KEY can be read, and this TPM loads what is in it. */
+bool aziot_check_record(const struct aziot_key *key, struct t2c_error *err);
+
 /* Gives the public half of a key pair, from its record or the file PATH; *out stays NULL for a symmetric key. */
 bool aziot_public_of_record(const char *path, EVP_PKEY **out, struct t2c_error *err);
 bool aziot_public_of_stock(const char *path, EVP_PKEY **out, struct t2c_error *err);

@@ -53,13 +53,21 @@ static bool migrate_stock(struct aziot_task *task, struct aziot_key *key, struct
                                "%s: is in the TPM and answers; its file is set aside", what);
 }
 
+static bool list_record(struct aziot_task *task, const struct aziot_key *key, struct t2c_error *err)
+{
+    struct t2c_error why = {0};
+    if (!aziot_check_record(key, &why))
+        return add_failure(task, key, &why, err);
+    return aziot_report_add(
+        &task->report, "key", aziot_key_name(key), key->record, "in-tpm", err, "is in the TPM and stays");
+}
+
 static bool migrate_key(struct aziot_task *task, struct aziot_key *key, struct t2c_error *err)
 {
     if (key->has_stock)
         return migrate_stock(task, key, err);
     if (key->has_record)
-        return aziot_report_add(
-            &task->report, "key", aziot_key_name(key), key->record, "in-tpm", err, "is in the TPM and stays");
+        return list_record(task, key, err);
     if (aziot_is_master(key->id)) {
         struct t2c_error why = {0};
         t2c_fail(&why, T2C_NOT_FOUND,

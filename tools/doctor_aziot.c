@@ -22,19 +22,6 @@ static const char *fix_of(const struct aziot_key *key, const struct t2c_error *w
     return key->migrated_n > 0 ? FIX_BACK : why->code == T2C_INVALID ? FIX_DAMAGED : FIX_OTHER;
 }
 
-static bool check_keys(struct t2c_aziot_opened *opened, struct t2c_error *err)
-{
-    return (opened->pair == NULL || t2c_key_check(opened->pair, err)) &&
-        (opened->hmac == NULL || t2c_key_check(opened->hmac, err)) &&
-        (opened->sealed == NULL || t2c_key_check(opened->sealed, err));
-}
-
-static bool check_record(const struct aziot_key *key, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_aziot_opened_fini) struct t2c_aziot_opened opened = {0};
-    return t2c_aziot_record_open_file(key->record, aziot_key_name(key), &opened, err) && check_keys(&opened, err);
-}
-
 static void check_all(struct doctor *doctor, const struct aziot_files *files, const char *dir)
 {
     size_t n = 0, bad = 0;
@@ -43,7 +30,7 @@ static void check_all(struct doctor *doctor, const struct aziot_files *files, co
         if (!files->keys[i].has_record)
             continue;
         n++;
-        if (check_record(&files->keys[i], &why))
+        if (aziot_check_record(&files->keys[i], &why))
             continue;
         bad++;
         checklist_bad(&doctor->list, CHECK, fix_of(&files->keys[i], &why), "%s: %s", files->keys[i].record, why.text);
