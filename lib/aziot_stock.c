@@ -199,16 +199,21 @@ static bool make_record(const struct t2c_aziot_stock *stock, const char *stock_p
 
 /* ---- migrating ---- */
 
+bool t2c_aziot_aside_path(const char *path, const char *end, int n, struct t2c_bytes *out, struct t2c_error *err)
+{
+    return n == 1 ? t2c_bytes_printf(out, err, "%s%s", path, end) : t2c_bytes_printf(out, err, "%s%s.%d", path, end, n);
+}
+
 bool t2c_aziot_set_aside(const char *path, const char *end, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes to = {0};
-    bool named = t2c_bytes_printf(&to, err, "%s%s", path, end);
-    for (int i = 2; named && !t2c_file_is_missing((const char *)to.data); i++) {
-        t2c_bytes_clear(&to);
-        named = i < T2C_AZIOT_ASIDE_MAX ? t2c_bytes_printf(&to, err, "%s%s.%d", path, end, i)
-                                        : t2c_fail(err, T2C_EXISTS, "there are too many files %s%s", path, end);
+    for (int n = 1; n < T2C_AZIOT_ASIDE_MAX; n++) {
+        T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes to = {0};
+        if (!t2c_aziot_aside_path(path, end, n, &to, err))
+            return false;
+        if (t2c_file_is_missing((const char *)to.data))
+            return t2c_file_rename(path, (const char *)to.data, err) || t2c_file_is_missing(path);
     }
-    return named && (t2c_file_rename(path, (const char *)to.data, err) || t2c_file_is_missing(path));
+    return t2c_fail(err, T2C_EXISTS, "there are too many files %s%s", path, end);
 }
 
 /* Makes the record unless there is one, and proves it. */

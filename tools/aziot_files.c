@@ -37,8 +37,7 @@ const char *aziot_key_name(const struct aziot_key *key)
 
 bool aziot_key_migrated(const struct aziot_key *key, int n, struct t2c_bytes *out, struct t2c_error *err)
 {
-    return n == 1 ? t2c_bytes_printf(out, err, "%s" T2C_AZIOT_MIGRATED, key->stock)
-                  : t2c_bytes_printf(out, err, "%s" T2C_AZIOT_MIGRATED ".%d", key->stock, n);
+    return t2c_aziot_aside_path(key->stock, T2C_AZIOT_MIGRATED, n, out, err);
 }
 
 /* ---- keys ---- */

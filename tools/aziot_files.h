@@ -39,7 +39,7 @@ bool aziot_files_find(const struct aziot_place *place, struct aziot_files *out, 
 /* The id, or the file's name. */
 const char *aziot_key_name(const struct aziot_key *key);
 
-/* Gives the path of the file that was set aside as number N. */
+/* Appends the path of the file that was set aside as number N. */
 bool aziot_key_migrated(const struct aziot_key *key, int n, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Says whether the record of KEY can be read, and this TPM loads what is in it. */

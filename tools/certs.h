@@ -6,10 +6,13 @@
 
 #include "tpm2cloud/cert.h"
 
-/* Reads a file, a pipe, or standard input for "-". */
+/* Reads a file, a pipe, or standard input for "-", PEM or DER. Errors: as open says; INVALID for what is no certificate. */
 bool certs_read(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
 
-/* Adds all certificates of PATH, a file or a directory, to *all. A file of a directory that holds none is told on stderr. */
+/*
+ * Adds all certificates of PATH, a file or a directory, to *all. A file of a directory that holds none is told on stderr.
+ * Errors: those of certs_read for a file; as opendir says for a directory.
+ */
 bool certs_collect(const char *path, STACK_OF(X509) *all, struct t2c_error *err);
 
 /* Lower-case hexadecimal of the certificate's SHA-256, and of its public key's (SubjectPublicKeyInfo). */

@@ -233,13 +233,6 @@ bool ek_print_json(const struct ek *ek, bool judged, struct t2c_error *err)
         if (!print_cert_json(&ek->certs[i], judged, err))
             return false;
     }
-    fputs("\n], \"chain\": [", stdout);
-    for (int i = 0; i < sk_X509_num(ek->chain); i++) {
-        fputs(i > 0 ? ",\n  {" : "\n  {", stdout);
-        if (!certs_print_json(sk_X509_value(ek->chain, i), err))
-            return false;
-        putchar('}');
-    }
-    puts("\n]}");
-    return true;
+    fputs("\n], ", stdout);
+    return certs_print_chain(ek->chain, err);
 }

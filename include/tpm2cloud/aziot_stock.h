@@ -79,6 +79,9 @@ bool t2c_aziot_stock_is(const struct t2c_aziot_stock *stock, const char *record_
 bool t2c_aziot_stock_migrate(const struct t2c_aziot_stock *stock, const char *stock_path, const char *record_path,
     const char *id, struct t2c_error *err);
 
+/* Appends what PATH is called when it is set aside as number N, from 1 on: PATH and END, from 2 on with N behind it. */
+bool t2c_aziot_aside_path(const char *path, const char *end, int n, struct t2c_bytes *out, struct t2c_error *err);
+
 /* Renames PATH to PATH and END, or with a number behind it when that is taken. Missing is success: somebody else did it. */
 bool t2c_aziot_set_aside(const char *path, const char *end, struct t2c_error *err);
 
