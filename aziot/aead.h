@@ -24,13 +24,17 @@ struct aead {
 /* Refuses an IV or additional data that cannot be. Errors: INVALID. */
 bool aead_check_iv(const struct aead *aead, struct t2c_error *err);
 
+/* Appends what PLAIN encrypts to, AEAD_EXTRA bytes more. Errors: INVALID as aead_check_iv. */
 bool aead_encrypt(
     const struct aead *aead, const uint8_t *plain, size_t plain_len, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Refuses what cannot be decrypted at sight. Errors: INVALID. */
 bool aead_check(const uint8_t *cipher, size_t cipher_len, struct t2c_error *err);
 
-/* Errors: INVALID as aead_check; PROTO when the tag does not fit: another key, IV or AAD, or damage. */
+/*
+ * Appends what CIPHER decrypts to. Errors: INVALID as aead_check; PROTO when the tag does not fit: another key, IV or AAD, or
+ * damage.
+ */
 bool aead_decrypt(
     const struct aead *aead, const uint8_t *cipher, size_t cipher_len, struct t2c_bytes *out, struct t2c_error *err);
 

@@ -28,7 +28,7 @@ void location_fini(struct location *location);
 /* Gives *out, which borrows from SETTINGS. Errors: INVALID, when homedir_path is needed and was not set. */
 bool location_find(const struct settings *settings, const char *id, struct location *out, struct t2c_error *err);
 
-/* Makes the directory of records. */
+/* Makes the directory of records, with mode 0700; one that is there stays as it is. Errors: AUTH, IO. */
 bool location_make_dir(const struct settings *settings, struct t2c_error *err);
 
 /* Fails with WHY, of a file below keyd's home: what is refused to keyd's user there was put there by another. */

@@ -13,7 +13,7 @@ struct locked {
     size_t cap; /* whole pages */
 };
 
-/* Gives *out with room for CAP bytes at least, and nothing in it. */
+/* Gives *out with room for CAP bytes at least, and nothing in it. Where memory cannot be locked it is not. Errors: NOMEM. */
 bool locked_init(struct locked *out, size_t cap, struct t2c_error *err);
 void locked_fini(struct locked *locked);
 

@@ -21,11 +21,11 @@ bool stock_is_no_pair(const struct location *location);
 
 /*
  * Makes room for another key of ID, losing nothing: a file that holds a key is brought into a record, one that holds none, or
- * for a PAIR no pair, is set aside.
+ * for a PAIR no pair, is set aside. Errors: those of t2c_aziot_stock_migrate; the file stays then.
  */
 bool stock_give_way(const struct location *location, const char *id, bool pair, struct t2c_error *err);
 
-/* Removes the file, when the key is removed. */
+/* Removes the file, when the key is removed; without one that is success. Errors: AUTH, IO. */
 bool stock_remove(const struct location *location, struct t2c_error *err);
 
 #endif

@@ -15,10 +15,13 @@ struct symmetric {
 
 void symmetric_fini(struct symmetric *symmetric);
 
-/* Gives SYMMETRIC, which is empty, a key in the clear. */
+/* Gives SYMMETRIC, which is empty, a copy of KEY in the clear. Errors: NOMEM. */
 bool symmetric_take(struct symmetric *symmetric, const uint8_t *key, size_t key_len, struct t2c_error *err);
 
-/* Keeps a key that can be unsealed in the clear from now on, so that its use costs no TPM command. */
+/*
+ * Keeps a key that can be unsealed in the clear from now on, so that its use costs no TPM command; an HMAC key stays in the
+ * TPM. Blocks: two TPM commands, the first time. Errors: those of the TPM, never the caller's fault (blame.h).
+ */
 bool symmetric_keep(struct symmetric *symmetric, struct t2c_error *err);
 
 /* Fails unless the key can be had in the clear. Errors: INVALID. */

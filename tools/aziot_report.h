@@ -22,7 +22,7 @@ struct aziot_report {
 };
 void aziot_report_fini(struct aziot_report *report);
 
-/* Adds a row. */
+/* Adds a row, whose text is what FORMAT makes. WHAT and FATE stay the caller's for as long as the report. Errors: NOMEM. */
 bool aziot_report_add(struct aziot_report *report, const char *what, const char *name, const char *file,
     const char *fate, struct t2c_error *err, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
