@@ -177,6 +177,8 @@ check "what was set aside is removed" t2c clean
 check "saying what that does not do" grep -q "flash memory may hold what was in these files for long" "$work/messages"
 check_equal "all of it" 0 "$(names key.migrated)"
 check "the keys work" aziot sign:device-id hmac:iotedge_master_encryption_id
+check "once more there is nothing to remove" t2c clean
+check_equal "which is said, and no more" "nothing that was set aside is left in $keys" "$(cat "$work/listing" "$work/messages")"
 check_fails "then there is no way back" "exists only in the TPM" t2c rollback
 
 # ---- a master key whose record somebody removed ----
@@ -299,6 +301,12 @@ fi
 
 # ---- what cannot be done ----
 
+machine
+head -c 32 /dev/urandom >"$keys/$(printf 'a\033[2Jb').key"
+t2c migrate --dry-run
+check "a terminal does nothing that the name of a file says" grep -q '^key *a?\[2Jb ' "$work/listing"
+t2c migrate --dry-run --json
+check "JSON has it all" jq -e '[.rows[].name] | index("a\u001b[2Jb")' "$work/listing"
 machine
 : >"$keys/$identity.key"
 check_fails "an empty file is told" "1 of them could not be brought into the TPM" t2c migrate

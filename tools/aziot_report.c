@@ -36,6 +36,15 @@ bool aziot_report_add(struct aziot_report *report, const char *what, const char 
     return (ok && row->name != NULL && row->file != NULL) || t2c_fail_nomem(err);
 }
 
+/* A file may have any name, and a terminal obeys what is in it. */
+static void print_cell(const char *text, int width)
+{
+    int n = 0;
+    for (; *text != '\0'; text++, n++)
+        putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+    printf("%*s", width > n ? width - n : 0, "");
+}
+
 void aziot_report_print_table(const struct aziot_report *report)
 {
     int width = 0;
@@ -44,7 +53,11 @@ void aziot_report_print_table(const struct aziot_report *report)
             width = (int)strlen(report->rows[i].name);
     for (size_t i = 0; i < report->rows_n; i++) {
         const struct aziot_row *row = &report->rows[i];
-        printf("%-11s %-*s %-9s %s\n", row->what, width, row->name, row->fate, row->text);
+        printf("%-11s ", row->what);
+        print_cell(row->name, width);
+        printf(" %-9s ", row->fate);
+        print_cell(row->text, 0);
+        putchar('\n');
     }
 }
 

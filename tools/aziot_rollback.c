@@ -184,7 +184,8 @@ static bool roll_back_key(
     case FATE_RESTORE:
         return (task->dry_run || restore(key, plan, err)) &&
             aziot_report_add(report, "key", name, key->stock, plan->proven ? "restore" : "unproven", err,
-                plan->proven ? "its file is back%s" : "its file is back, unproven: %s", plan->why);
+                "its file %s%s%s", task->dry_run ? "comes back" : "is back",
+                plan->proven ? "" : ", unproven: ", plan->why);
     case FATE_FILE:
         return (task->dry_run || drop_record(key, plan, err)) &&
             aziot_report_add(report, "key", name, key->stock, "restore", err, "its file is there");

@@ -38,9 +38,14 @@ static void print(const struct aziot_task *task, const struct aziot_options *opt
         aziot_report_print_table(&task->report);
 }
 
-typedef bool aziot_work(struct aziot_task *task, struct t2c_error *err);
+struct aziot_verb {
+    bool (*work)(struct aziot_task *task, struct t2c_error *err);
+    const char *failed; /* said of how many keys that did not work for */
+    const char *none;   /* said of keyd's directory when there is no row */
+    const char *note;   /* said when something was done; may be NULL */
+};
 
-static bool run(const struct aziot_options *options, aziot_work *work, const char *failed, struct t2c_error *err)
+static bool run(const struct aziot_options *options, const struct aziot_verb *verb, struct t2c_error *err)
 {
     T2C_CLEANUP(aziot_task_fini)
     struct aziot_task task = {.pin_from = options->pin_from, .dry_run = options->dry_run, .lose = options->lose};
@@ -50,38 +55,42 @@ static bool run(const struct aziot_options *options, aziot_work *work, const cha
             (!aziot_place_check_stopped(&task.place, err) || !aziot_place_lock(&task.place, &lock, err))) ||
         !aziot_files_find(&task.place, &task.files, err))
         return false;
-    bool ok = work(&task, err);
+    bool ok = verb->work(&task, err);
     print(&task, options);
     if (ok && !options->json && task.report.rows_n == 0)
-        printf("nothing in %s and %s\n", task.place.keys_dir, task.place.certs_dir);
+        printf("%s in %s\n", verb->none, task.place.keys_dir);
+    if (ok && !task.dry_run && verb->note != NULL && task.report.rows_n > 0)
+        fprintf(stderr, "tpm2cloud: %s\n", verb->note);
     return ok &&
         (task.dry_run || task.report.failures == 0 ||
-            t2c_fail(err, T2C_IO, "%zu of them %s", task.report.failures, failed));
+            t2c_fail(err, T2C_IO, "%zu of them %s", task.report.failures, verb->failed));
 }
 
 bool cmd_aziot_migrate(int argc, char **argv, struct t2c_error *err)
 {
+    static const struct aziot_verb verb = {
+        .work = aziot_migrate, .failed = "could not be brought into the TPM", .none = "there is no key"};
     struct aziot_options options = {0};
     const struct cmd_option pin_from = {"pin-from", &options.pin_from, NULL};
-    return parse(argc, argv, pin_from, &options, err) &&
-        run(&options, aziot_migrate, "could not be brought into the TPM", err);
+    return parse(argc, argv, pin_from, &options, err) && run(&options, &verb, err);
 }
 
 bool cmd_aziot_rollback(int argc, char **argv, struct t2c_error *err)
 {
+    static const struct aziot_verb verb = {
+        .work = aziot_rollback, .failed = "could not be brought back", .none = "there is no key"};
     struct aziot_options options = {0};
     const struct cmd_option lose = {"lose", NULL, &options.lose};
-    return parse(argc, argv, lose, &options, err) && run(&options, aziot_rollback, "could not be brought back", err);
+    return parse(argc, argv, lose, &options, err) && run(&options, &verb, err);
 }
 
 bool cmd_aziot_clean(int argc, char **argv, struct t2c_error *err)
 {
+    static const struct aziot_verb verb = {.work = aziot_clean,
+        .failed = "were kept",
+        .none = "nothing that was set aside is left",
+        .note = "flash memory may hold what was in these files for long; where that matters, make keys anew"};
     struct aziot_options options = {0};
     const struct cmd_option lose = {"lose", NULL, &options.lose};
-    if (!parse(argc, argv, lose, &options, err) || !run(&options, aziot_clean, "were kept", err))
-        return false;
-    if (!options.dry_run)
-        fprintf(stderr,
-            "tpm2cloud: flash memory may hold what was in these files for long; where that matters, make keys anew\n");
-    return true;
+    return parse(argc, argv, lose, &options, err) && run(&options, &verb, err);
 }
