@@ -4,9 +4,12 @@
 #include "aziot_report.h"
 
 #include "json.h"
+#include "tpm2cloud/text.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define CELL_MAX 2048
 
 void aziot_report_fini(struct aziot_report *report)
 {
@@ -39,10 +42,8 @@ bool aziot_report_add(struct aziot_report *report, const char *what, const char 
 /* A file may have any name, and a terminal obeys what is in it. */
 static void print_cell(const char *text, int width)
 {
-    int n = 0;
-    for (; *text != '\0'; text++, n++)
-        putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-    printf("%*s", width > n ? width - n : 0, "");
+    char clean[CELL_MAX];
+    printf("%-*s", width, t2c_text_copy(clean, sizeof(clean), text));
 }
 
 void aziot_report_print_table(const struct aziot_report *report)
