@@ -40,6 +40,16 @@ static size_t list_foreign(const struct t2c_aziot_values *keyd, struct pkcs11_pr
     return n;
 }
 
+/* Says which line of the configuration it is about. */
+static bool fail_naming(const struct t2c_aziot_values *keyd, struct t2c_error *err)
+{
+    for (size_t i = 0; i < keyd->n; i++)
+        if (is_foreign(keyd, i))
+            return t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens (%s, in %s)",
+                keyd->list[i].path + strlen(keyd->list[i].path) + 1, keyd->list[i].file);
+    return t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens (pkcs11_base_slot)");
+}
+
 bool aziot_tokens_open(struct aziot_task *task, struct t2c_error *err)
 {
     const struct t2c_aziot_values *keyd = &task->place.config[AZIOT_KEYD];
@@ -53,8 +63,7 @@ bool aziot_tokens_open(struct aziot_task *task, struct t2c_error *err)
         .pin_from = task->pin_from};
     if (config.base_slot == NULL && config.preloaded_n == 0)
         return true;
-    return pkcs11_keys_open(&config, &task->tokens, err) ||
-        t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens");
+    return pkcs11_keys_open(&config, &task->tokens, err) || fail_naming(keyd, err);
 }
 
 bool aziot_tokens_have(const struct aziot_task *task, const char *id)
