@@ -44,7 +44,7 @@ static size_t list_foreign(const struct t2c_aziot_values *keyd, struct pkcs11_pr
 static bool fail_naming(const struct t2c_aziot_values *keyd, struct t2c_error *err)
 {
     for (size_t i = 0; i < keyd->n; i++)
-        if (is_foreign(keyd, i))
+        if (foreign_id(keyd, i) != NULL)
             return t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens (%s, in %s)",
                 keyd->list[i].path + strlen(keyd->list[i].path) + 1, keyd->list[i].file);
     return t2c_fail_context(err, "keyd's configuration has keys in PKCS#11 tokens (pkcs11_base_slot)");
