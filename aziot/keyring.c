@@ -258,8 +258,8 @@ bool keyring_create_symmetric(struct keyring *ring, const char *id, unsigned usa
     if (why.code != T2C_NOT_FOUND || !location_find(ring->settings, id, &location, err) ||
         location.kind != LOCATION_RECORD)
         return t2c_fail_with(err, &why);
-    return check_usage(usage, err) && make_symmetric(ring, &location, id, usage, err) &&
-        keyring_load_symmetric(ring, id, err);
+    return check_usage(usage, err) && stock_check_master(&location, id, err) &&
+        make_symmetric(ring, &location, id, usage, err) && keyring_load_symmetric(ring, id, err);
 }
 
 bool keyring_import(

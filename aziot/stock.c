@@ -5,6 +5,7 @@
 #include "stock.h"
 
 #include "blame.h"
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/aziot_stock.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/log.h"
@@ -72,6 +73,20 @@ bool stock_give_way(const struct location *location, const char *id, bool pair, 
         return pair && stock.pair == NULL ? set_damaged_aside(location, id, "what is in its file is no key pair", err)
                                           : migrate(location, &stock, id, err);
     return why.code == T2C_INVALID ? set_damaged_aside(location, id, why.text, err) : t2c_fail_with(err, &why);
+}
+
+bool stock_check_master(const struct location *location, const char *id, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes aside = {0};
+    if (!t2c_aziot_is_master(id))
+        return true;
+    if (!t2c_aziot_aside_path(location->stock_path, T2C_AZIOT_MIGRATED, 1, &aside, err))
+        return false;
+    return t2c_file_is_missing((const char *)aside.data) ||
+        t2c_fail(err, T2C_IO,
+            "its record %s is gone, and with another key nothing can be read that was made with this one; rename the "
+            "newest %s" T2C_AZIOT_MIGRATED "* to %s",
+            location->path, location->stock_path, location->stock_path);
 }
 
 bool stock_remove(const struct location *location, struct t2c_error *err)

@@ -25,6 +25,12 @@ bool stock_is_no_pair(const struct location *location);
  */
 bool stock_give_way(const struct location *location, const char *id, bool pair, struct t2c_error *err);
 
+/*
+ * Fails when ID is a key that nothing can stand in for, was brought over, and is gone: another one is not to be made unseen.
+ * Errors: IO.
+ */
+bool stock_check_master(const struct location *location, const char *id, struct t2c_error *err);
+
 /* Removes the file, when the key is removed; without one that is success. Errors: AUTH, IO. */
 bool stock_remove(const struct location *location, struct t2c_error *err);
 

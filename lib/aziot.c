@@ -31,3 +31,9 @@ bool t2c_aziot_path(const char *dir, const char *id, const char *end, struct t2c
         return false;
     return out->len - dir_len <= NAME_MAX || t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file");
 }
+
+bool t2c_aziot_is_master(const char *id)
+{
+    return id != NULL &&
+        (strcmp(id, "iotedge_master_encryption_id") == 0 || strcmp(id, "aziot_identityd_master_id") == 0);
+}

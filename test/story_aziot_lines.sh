@@ -154,8 +154,17 @@ cat "$work/line" >>"$work/lines"
 # ---- files of the stock library that are not taken over ----
 
 stock_file() { # ID: the stock library's file of it
-    echo "$home/keys/$1-$(printf %s "$1" | sha256sum | cut -d' ' -f1).key"
+    echo "$home/keys/$(printf %s "$1" | tr -dc A-Za-z0-9)-$(printf %s "$1" | sha256sum | cut -d" " -f1).key"
 }
+head -c 32 /dev/urandom >"$(stock_file iotedge_master_encryption_id)"
+aziot "$home" calls load-key:iotedge_master_encryption_id hmac:iotedge_master_encryption_id >"$work/first" 2>/dev/null
+master=$(find "$home/keys" -name 'iotedgemaster*.tpm')
+rm "$master"
+told "a master key whose record is gone" 3 2 "iotedge_master_encryption_id: cannot create the key" \
+    "and with another key nothing can be read that was made with this one" "$home" calls create-enc:iotedge_master_encryption_id
+mv "${master%.tpm}.key.migrated" "${master%.tpm}.key"
+aziot "$home" calls create-enc:iotedge_master_encryption_id hmac:iotedge_master_encryption_id >"$work/again" 2>/dev/null
+check_equal "it comes back by what the line says" "$(grep hmac "$work/first")" "$(grep hmac "$work/again")"
 : >"$(stock_file empty)"
 told "an empty file" 3 2 "empty: cannot load the key" "is empty: bring it back from a backup, or remove it" "$home" calls load-key:empty
 names "$(stock_file empty)"

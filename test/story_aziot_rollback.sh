@@ -199,8 +199,8 @@ check "the same" cmp "$work/before${keys#"$root"}/$master.key" "$keys/$master.ke
 machine
 t2c migrate >/dev/null 2>&1
 rm "$keys/$master.tpm" "$keys/$edgeca.tpm"
-aziot create-key:iotedge_master_encryption_id create:aziot-edged-ca >/dev/null 2>&1
-check_fails "when keyd has made another, the file of the old one is kept" "1 of them were kept" t2c clean
+aziot import:iotedge_master_encryption_id create:aziot-edged-ca >/dev/null 2>&1
+check_fails "when keyd was given another, the file of the old one is kept" "1 of them were kept" t2c clean
 check_equal "which is told" "key kept" "$(fate iotedge_master_encryption_id)"
 check "and kept" test -e "$keys/$master.key.migrated"
 check "others, in whose place is another key, are removed" test ! -e "$keys/$edgeca.key.migrated"

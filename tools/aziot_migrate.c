@@ -3,6 +3,7 @@
  */
 #include "aziot_tokens.h"
 
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
 #include <stdio.h>
@@ -68,12 +69,12 @@ static bool migrate_key(struct aziot_task *task, struct aziot_key *key, struct t
         return migrate_stock(task, key, err);
     if (key->has_record)
         return list_record(task, key, err);
-    if (aziot_is_master(key->id)) {
+    if (t2c_aziot_is_master(key->id)) {
         struct t2c_error why = {0};
         t2c_fail(&why, T2C_NOT_FOUND,
             "its record is gone, and keyd would make another, without which nothing can be read that was made with "
-            "this "
-            "one; rename the newest %s" T2C_AZIOT_MIGRATED "* to %s, and try again",
+            "this one; "
+            "rename the newest %s" T2C_AZIOT_MIGRATED "* to %s, and try again",
             key->stock, key->stock);
         return add_failure(task, key, &why, err);
     }

@@ -118,12 +118,6 @@ bool aziot_is_ours(const char *text, struct t2c_uri *out)
     return true;
 }
 
-bool aziot_is_master(const char *id)
-{
-    return id != NULL &&
-        (strcmp(id, "iotedge_master_encryption_id") == 0 || strcmp(id, "aziot_identityd_master_id") == 0);
-}
-
 /* ---- the whole ---- */
 
 bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_error *err)

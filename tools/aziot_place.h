@@ -39,12 +39,6 @@ const char *aziot_place_id(const struct aziot_place *place, const char *stem);
  */
 bool aziot_is_ours(const char *text, struct t2c_uri *out);
 
-/*
- * Says whether nothing can stand in for the key ID (may be NULL): modules' secrets are encrypted with one such key, their own
- * keys derived from another.
- */
-bool aziot_is_master(const char *id);
-
 /* Fails when keyd has no home, or this process may not look into it. */
 bool aziot_place_check_home(const struct aziot_place *place, struct t2c_error *err);
 

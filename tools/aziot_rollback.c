@@ -4,6 +4,7 @@
  */
 #include "aziot_tokens.h"
 
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
@@ -80,7 +81,7 @@ static bool make_plan(const struct aziot_key *key, struct plan *plan, struct t2c
     struct t2c_error why = {0};
     *plan = (struct plan){.fate = key->has_record ? FATE_LOST : FATE_STAYS};
     if (!key->has_record)
-        return key->has_stock || !aziot_is_master(key->id) || plan_master(key, plan, err);
+        return key->has_stock || !t2c_aziot_is_master(key->id) || plan_master(key, plan, err);
     if (!key->has_stock)
         return plan_restore(key, plan, err);
     int same = is_same(key->stock, key, &why);
@@ -96,7 +97,7 @@ static bool make_plan(const struct aziot_key *key, struct plan *plan, struct t2c
 static bool check_masters(const struct aziot_task *task, const struct plan *plans, struct t2c_error *err)
 {
     for (size_t i = 0; i < task->files.keys_n; i++)
-        if (plans[i].fate == FATE_LOST && aziot_is_master(task->files.keys[i].id) && !task->lose && !task->dry_run)
+        if (plans[i].fate == FATE_LOST && t2c_aziot_is_master(task->files.keys[i].id) && !task->lose && !task->dry_run)
             return t2c_fail(err, T2C_AUTH,
                 "%s exists only in the TPM: without it the modules' secrets and keys are lost; nothing was changed. To "
                 "lose them: --lose",
@@ -197,7 +198,7 @@ static bool roll_back_key(
         return (task->dry_run || t2c_aziot_set_aside(key->record, AZIOT_LEFT, err)) &&
             aziot_report_add(report, "key", name, key->record, "lost", err,
                 "exists only in the TPM and stays there; its record is renamed to end in " AZIOT_LEFT "%s",
-                task->dry_run && !task->lose && aziot_is_master(key->id) ? ", which --lose allows, and nothing else"
+                task->dry_run && !task->lose && t2c_aziot_is_master(key->id) ? ", which --lose allows, and nothing else"
                                                                          : "");
     default:
         return aziot_report_add(report, "key", name, key->stock, "keep", err,
@@ -268,7 +269,7 @@ static bool clean_file(struct aziot_task *task, const struct aziot_key *key, con
         return true;
     if (!key->has_record)
         t2c_fail(&why, T2C_NOT_FOUND, "there is no key of that id any more");
-    else if ((same = is_same(path, key, &why)) > 0 || (same == 0 && !aziot_is_master(key->id)))
+    else if ((same = is_same(path, key, &why)) > 0 || (same == 0 && !t2c_aziot_is_master(key->id)))
         why.code = T2C_OK; /* it is in the TPM, or another has taken its place there */
     if (why.code != T2C_OK && !task->lose) {
         task->report.failures++;

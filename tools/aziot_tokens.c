@@ -138,7 +138,7 @@ static bool make_another(struct aziot_task *task, const char *id, const char *re
 static bool migrate_others(
     struct aziot_task *task, const struct pkcs11_key *key, const char *record, struct t2c_error *err)
 {
-    if (aziot_is_master(key->id) || !key->pair) {
+    if (t2c_aziot_is_master(key->id) || !key->pair) {
         task->report.failures++;
         return aziot_report_add(&task->report, "key", key->id, record, "failed", err,
             "stays in its token, and what was made with it is lost to aziot-keyd then: %s", key->why);

@@ -1,5 +1,5 @@
 /*
- * How Azure IoT Identity Service names the files of certificates and keys.
+ * How Azure IoT Identity Service names the files of certificates and keys, and the keys that it cannot do without.
  */
 #ifndef TPM2CLOUD_AZIOT_H
 #define TPM2CLOUD_AZIOT_H
@@ -16,5 +16,11 @@ bool t2c_aziot_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err
 
 /* Appends DIR/STEM of ID, and END. Errors: INVALID when that is too long for a file's name. */
 bool t2c_aziot_path(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err);
+
+/*
+ * Says whether nothing can stand in for the key ID (may be NULL): modules' secrets are encrypted with one such key, their own
+ * keys derived from another.
+ */
+bool t2c_aziot_is_master(const char *id);
 
 #endif
