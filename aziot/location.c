@@ -6,6 +6,7 @@
 #include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
 #include <errno.h>
+#include <limits.h>
 
 #define DIR_MODE 0700
 
@@ -19,6 +20,14 @@ void location_fini(struct location *location)
 static bool find_dir(const struct settings *settings, struct t2c_bytes *out, struct t2c_error *err)
 {
     return t2c_bytes_printf(out, err, "%s/keys", settings->homedir);
+}
+
+static bool find_file(
+    const struct t2c_bytes *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
+{
+    return t2c_aziot_path((const char *)dir->data, id, end, out, err) &&
+        (out->len - dir->len - 1 <= NAME_MAX ||
+            t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file"));
 }
 
 bool location_find(const struct settings *settings, const char *id, struct location *out, struct t2c_error *err)
@@ -36,8 +45,8 @@ bool location_find(const struct settings *settings, const char *id, struct locat
         return t2c_fail(
             err, T2C_INVALID, "homedir_path is not set in keyd's configuration, so there is no place for keys");
     if (!find_dir(settings, &dir, err) ||
-        !t2c_aziot_path((const char *)dir.data, id, T2C_AZIOT_RECORD_END, &found.text, err) ||
-        !t2c_aziot_path((const char *)dir.data, id, T2C_AZIOT_KEY_END, &found.stock_text, err))
+        !find_file(&dir, id, T2C_AZIOT_RECORD_END, &found.text, err) ||
+        !find_file(&dir, id, T2C_AZIOT_KEY_END, &found.stock_text, err))
         return false;
     found.path = (const char *)found.text.data;
     found.stock_path = (const char *)found.stock_text.data;

@@ -4,7 +4,6 @@
 #include "tpm2cloud/aziot.h"
 
 #include "tpm2cloud/ossl.h"
-#include <limits.h>
 #include <string.h>
 
 bool t2c_aziot_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err)
@@ -24,12 +23,8 @@ bool t2c_aziot_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err
 
 bool t2c_aziot_path(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
 {
-    if (!t2c_bytes_printf(out, err, "%s/", dir))
-        return false;
-    size_t dir_len = out->len;
-    if (!t2c_aziot_stem(id, out, err) || !t2c_bytes_printf(out, err, "%s", end))
-        return false;
-    return out->len - dir_len <= NAME_MAX || t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file");
+    return t2c_bytes_printf(out, err, "%s/", dir) && t2c_aziot_stem(id, out, err) &&
+        t2c_bytes_printf(out, err, "%s", end);
 }
 
 bool t2c_aziot_is_master(const char *id)

@@ -14,7 +14,7 @@ bool t2c_aziot_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err
 #define T2C_AZIOT_RECORD_END ".tpm" /* of ours */
 #define T2C_AZIOT_CERT_END ".cer"   /* of aziot-certd */
 
-/* Appends DIR/STEM of ID, and END. Errors: INVALID when that is too long for a file's name. */
+/* Appends DIR/STEM of ID, and END. */
 bool t2c_aziot_path(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err);
 
 /*
