@@ -2,9 +2,9 @@
  * A certificate from its parts (RFC 5280). Times are int64_t seconds, counted from the epoch in days and seconds, so that
  * 99991231235959Z is written where time_t has 32 bits, too.
  */
+#include "tpm2cloud/ossl.h"
 #include "tpm2cloud/issue.h"
 
-#include <openssl/rand.h>
 
 #define DAY_S 86400
 
@@ -12,8 +12,8 @@
 static bool set_serial(X509 *cert, struct t2c_error *err)
 {
     uint8_t serial[16];
-    if (RAND_bytes(serial, sizeof(serial)) != 1)
-        return t2c_fail_openssl(err, T2C_IO, "no random numbers for a serial number");
+    if (!t2c_host_random(serial, sizeof(serial), err))
+        return false;
     serial[0] = (uint8_t)((serial[0] & 0x3F) | 0x40);
     return ASN1_STRING_set(X509_get_serialNumber(cert), serial, sizeof(serial)) == 1 || t2c_fail_nomem(err);
 }

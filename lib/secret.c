@@ -13,7 +13,6 @@
 #include "session.h"
 #include "tpm2cloud/ossl.h"
 #include "use.h"
-#include <openssl/rand.h>
 #include <string.h>
 
 #define SHA256_BLOCK 64
@@ -45,8 +44,8 @@ static bool mark(TPM2B_PUBLIC *template, struct t2c_error *err)
 {
     TPM2B_DIGEST *policy = &template->publicArea.authPolicy;
     policy->size = MARK_LEN;
-    if (RAND_bytes(policy->buffer, MARK_LEN) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "no random numbers");
+    if (!t2c_host_random(policy->buffer, MARK_LEN, err))
+        return false;
     policy->buffer[MARK_LEN - 1] |= 1;
     return true;
 }
