@@ -2,9 +2,9 @@
  * A certificate from its parts (RFC 5280). Times are int64_t seconds, counted from the epoch in days and seconds, so that
  * 99991231235959Z is written where time_t has 32 bits, too.
  */
-#include "tpm2cloud/ossl.h"
 #include "tpm2cloud/issue.h"
 
+#include "tpm2cloud/ossl.h"
 
 #define DAY_S 86400
 
