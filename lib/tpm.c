@@ -28,6 +28,7 @@
 #include <tss2/tss2_tctildr.h>
 
 #define DEFAULT_TCTI "device:/dev/tpmrm0"
+#define CONNECT_TRIES 3
 
 /* Recursive, for a TCTI that forks (tcti-cmd does) while it is opened. */
 static pthread_mutex_t tpm_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -204,13 +205,22 @@ static void close_on_exec(void)
                 fcntl(handles[i].fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* A TCTI takes a signal that comes while it connects for a failure. */
+static TSS2_RC connect_tcti(const char *tcti)
+{
+    TSS2_RC rc = TSS2_TCTI_RC_IO_ERROR;
+    for (int tries = 0; tries < CONNECT_TRIES && (rc & 0xffff) == TSS2_BASE_RC_IO_ERROR; tries++)
+        rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
+    return rc;
+}
+
 static bool open_connection(struct t2c_error *err)
 {
     char tcti[T2C_TCTI_MAX];
     t2c_tpm_quiet(); /* again: nginx, for one, makes its workers a new environment */
     if (!t2c_tpm_tcti(tcti, err))
         return false;
-    TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
+    TSS2_RC rc = connect_tcti(tcti);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_tcti = NULL;
         return fail_connect(err, rc, tcti);
