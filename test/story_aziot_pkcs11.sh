@@ -4,6 +4,8 @@
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/token.sh"
 need swtpm openssl tpm2_ptool tpm2_getcap tpm2_create pkcs11-tool python3
+# Nothing that could be installed helps.
+[ "$(getconf LONG_BIT)" -ne 32 ] || { echo "1..0 # SKIP OpenSC of 32 bits aborts when it reads an EC key"; exit 0; }
 module=$(token_module)
 [ -n "$module" ] || skip_all "tpm2-pkcs11 is not installed"
 library=$BUILD/.libs/libaziot_keys.so
