@@ -187,13 +187,16 @@ static bool make_pair(
     return write_record(ring, location, &record, false, err);
 }
 
-/* A device that goes from SAS to X.509 asks for a pair under the id of its symmetric key. */
-static bool set_symmetric_aside(
-    const struct keyring *ring, const char *id, const struct location *location, struct t2c_error *err)
+/* Says whether a symmetric key is in the record where a pair would be made; what was looked for there has just been opened. */
+static bool is_symmetric_record(const struct keyring *ring, const char *id, const struct location *location)
 {
     const struct entry *entry = find(ring, id);
-    if (location->kind != LOCATION_RECORD || entry == NULL || entry->is_pair)
-        return true;
+    return location->kind == LOCATION_RECORD && entry != NULL && !entry->is_pair;
+}
+
+/* A device that goes from SAS to X.509 asks for a pair under the id of its symmetric key. */
+static bool set_symmetric_aside(const char *id, const struct location *location, struct t2c_error *err)
+{
     if (!t2c_aziot_set_aside(location->path, T2C_AZIOT_REPLACED, err))
         return blame_machine(err);
     t2c_log(T2C_LOG_WARNING, "%s: is a symmetric key, and becomes a key pair; the old one is kept as %s" T2C_AZIOT_REPLACED,
@@ -207,10 +210,12 @@ bool keyring_create_pair(struct keyring *ring, const char *id, const char *algor
     struct t2c_error why = {0};
     if (keyring_load_pair(ring, id, &why))
         return true;
-    if (!location_find(ring->settings, id, &location, err) || is_read_only(&location) ||
-        (why.code != T2C_NOT_FOUND && why.code != T2C_EXISTS && !stock_is_no_pair(&location)))
+    if (!location_find(ring->settings, id, &location, err))
+        return false;
+    bool symmetric = why.code == T2C_EXISTS && is_symmetric_record(ring, id, &location);
+    if (is_read_only(&location) || (why.code != T2C_NOT_FOUND && !symmetric && !stock_is_no_pair(&location)))
         return t2c_fail_with(err, &why);
-    return set_symmetric_aside(ring, id, &location, err) && stock_give_way(&location, id, true, err) &&
+    return (!symmetric || set_symmetric_aside(id, &location, err)) && stock_give_way(&location, id, true, err) &&
         make_pair(ring, &location, algorithms, err) && keyring_load_pair(ring, id, err);
 }
 

@@ -130,6 +130,11 @@ check_fails "its PIN is not told" "" grep -q 4321 "$work/line"
 told "a symmetric key that becomes a pair" 4 0 "was-sas" "is a symmetric key, and becomes a key pair" \
     "$home" calls create-key:was-sas create:was-sas
 check_equal "the old one is kept" 1 "$(find "$home/keys" -name 'wassas-*.tpm.replaced' | grep -c .)"
+head -c 32 /dev/urandom >"$work/sas.bytes"
+cp "$work/sas.bytes" "$work/sas.before"
+check_equal "one in a preloaded file stays one" "rc 1" \
+    "$(aziot "$home" "preloaded_key:sas-file=file://$work/sas.bytes" calls create:sas-file 2>/dev/null | tail -n 1)"
+check "as it was" cmp "$work/sas.bytes" "$work/sas.before"
 told "a file with a passphrase" 3 2 "est-id: cannot load the key pair" "has no private key that opens without a passphrase" \
     "$home" "preloaded_key:est-id=file://$work/locked.pem" calls load:est-id
 "$BUILD/points" --root "$home" --kinds file true 2>/dev/null
