@@ -182,3 +182,8 @@ bool cmd_key_pem(int argc, char **argv, struct t2c_error *err)
     snprintf(uri, sizeof(uri), "%s%s", T2C_URI_SCHEME, name);
     return t2c_wrapper_append_pem(uri, &pem, err) && cmd_write(path, &pem, err);
 }
+
+bool cmd_key_delete(int argc, char **argv, struct t2c_error *err)
+{
+    return cmd_parse(argc, argv, NULL, 0, NULL, 0, err) && t2c_fail(err, T2C_INVALID, "key delete is not built");
+}
