@@ -60,7 +60,7 @@ check "there are verbs" [ "$(wc -l <"$work/table")" -gt 20 ]
 check_equal "the synopsis of tpm2cloud(1) is the table" "$(cat "$work/table")" "$(synopsis tpm2cloud.1)"
 options tpm2cloud.1 OPTIONS >"$work/common"
 while read -r line; do
-    verb=$(echo "$line" | sed 's/^\([a-z]*\( [a-z]\+\)\{0,1\}\).*/\1/')
+    verb=$(echo "$line" | sed 's/^\([a-z0-9]*\( [a-z]\+\)\{0,1\}\).*/\1/')
     case $verb in help | "") continue ;; esac
     # shellcheck disable=SC2086
     check_equal "$verb: help says the same" "usage: tpm2cloud $line" "$("$T2C" help $verb | head -n 1)"
@@ -79,7 +79,7 @@ done <"$work/table"
 while read -r option; do
     check "--$option is of several verbs" [ "$(grep -c -- "--$option" "$work/table")" -gt 1 ]
 done <"$work/common"
-check_equal "no verb is described that is not" "$(sed 's/^\([a-z]*\( [a-z]\+\)\{0,1\}\).*/\1/' "$work/table" | sed '/^-/d' | lines)" \
+check_equal "no verb is described that is not" "$(sed 's/^\([a-z0-9]*\( [a-z]\+\)\{0,1\}\).*/\1/' "$work/table" | sed '/^-/d' | lines)" \
     "$(sed -n '/^\.Sh COMMANDS/,/^\.Sh OPTIONS/s/^\.Ss //p' "$man/tpm2cloud.1" | lines)"
 
 # ---- completion ----
@@ -88,9 +88,9 @@ offered() {
     "$srcdir/test/complete" "$@" 2>&1 | lines
 }
 check_equal "bash completes the first word" "$(cut -d ' ' -f 1 "$work/table" | lines)" "$(offered "")"
-check_equal "and a part of it" "reload renew" "$(offered re)"
-check_equal "a verb" "clean migrate rollback" "$(offered aziot "")"
-check_equal "what help is asked for" "clean migrate rollback" "$(offered help aziot "")"
+check_equal "and a part of it" "release reload renew" "$(offered re)"
+check_equal "a verb" "clean configure migrate rollback" "$(offered aziot "")"
+check_equal "what help is asked for" "clean configure migrate rollback" "$(offered help aziot "")"
 check_equal "a choice" "ec-p256 ec-p384 ec-p521" "$(offered key create pump --alg ec)"
 check_equal "a source, whose rest it does not know" "cred: env: file:" "$(offered key create pump --auth "")"
 check_equal "a name" "idevid" "$(offered cert show id)"
