@@ -5,11 +5,11 @@
  */
 #include "deploy.h"
 
-#include "run.h"
 #include "spool.h"
 #include "tidy.h"
 #include "tpm2cloud/dir.h"
 #include "tpm2cloud/log.h"
+#include "tpm2cloud/run.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,7 +115,7 @@ static bool lacks_part(const struct config_cert *cert, const struct install_cont
 
 /* Runs PROGRAM with the FIRST_N arguments FIRST and then MORE. */
 static bool run(const struct config_cert *cert, const char *program, const char *const *first, size_t first_n,
-    const struct run_words *more, int limit_s, struct t2c_error *err)
+    const struct t2c_run_words *more, int limit_s, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_freep) char *real = NULL;
     T2C_CLEANUP(t2c_freep) char *name = NULL;
@@ -123,34 +123,34 @@ static bool run(const struct config_cert *cert, const char *program, const char 
     if (argv == NULL || asprintf(&name, "TPM2CLOUD_CERTIFICATE=%s", cert->name) < 0)
         return t2c_fail_nomem(err);
     char *envp[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", name, NULL};
-    if (!run_check(program, &real, err))
+    if (!t2c_run_check(program, &real, err))
         return false;
     argv[0] = real;
     for (size_t i = 0; i < first_n; i++)
         argv[1 + i] = (char *)(uintptr_t)first[i]; /* they are not written to */
     for (size_t i = 0; i < more->n; i++)
         argv[1 + first_n + i] = more->words[i];
-    return run_program(argv, envp, limit_s, err);
+    return t2c_run_program(argv, envp, limit_s, err);
 }
 
 static bool restart(const struct config_cert *cert, const char *systemctl, struct t2c_error *err)
 {
     static const char *const first[] = {"restart", "--"};
-    T2C_CLEANUP(run_words_fini) struct run_words units = {0};
+    T2C_CLEANUP(t2c_run_words_fini) struct t2c_run_words units = {0};
     if (cert->restart == NULL)
         return true;
-    return (run_split(cert->restart, &units, err) && run(cert, systemctl, first, 2, &units, RESTART_MAX_S, err)) ||
+    return (t2c_run_split(cert->restart, &units, err) && run(cert, systemctl, first, 2, &units, RESTART_MAX_S, err)) ||
         t2c_fail_context(err, "cannot restart %s", cert->restart);
 }
 
 static bool call(const struct config_cert *cert, struct t2c_error *err)
 {
-    T2C_CLEANUP(run_words_fini) struct run_words words = {0};
+    T2C_CLEANUP(t2c_run_words_fini) struct t2c_run_words words = {0};
     if (cert->command == NULL)
         return true;
-    if (!run_split(cert->command, &words, err))
+    if (!t2c_run_split(cert->command, &words, err))
         return false;
-    const struct run_words more = {.words = words.words + 1, .n = words.n - 1};
+    const struct t2c_run_words more = {.words = words.words + 1, .n = words.n - 1};
     return run(cert, words.words[0], NULL, 0, &more, COMMAND_MAX_S, err) || t2c_fail_context(err, "command");
 }
 

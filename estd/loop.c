@@ -4,6 +4,7 @@
  */
 #include "loop.h"
 
+#include "tpm2cloud/clock.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -85,7 +86,7 @@ bool loop_run(struct loop *loop, struct t2c_error *err)
         if (n < 0 && errno != EINTR)
             return t2c_fail_errno(err, errno, "cannot wait for events");
         loop->in_batch = true;
-        atomic_store(&loop->batch_began_s, (unsigned)(loop_now_ms() / 1000) + 1);
+        atomic_store(&loop->batch_began_s, (unsigned)(t2c_clock_ms() / 1000) + 1);
         for (int i = 0; i < n && !loop->stopped; i++)
             dispatch(events[i].data.ptr, events[i].events);
         loop->in_batch = false;
@@ -98,7 +99,7 @@ bool loop_run(struct loop *loop, struct t2c_error *err)
 int64_t loop_busy_s(const struct loop *loop)
 {
     unsigned began_s = atomic_load(&loop->batch_began_s);
-    return began_s == 0 ? 0 : (unsigned)(loop_now_ms() / 1000) + 1 - began_s;
+    return began_s == 0 ? 0 : (unsigned)(t2c_clock_ms() / 1000) + 1 - began_s;
 }
 
 void loop_stop(struct loop *loop)
@@ -111,13 +112,6 @@ int64_t loop_now_s(void)
     struct timespec now = {0};
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec;
-}
-
-int64_t loop_now_ms(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Takes FD when OWNS_FD, also on failure. */

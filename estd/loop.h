@@ -29,8 +29,6 @@ int64_t loop_busy_s(const struct loop *loop);
 
 /* Gives the calendar time, seconds since the epoch. */
 int64_t loop_now_s(void);
-/* Gives the time of the monotonic clock. */
-int64_t loop_now_ms(void);
 
 /* Watches FD, which stays the caller's. EVENTS: EPOLLIN, EPOLLOUT. */
 bool loop_watch(struct loop *loop, int fd, uint32_t events, loop_fn *fn, void *data, struct loop_source **out,

@@ -9,6 +9,7 @@
 #include "tidy.h"
 #include "trust.h"
 #include "tpm2cloud/civil.h"
+#include "tpm2cloud/clock.h"
 #include "tpm2cloud/log.h"
 #include <stdio.h>
 #include <malloc.h>
@@ -67,7 +68,7 @@ static void save(struct persist *persist)
     const struct config_daemon *daemon = config_daemon(persist->config);
     struct t2c_error why = {0};
     persist->changed = false;
-    persist->saved_ms = loop_now_ms();
+    persist->saved_ms = t2c_clock_ms();
     if (!state_save(&persist->state, daemon->state_dir, &why))
         t2c_log(T2C_LOG_WARNING, "statistics are not saved: %s", why.text);
     if (daemon->metrics != NULL && !metrics_write(daemon->metrics, persist->config, &persist->state, &why))
@@ -87,7 +88,7 @@ void persist_changed(struct persist *persist)
     struct t2c_error why = {0};
     if (persist->changed)
         return;
-    int64_t left_ms = persist->saved_ms + PAUSE_MS - loop_now_ms();
+    int64_t left_ms = persist->saved_ms + PAUSE_MS - t2c_clock_ms();
     persist->changed = true;
     if (!loop_timer_set(persist->timer, left_ms > 0 ? left_ms : 0, &why))
         t2c_log(T2C_LOG_ERROR, "%s", why.text);

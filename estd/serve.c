@@ -6,6 +6,7 @@
 #include "control.h"
 #include "daemon.h"
 #include "reload.h"
+#include "tpm2cloud/clock.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -94,7 +95,7 @@ static void start_reload(void *data)
 {
     struct server *server = data;
     char message[64];
-    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, loop_now_ms() * 1000);
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, t2c_clock_ms() * 1000);
     if (!reload_is_running(server->reload))
         notify(message);
     reload_start(server->reload);

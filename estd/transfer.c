@@ -6,6 +6,7 @@
 
 #include "multi.h"
 #include "task.h"
+#include "tpm2cloud/clock.h"
 #include "tpm2cloud/log.h"
 #include <inttypes.h>
 #include <pthread.h>
@@ -110,7 +111,7 @@ static void deliver(struct transfer *transfer, struct job *job)
 
 static void set_deadline(struct slot *slot)
 {
-    slot->overdue_ms = loop_now_ms() + slot->allowed_s * 1000;
+    slot->overdue_ms = t2c_clock_ms() + slot->allowed_s * 1000;
 }
 
 /* Forgets the task of SLOT, whose transfer does not run. */
@@ -154,7 +155,7 @@ static void advance(struct transfer *transfer, struct slot *slot)
     struct http *http = task_next(slot->task);
     bool started = http != NULL && start_http(slot, http, &why);
     if (tpm)
-        transfer->turn_ends_ms = loop_now_ms() + TURN_MS; /* of the network's time, not the TPM's */
+        transfer->turn_ends_ms = t2c_clock_ms() + TURN_MS; /* of the network's time, not the TPM's */
     if (started)
         return;
     if (http != NULL)
@@ -187,7 +188,7 @@ static struct slot *first_in_line(struct transfer *transfer)
 static void pass_tpm(struct transfer *transfer)
 {
     for (struct slot *slot; (slot = first_in_line(transfer)) != NULL;) {
-        if (transfer->tpm_user != NULL && loop_now_ms() < transfer->turn_ends_ms)
+        if (transfer->tpm_user != NULL && t2c_clock_ms() < transfer->turn_ends_ms)
             return;
         transfer->tpm_user = NULL;
         advance(transfer, slot);
@@ -234,7 +235,7 @@ static void watch_deadlines(struct transfer *transfer)
     for (const struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++)
         if (slot->task != NULL && slot->overdue_ms < first_ms)
             first_ms = slot->overdue_ms;
-    int64_t at_ms = loop_now_ms(), start_ms = next_start_ms(transfer, at_ms);
+    int64_t at_ms = t2c_clock_ms(), start_ms = next_start_ms(transfer, at_ms);
     if (start_ms > at_ms && start_ms < first_ms)
         first_ms = start_ms;
     int64_t after_ms = first_ms == INT64_MAX ? -1 : first_ms - at_ms;
@@ -244,7 +245,7 @@ static void watch_deadlines(struct transfer *transfer)
 
 static bool may_start(const struct transfer *transfer)
 {
-    int64_t at_ms = loop_now_ms();
+    int64_t at_ms = t2c_clock_ms();
     return next_start_ms(transfer, at_ms) <= at_ms;
 }
 
@@ -267,7 +268,7 @@ static void start(struct transfer *transfer, struct slot *slot, struct job *job)
     }
     slot->task = task;
     slot->id = job->id;
-    slot->began_ms = loop_now_ms();
+    slot->began_ms = t2c_clock_ms();
     slot->allowed_s = WAIT_MAX_S + TASK_TRANSFERS_MAX * job->timeout_s;
     set_deadline(slot);
     advance(transfer, slot);
@@ -286,7 +287,7 @@ static void go_on(struct transfer *transfer)
 static void on_overdue(void *data, uint32_t what)
 {
     struct transfer *transfer = data;
-    int64_t at_ms = loop_now_ms();
+    int64_t at_ms = t2c_clock_ms();
     (void)what;
     for (struct slot *slot = transfer->slots; slot < transfer->slots + RUNNING_MAX; slot++) {
         struct t2c_error why = {0};

@@ -3,6 +3,8 @@
  */
 #include "tpm2cloud/alg.h"
 
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
@@ -62,6 +64,17 @@ enum t2c_alg t2c_alg_of_rsa(size_t bits)
         if (algs[i].group == NULL && (size_t)algs[i].bits == bits)
             return (enum t2c_alg)i;
     return T2C_ALG_OTHER;
+}
+
+enum t2c_alg t2c_alg_of_pkey(const EVP_PKEY *key)
+{
+    char group[64] = "";
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return t2c_alg_of_rsa((size_t)EVP_PKEY_get_bits(key));
+    ERR_set_mark();
+    EVP_PKEY_get_group_name(key, group, sizeof(group), NULL); /* what has none leaves an error behind */
+    ERR_pop_to_mark();
+    return t2c_alg_of_group(group);
 }
 
 const struct t2c_hash *t2c_hash_find(const char *name)

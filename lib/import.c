@@ -27,15 +27,6 @@ static bool read_number(
     return true;
 }
 
-/* T2C_ALG_OTHER when there is none. */
-static enum t2c_alg alg_of(EVP_PKEY *key)
-{
-    char group[64] = "";
-    if (EVP_PKEY_is_a(key, "RSA"))
-        return t2c_alg_of_rsa((size_t)EVP_PKEY_get_bits(key));
-    return EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 ? t2c_alg_of_group(group) : T2C_ALG_OTHER;
-}
-
 static bool fill_rsa(EVP_PKEY *key, TPMT_PUBLIC *pub, TPMT_SENSITIVE *sensitive, struct t2c_error *err)
 {
     TPM2B_PRIVATE_KEY_RSA *p = &sensitive->sensitive.rsa;
@@ -62,7 +53,7 @@ static bool fill_ec(EVP_PKEY *key, size_t octets, TPMT_PUBLIC *pub, TPMT_SENSITI
 
 static bool describe(EVP_PKEY *key, TPM2B_PUBLIC *out, TPMT_SENSITIVE *sensitive, struct t2c_error *err)
 {
-    const enum t2c_alg alg = alg_of(key);
+    const enum t2c_alg alg = t2c_alg_of_pkey(key);
     if (alg == T2C_ALG_OTHER)
         return t2c_fail(err, T2C_INVALID, "a %s key of %d bits is not one that the TPM takes",
             EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key));

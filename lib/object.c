@@ -11,10 +11,10 @@
 #include "session.h"
 #include "template.h"
 #include "tpm2cloud/alg.h"
+#include "tpm2cloud/clock.h"
 #include "tpm2cloud/ossl.h"
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <tss2/tss2_mu.h>
 
 #define PROVEN_FOR_MS 1000 /* no TPM is reset, and has a key loaded by another program, in less */
@@ -106,24 +106,17 @@ bool t2c_object_is_loaded(ESYS_CONTEXT *esys, uint64_t generation, const struct 
         t2c_object_same_name(name, &object->name);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void t2c_object_prove(struct t2c_object *object)
 {
     object->verified = true;
-    object->proven_ms = now_ms();
+    object->proven_ms = t2c_clock_ms();
 }
 
 /* Flushes a loaded blob; true when that made room. What was not proven lately may be another's by now, which stays. */
 static bool flush(ESYS_CONTEXT *esys, uint64_t generation, struct t2c_object *object)
 {
     bool ours = object->tr != 0 && object->generation == generation &&
-        (now_ms() - object->proven_ms < PROVEN_FOR_MS || t2c_object_is_loaded(esys, generation, object));
+        (t2c_clock_ms() - object->proven_ms < PROVEN_FOR_MS || t2c_object_is_loaded(esys, generation, object));
     if (ours)
         Esys_FlushContext(esys, object->tr);
     object->tr = 0;
@@ -412,7 +405,7 @@ bool t2c_object_ensure(
     object->tr = tr;
     object->generation = use->generation;
     object->verified = false;
-    object->proven_ms = now_ms();
+    object->proven_ms = t2c_clock_ms();
     return true;
 }
 

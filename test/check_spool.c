@@ -1,7 +1,7 @@
 /*
  * spool and run: what root reads of somebody whom it does not trust, and how the programs end that it starts.
  */
-#include "../estd/run.h"
+#include "tpm2cloud/run.h"
 #include "../estd/spool.h"
 #include "check_main.h"
 #include "tpm2cloud/file.h"
@@ -211,8 +211,8 @@ END_TEST
 
 START_TEST(words)
 {
-    T2C_CLEANUP(run_words_fini) struct run_words split = {0};
-    ck_assert(run_split("  /bin/a\t-x \"b c\"  $HOME ", &split, NULL));
+    T2C_CLEANUP(t2c_run_words_fini) struct t2c_run_words split = {0};
+    ck_assert(t2c_run_split("  /bin/a\t-x \"b c\"  $HOME ", &split, NULL));
     ck_assert_uint_eq(split.n, 5);
     ck_assert_str_eq(split.words[0], "/bin/a");
     ck_assert_str_eq(split.words[1], "-x");
@@ -225,7 +225,7 @@ END_TEST
 static bool run_shell(const char *script, int limit_s, struct t2c_error *err)
 {
     char *argv[] = {"/bin/sh", "-c", (char *)(uintptr_t)script, NULL}, *envp[] = {"ONLY=this", NULL};
-    return run_program(argv, envp, limit_s, err);
+    return t2c_run_program(argv, envp, limit_s, err);
 }
 
 START_TEST(how_programs_end)
@@ -266,22 +266,22 @@ START_TEST(which_programs_are_run)
     char *real = NULL;
     write_file("good", "#!/bin/sh\n", 0755);
     write_file("plain", "text", 0644);
-    ck_assert_msg(run_check(in_dir("good"), &real, &err), "%s", err.text);
+    ck_assert_msg(t2c_run_check(in_dir("good"), &real, &err), "%s", err.text);
     ck_assert_str_eq(real, in_dir("good"));
     free(T2C_STEAL(real));
     ck_assert_int_eq(symlink("good", in_dir("link")), 0);
-    ck_assert_msg(run_check(in_dir("link"), &real, &err), "%s", err.text);
+    ck_assert_msg(t2c_run_check(in_dir("link"), &real, &err), "%s", err.text);
     ck_assert_str_eq(real, in_dir("good"));
     free(T2C_STEAL(real));
-    ck_assert(!run_check(in_dir("plain"), &real, &err));
+    ck_assert(!t2c_run_check(in_dir("plain"), &real, &err));
     ck_assert_msg(strstr(err.text, "/plain is no program") != NULL, "%s", err.text);
-    ck_assert(!run_check(in_dir("missing"), &real, &err));
+    ck_assert(!t2c_run_check(in_dir("missing"), &real, &err));
     ck_assert_int_eq(err.code, T2C_NOT_FOUND);
     write_file("open", "#!/bin/sh\n", 0777);
-    ck_assert(!run_check(in_dir("open"), &real, &err));
+    ck_assert(!t2c_run_check(in_dir("open"), &real, &err));
     ck_assert_msg(strstr(err.text, "/open is not run: others may change it") != NULL, "%s", err.text);
     ck_assert_int_eq(chmod(dir, 0777), 0);
-    ck_assert(!run_check(in_dir("good"), &real, &err));
+    ck_assert(!t2c_run_check(in_dir("good"), &real, &err));
     ck_assert_int_eq(err.code, T2C_INVALID);
     ck_assert_ptr_null(real);
 }

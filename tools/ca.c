@@ -231,13 +231,7 @@ static bool check_same(const struct ca *ca, const char *name, const char *alg, s
     if (name != NULL && X509_NAME_cmp(wanted, X509_get_subject_name(ca->root)) != 0)
         return t2c_fail(err, T2C_EXISTS,
             "%s has another CA, \"%s\", and stays as it is; choose another directory for %s", ca->dir, have, name);
-    const struct t2c_alg_info *info = alg != NULL ? t2c_alg_info(t2c_alg_find(alg)) : NULL;
-    char group[64] = "";
-    EVP_PKEY_get_group_name(ca->key, group, sizeof(group), NULL);
-    bool same = info == NULL ||
-        (info->group != NULL ? strcmp(group, info->group) == 0
-                             : EVP_PKEY_is_a(ca->key, "RSA") && EVP_PKEY_get_bits(ca->key) == info->bits);
-    return same ||
+    return alg == NULL || t2c_alg_of_pkey(ca->key) == t2c_alg_find(alg) ||
         t2c_fail(err, T2C_EXISTS,
             "%s has a CA, \"%s\", whose keys are not %s, and stays as it is; choose another directory", ca->dir, have,
             alg);

@@ -60,17 +60,10 @@ void ca_plan_fini(struct ca_plan *plan)
 static bool check_key(X509_REQ *req, struct t2c_error *err)
 {
     EVP_PKEY *key = X509_REQ_get0_pubkey(req);
-    char group[64] = "";
-    bool known = false;
     if (key == NULL)
         return t2c_fail_openssl(err, T2C_INVALID, "the request has no usable public key");
-    EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
-    for (int alg = 0; alg < T2C_ALG_OTHER; alg++) {
-        const char *have = t2c_alg_info((enum t2c_alg)alg)->group;
-        known = known || (have != NULL && strcmp(have, group) == 0);
-    }
-    ERR_clear_error();
-    if (!known && !(EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= RSA_BITS_MIN))
+    const bool rsa = EVP_PKEY_is_a(key, "RSA") == 1;
+    if (rsa ? EVP_PKEY_get_bits(key) < RSA_BITS_MIN : t2c_alg_of_pkey(key) == T2C_ALG_OTHER)
         return t2c_fail(err, T2C_INVALID,
             "the request's key is refused: %s with %d bits; make one of P-256, P-384, P-521, or RSA from %d bits on",
             EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key), RSA_BITS_MIN);

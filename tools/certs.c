@@ -101,15 +101,14 @@ bool certs_key_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error
 void certs_key_text(const X509 *cert, char *out, size_t out_len)
 {
     EVP_PKEY *key = X509_get0_pubkey(cert);
-    char group[64] = "";
-    if (key == NULL) {
+    const enum t2c_alg alg = key != NULL ? t2c_alg_of_pkey(key) : T2C_ALG_OTHER;
+    if (key == NULL)
         snprintf(out, out_len, "unusable");
-        return;
-    }
-    snprintf(out, out_len, "%s-%d", EVP_PKEY_is_a(key, "RSA") ? "rsa" : EVP_PKEY_get0_type_name(key),
-        EVP_PKEY_get_bits(key));
-    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 && t2c_alg_of_group(group) != T2C_ALG_OTHER)
-        snprintf(out, out_len, "%s", t2c_alg_name(t2c_alg_of_group(group)));
+    else if (alg != T2C_ALG_OTHER)
+        snprintf(out, out_len, "%s", t2c_alg_name(alg));
+    else
+        snprintf(out, out_len, "%s-%d", EVP_PKEY_is_a(key, "RSA") ? "rsa" : EVP_PKEY_get0_type_name(key),
+            EVP_PKEY_get_bits(key));
 }
 
 struct facts {

@@ -4,6 +4,7 @@
 #ifndef TPM2CLOUD_ALG_H
 #define TPM2CLOUD_ALG_H
 
+#include <openssl/types.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,9 +32,10 @@ const char *t2c_alg_name(enum t2c_alg alg);
 size_t t2c_alg_octets(enum t2c_alg alg);
 /* T2C_ALG_OTHER when NAME is unknown. */
 enum t2c_alg t2c_alg_find(const char *name);
-/* The algorithm of EC keys in OpenSSL's GROUP, or of RSA keys of BITS; T2C_ALG_OTHER when there is none. */
+/* The algorithm of EC keys in OpenSSL's GROUP, of RSA keys of BITS, of KEY; T2C_ALG_OTHER when there is none. */
 enum t2c_alg t2c_alg_of_group(const char *group);
 enum t2c_alg t2c_alg_of_rsa(size_t bits);
+enum t2c_alg t2c_alg_of_pkey(const EVP_PKEY *key);
 
 struct t2c_hash {
     const char *name;  /* as OpenSSL 3 names it first, e.g. "SHA2-256" */

@@ -1,28 +1,28 @@
 /*
- * Programs that root was told to run: no shell, an environment of their own, and not for longer than they may.
+ * Other programs, for which others may have given the words: no shell, an environment of their own, and not for longer than they may.
  */
-#ifndef ESTD_RUN_H
-#define ESTD_RUN_H
+#ifndef TPM2CLOUD_RUN_H
+#define TPM2CLOUD_RUN_H
 
 #include "tpm2cloud/error.h"
 #include "tpm2cloud/own.h"
 
 /* Cut at blanks; ends with NULL. */
-struct run_words {
+struct t2c_run_words {
     char **words;
     size_t n;
     char *text; /* they point into it */
 };
-void run_words_fini(struct run_words *words);
+void t2c_run_words_fini(struct t2c_run_words *words);
 
 /* Appends the words of TEXT, where there are no quotes: a blank is always between two. */
-bool run_split(const char *text, struct run_words *words, struct t2c_error *err);
+bool t2c_run_split(const char *text, struct t2c_run_words *words, struct t2c_error *err);
 
 /*
  * Gives: *out, the file behind the absolute PATH, to be freed. Errors: INVALID when it is no program, or others than root and
  * this process' user could put another in its place.
  */
-bool run_check(const char *path, char **out, struct t2c_error *err);
+bool t2c_run_check(const char *path, char **out, struct t2c_error *err);
 
 /*
  * Runs ARGV[0] and waits for its end. ENVP: all of its environment. It reads nothing, and writes where we do. When LIMIT_S
@@ -30,6 +30,6 @@ bool run_check(const char *path, char **out, struct t2c_error *err);
  * threads and children. Errors: IO with its exit status, or that it took too long; NOT_FOUND and the like when it could not
  * be started.
  */
-bool run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err);
+bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err);
 
 #endif

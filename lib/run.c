@@ -2,8 +2,9 @@
  * A program gets a process group, so that what it started can be told to end with it. SIGCHLD, held back meanwhile, tells
  * when it has ended.
  */
-#include "run.h"
+#include "tpm2cloud/run.h"
 
+#include "tpm2cloud/clock.h"
 #include "tpm2cloud/dir.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +20,13 @@
 
 /* ---- words ---- */
 
-void run_words_fini(struct run_words *words)
+void t2c_run_words_fini(struct t2c_run_words *words)
 {
     free(words->words);
     free(words->text);
 }
 
-bool run_split(const char *text, struct run_words *words, struct t2c_error *err)
+bool t2c_run_split(const char *text, struct t2c_run_words *words, struct t2c_error *err)
 {
     words->text = strdup(text);
     /* As many as there are characters, in the worst case, and NULL. */
@@ -41,7 +42,7 @@ bool run_split(const char *text, struct run_words *words, struct t2c_error *err)
 
 /* ---- programs ---- */
 
-bool run_check(const char *path, char **out, struct t2c_error *err)
+bool t2c_run_check(const char *path, char **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_freep) char *real = realpath(path, NULL);
     T2C_CLEANUP(t2c_closep) int dir = -1;
@@ -96,22 +97,15 @@ static int start(char *const argv[], char *const envp[], pid_t *pid)
     return errnum != 0 ? errnum : posix_spawn(pid, argv[0], &actions, &attr, argv, envp);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until the child PID ends, or for so many seconds. CHANGED, which is blocked, holds SIGCHLD alone. */
 static bool has_ended(pid_t pid, int seconds, const sigset_t *changed)
 {
-    int64_t end_ms = now_ms() + (int64_t)seconds * 1000;
+    int64_t end_ms = t2c_clock_ms() + (int64_t)seconds * 1000;
     for (;;) {
         siginfo_t info = {0};
         if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid)
             return true;
-        int64_t left_ms = end_ms - now_ms();
+        int64_t left_ms = end_ms - t2c_clock_ms();
         if (left_ms <= 0)
             return false;
         struct timespec left = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
@@ -145,7 +139,7 @@ static bool collect(pid_t pid, const char *program, int limit_s, const sigset_t 
                    : t2c_fail(err, T2C_IO, "%s was ended: it did not end by itself within %d s", program, limit_s);
 }
 
-bool run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
+bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
 {
     sigset_t changed, before;
     sigemptyset(&changed);
