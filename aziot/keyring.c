@@ -199,8 +199,9 @@ static bool set_symmetric_aside(const char *id, const struct location *location,
 {
     if (!t2c_aziot_set_aside(location->path, T2C_AZIOT_REPLACED, err))
         return blame_machine(err);
-    t2c_log(T2C_LOG_WARNING, "%s: is a symmetric key, and becomes a key pair; the old one is kept as %s" T2C_AZIOT_REPLACED,
-        id, location->path);
+    t2c_log(T2C_LOG_WARNING,
+        "%s: is a symmetric key, and becomes a key pair; the old one is kept as %s" T2C_AZIOT_REPLACED, id,
+        location->path);
     return true;
 }
 

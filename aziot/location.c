@@ -7,6 +7,7 @@
 #include "tpm2cloud/file.h"
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #define DIR_MODE 0700
 
@@ -22,12 +23,16 @@ static bool find_dir(const struct settings *settings, struct t2c_bytes *out, str
     return t2c_bytes_printf(out, err, "%s/keys", settings->homedir);
 }
 
-static bool find_file(
-    const struct t2c_bytes *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)
+/* Appends the path of the record, and that of the stock library's file. */
+static bool find_files(const struct t2c_bytes *dir, const char *id, struct t2c_bytes *record, struct t2c_bytes *stock,
+    struct t2c_error *err)
 {
-    return t2c_aziot_path((const char *)dir->data, id, end, out, err) &&
-        (out->len - dir->len - 1 <= NAME_MAX ||
-            t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file"));
+    if (!t2c_aziot_path((const char *)dir->data, id, T2C_AZIOT_RECORD_END, record, err))
+        return false;
+    if (record->len - dir->len - 1 > NAME_MAX)
+        return t2c_fail(err, T2C_INVALID, "the id is too long for the name of a file");
+    const int stem_len = (int)(record->len - strlen(T2C_AZIOT_RECORD_END));
+    return t2c_bytes_printf(stock, err, "%.*s" T2C_AZIOT_KEY_END, stem_len, (const char *)record->data);
 }
 
 bool location_find(const struct settings *settings, const char *id, struct location *out, struct t2c_error *err)
@@ -44,9 +49,7 @@ bool location_find(const struct settings *settings, const char *id, struct locat
     if (settings->homedir == NULL)
         return t2c_fail(
             err, T2C_INVALID, "homedir_path is not set in keyd's configuration, so there is no place for keys");
-    if (!find_dir(settings, &dir, err) ||
-        !find_file(&dir, id, T2C_AZIOT_RECORD_END, &found.text, err) ||
-        !find_file(&dir, id, T2C_AZIOT_KEY_END, &found.stock_text, err))
+    if (!find_dir(settings, &dir, err) || !find_files(&dir, id, &found.text, &found.stock_text, err))
         return false;
     found.path = (const char *)found.text.data;
     found.stock_path = (const char *)found.stock_text.data;
