@@ -123,18 +123,31 @@ static bool set_path(
     return *field != NULL || t2c_fail_nomem(err);
 }
 
-static bool set_tcti(char **field, const CONF *conf, struct t2c_error *err)
+static bool set_text(char **field, const CONF *conf, const char *name, struct t2c_error *err)
 {
-    const char *value = setting(conf, "tcti", NULL);
+    const char *value = setting(conf, name, NULL);
     if (value != NULL && (*field = strdup(value)) == NULL)
         return t2c_fail_nomem(err);
     return true;
 }
 
+/* By enum t2c_hierarchy_id. */
+static const char *const hierarchy_names[T2C_HIERARCHIES] = {
+    "owner_auth", "endorsement_auth", "lockout_auth", "platform_auth"};
+
+static bool set_hierarchies(struct t2c_settings *settings, const CONF *conf, struct t2c_error *err)
+{
+    for (size_t i = 0; i < T2C_HIERARCHIES; i++)
+        if (!set_text(&settings->hierarchy_auth[i], conf, hierarchy_names[i], err))
+            return false;
+    return true;
+}
+
 bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 {
-    static const struct t2c_conf_key keys[] = {
-        {NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"}, {NULL, "certs_dir"}, {NULL, "systemctl"}};
+    static const struct t2c_conf_key keys[] = {{NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"},
+        {NULL, "certs_dir"}, {NULL, "systemctl"}, {NULL, "owner_auth"}, {NULL, "endorsement_auth"},
+        {NULL, "lockout_auth"}, {NULL, "platform_auth"}};
     const char *named = secure_getenv("TPM2CLOUD_CONF");
     if (named != NULL && named[0] == '\0')
         named = NULL;
@@ -148,7 +161,7 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
         return t2c_fail(err, T2C_INVALID, "%s: profile = %s is not known; this version knows: tcg", path, profile);
 
     struct t2c_settings settings = {0};
-    if (!set_tcti(&settings.tcti, conf, err) ||
+    if (!set_text(&settings.tcti, conf, "tcti", err) || !set_hierarchies(&settings, conf, err) ||
         !set_path(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
         !set_path(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err) ||
         !set_path(&settings.systemctl, conf, path, "systemctl", "/usr/bin/systemctl", err)) {
@@ -165,5 +178,7 @@ void t2c_settings_fini(struct t2c_settings *settings)
     free(settings->keys_dir);
     free(settings->certs_dir);
     free(settings->systemctl);
+    for (size_t i = 0; i < T2C_HIERARCHIES; i++)
+        free(settings->hierarchy_auth[i]);
     *settings = (struct t2c_settings){0};
 }

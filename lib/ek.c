@@ -98,16 +98,11 @@ static bool make_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct making *making = arg;
     const TPM2B_SENSITIVE_CREATE no_secret = {0};
-    const TPM2B_DATA no_outside_info = {0};
-    const TPML_PCR_SELECTION no_pcrs = {0};
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
     T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *made = NULL;
-    ESYS_TR tr = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_CreatePrimary(use->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-        &no_secret, &making->template, &no_outside_info, &no_pcrs, &tr, &made, NULL, NULL, NULL);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot make the endorsement key from its template");
-    object.tr = tr;
+    if (!t2c_object_create_primary(
+            use, ESYS_TR_RH_ENDORSEMENT, &making->template, &no_secret, ESYS_TR_NONE, &object.tr, &made, err))
+        return t2c_fail_context(err, "cannot make the endorsement key from its template");
     making->made = *made;
     return true;
 }

@@ -46,6 +46,9 @@ void t2c_tpm_end(struct t2c_tpm_use *use);
 /* Before any lock of this half is taken: from then on fork finds none of them held by a thread that the child lacks. */
 void t2c_tpm_expect_fork(void);
 
+/* Gives what the TPM says of PROPERTY (TPM2_PT_...), 0 when it does not know it. One TPM command. */
+bool t2c_tpm_property(ESYS_CONTEXT *esys, uint32_t property, uint32_t *out, struct t2c_error *err);
+
 /* The connection is of no use any more: the next use opens another. The caller has the lock. */
 void t2c_tpm_broken(void);
 

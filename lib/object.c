@@ -7,8 +7,6 @@
  */
 #include "object.h"
 
-#include "forget.h"
-#include "session.h"
 #include "template.h"
 #include "tpm2cloud/alg.h"
 #include "tpm2cloud/clock.h"
@@ -319,19 +317,6 @@ bool t2c_object_is_parent(TPM2_HANDLE handle)
     return handle >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT || hierarchy_tr(handle) != ESYS_TR_NONE;
 }
 
-/* Makes a primary object, transient. SESSION: for parameter encryption, or ESYS_TR_NONE. */
-static TSS2_RC create_primary(ESYS_CONTEXT *esys, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    const TPM2B_SENSITIVE_CREATE *sensitive, ESYS_TR session, ESYS_TR *tr)
-{
-    const TPM2B_DATA no_outside_info = {0};
-    const TPML_PCR_SELECTION no_pcrs = {0};
-    TSS2_RC rc = Esys_CreatePrimary(esys, hierarchy, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, sensitive, template,
-        &no_outside_info, &no_pcrs, tr, NULL, NULL, NULL, NULL);
-    if (rc != TSS2_RC_SUCCESS)
-        *tr = 0;
-    return rc;
-}
-
 /* The primary storage key that a hierarchy as parent means. Spec: draft-bottomley-tpm2-keys, "parent". */
 static bool create_parent(
     struct t2c_tpm_use *use, const struct t2c_object *child, struct t2c_transient *parent, struct t2c_error *err)
@@ -341,10 +326,9 @@ static bool create_parent(
     enum t2c_alg alg = child->rsa_parent ? T2C_ALG_RSA_2048 : T2C_ALG_EC_P256;
     if (!t2c_template_fill(T2C_ROLE_PARENT, alg, &template, err))
         return false;
-    TSS2_RC rc =
-        create_primary(use->esys, hierarchy_tr(child->parent), &template, &empty_auth, ESYS_TR_NONE, &parent->tr);
-    return rc == TSS2_RC_SUCCESS ||
-        t2c_fail_tss(err, rc, "cannot make the parent, the primary key of hierarchy 0x%08x", child->parent);
+    return t2c_object_create_primary(
+               use, hierarchy_tr(child->parent), &template, &empty_auth, ESYS_TR_NONE, &parent->tr, NULL, err) ||
+        t2c_fail_context(err, "the parent, the primary key of hierarchy 0x%08x", child->parent);
 }
 
 static bool fail_no_parent(TPM2_HANDLE handle, struct t2c_error *err)
@@ -407,88 +391,6 @@ bool t2c_object_ensure(
     object->verified = false;
     object->proven_ms = t2c_clock_ms();
     return true;
-}
-
-/* ---- making ---- */
-
-bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle, struct t2c_error *err)
-{
-    ESYS_TR persistent = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_EvictControl(
-        use->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot persist the key at handle 0x%08x", handle);
-    return true; /* its ESYS_TR stays: another may have got the same one */
-}
-
-static bool is_empty(const struct t2c_bytes *bytes)
-{
-    return bytes == NULL || bytes->len == 0;
-}
-
-/* Sets *session up for a command that brings SECRETS to the TPM; ESYS_TR_NONE when there is nothing to hide. */
-static bool hide(struct t2c_tpm_use *use, const struct t2c_object_secrets *secrets, TPM2B_SENSITIVE_CREATE *sensitive,
-    ESYS_TR *session, struct t2c_error *err)
-{
-    TPM2B_AUTH *auth = &sensitive->sensitive.userAuth;
-    TPM2B_SENSITIVE_DATA *data = &sensitive->sensitive.data;
-    *session = ESYS_TR_NONE;
-    if (secrets == NULL || (is_empty(secrets->auth) && is_empty(secrets->data)))
-        return true;
-    if (!is_empty(secrets->auth)) {
-        auth->size = (UINT16)secrets->auth->len;
-        memcpy(auth->buffer, secrets->auth->data, secrets->auth->len);
-    }
-    if (!is_empty(secrets->data)) {
-        data->size = (UINT16)secrets->data->len;
-        memcpy(data->buffer, secrets->data->data, secrets->data->len);
-    }
-    return t2c_session_start(use, secrets->salt, TPMA_SESSION_DECRYPT, session, err);
-}
-
-/* Ends what hide began. */
-static void end_hiding(struct t2c_tpm_use *use, ESYS_TR session, TSS2_RC rc)
-{
-    if (session == ESYS_TR_NONE)
-        return;
-    t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
-    t2c_forget(use->esys);
-}
-
-static void wipe(TPM2B_SENSITIVE_CREATE *sensitive)
-{
-    OPENSSL_cleanse(sensitive, sizeof(*sensitive));
-}
-
-bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
-    const struct t2c_object_secrets *secrets, TPM2_HANDLE handle, struct t2c_error *err)
-{
-    T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
-    T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
-    ESYS_TR session = ESYS_TR_NONE;
-    if (!hide(use, secrets, &sensitive, &session, err))
-        return false;
-    TSS2_RC rc = create_primary(use->esys, hierarchy, template, &sensitive, session, &object.tr);
-    end_hiding(use, session, rc);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot create a primary key in the %s hierarchy",
-            hierarchy == ESYS_TR_RH_ENDORSEMENT ? "endorsement" : "owner");
-    return t2c_object_persist(use, object.tr, handle, err);
-}
-
-bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *template,
-    const struct t2c_object_secrets *secrets, TPM2B_PUBLIC **pub, TPM2B_PRIVATE **priv, struct t2c_error *err)
-{
-    T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
-    const TPM2B_DATA no_outside_info = {0};
-    const TPML_PCR_SELECTION no_pcrs = {0};
-    ESYS_TR session = ESYS_TR_NONE;
-    if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, secrets, &sensitive, &session, err))
-        return false;
-    TSS2_RC rc = Esys_Create(use->esys, parent->tr, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
-        &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);
-    end_hiding(use, session, rc);
-    return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent->handle);
 }
 
 bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *pub,

@@ -87,6 +87,13 @@ struct t2c_object_secrets {
     struct t2c_object *salt;
 };
 
+/*
+ * Makes a primary object of TEMPLATE under HIERARCHY (ESYS_TR_RH_...), transient. SESSION: encrypts SENSITIVE, or
+ * ESYS_TR_NONE. Gives: *tr, and *made (may be NULL; freed by Esys_Free).
+ */
+bool t2c_object_create_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
+    const TPM2B_SENSITIVE_CREATE *sensitive, ESYS_TR session, ESYS_TR *tr, TPM2B_PUBLIC **made, struct t2c_error *err);
+
 /* Makes the primary object of TEMPLATE under HIERARCHY (ESYS_TR_RH_...) and persists it at HANDLE. */
 bool t2c_object_make_primary(struct t2c_tpm_use *use, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
     const struct t2c_object_secrets *secrets, TPM2_HANDLE handle, struct t2c_error *err);

@@ -1,5 +1,5 @@
 /*
- * A digest of the key's Name and the value stands for both. Another value is another digest, so a corrected one is tried
+ * A digest of the Name and the value stands for both. Another value is another digest, so a corrected one is tried
  * at once. When there is no room, the oldest goes.
  */
 #include "refused.h"
@@ -13,28 +13,27 @@
 static uint8_t known[KNOWN_MAX][DIGEST_LEN];
 static size_t known_n; /* as many were noted */
 
-static bool digest_of(const struct t2c_key *key, uint8_t out[DIGEST_LEN])
+static bool digest_of(const TPM2B_NAME *name, const struct t2c_bytes *auth, uint8_t out[DIGEST_LEN])
 {
-    const TPM2B_NAME *name = &key->object->name;
     T2C_CLEANUP(t2c_md_freep) EVP_MD *md = EVP_MD_fetch(t2c_host(), "SHA256", NULL);
     T2C_CLEANUP(t2c_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     return md != NULL && ctx != NULL && EVP_DigestInit_ex(ctx, md, NULL) == 1 &&
-        EVP_DigestUpdate(ctx, name->name, name->size) == 1 &&
-        EVP_DigestUpdate(ctx, key->auth.data, key->auth.len) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+        EVP_DigestUpdate(ctx, name->name, name->size) == 1 && EVP_DigestUpdate(ctx, auth->data, auth->len) == 1 &&
+        EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 }
 
-void t2c_refused_note(const struct t2c_key *key)
+void t2c_refused_note(const TPM2B_NAME *name, const struct t2c_bytes *auth)
 {
     uint8_t digest[DIGEST_LEN];
-    if (digest_of(key, digest))
+    if (digest_of(name, auth, digest))
         memcpy(known[known_n++ % KNOWN_MAX], digest, DIGEST_LEN);
 }
 
-bool t2c_refused_is_known(const struct t2c_key *key)
+bool t2c_refused_is_known(const TPM2B_NAME *name, const struct t2c_bytes *auth)
 {
     uint8_t digest[DIGEST_LEN];
     size_t n = known_n < KNOWN_MAX ? known_n : KNOWN_MAX;
-    if (n == 0 || !digest_of(key, digest))
+    if (n == 0 || !digest_of(name, auth, digest))
         return false;
     for (size_t i = 0; i < n; i++)
         if (memcmp(known[i], digest, DIGEST_LEN) == 0)

@@ -11,12 +11,12 @@ bool t2c_session_start(
     const TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
     const TPMT_SYM_DEF aes = {.algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
     ESYS_TR started = ESYS_TR_NONE;
-    if (!t2c_object_ensure(use, salt, NULL, err))
+    if (salt != NULL && !t2c_object_ensure(use, salt, NULL, err))
         return false;
-    TSS2_RC rc = Esys_StartAuthSession(use->esys, salt->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-        NULL, TPM2_SE_HMAC, what != 0 ? &aes : &none, SESSION_HASH, &started);
+    TSS2_RC rc = Esys_StartAuthSession(use->esys, salt != NULL ? salt->tr : ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+        ESYS_TR_NONE, ESYS_TR_NONE, NULL, TPM2_SE_HMAC, what != 0 ? &aes : &none, SESSION_HASH, &started);
     if (rc != TSS2_RC_SUCCESS) {
-        t2c_fail_tss(err, rc, "cannot start a session that is salted to 0x%08x", salt->handle);
+        t2c_fail_tss(err, rc, "cannot start a session that is salted to 0x%08x", salt != NULL ? salt->handle : 0);
         return false;
     }
     rc = Esys_TRSess_SetAttributes(use->esys, started, what, 0xFF);

@@ -8,7 +8,7 @@
 
 /*
  * Starts an HMAC session that ends with the command it is used for, salted to SALT: only a TPM that holds that very key can
- * take part, whoever sits on the bus. WHAT: TPMA_SESSION_DECRYPT and _ENCRYPT to encrypt the first parameter of command and
+ * take part, whoever sits on the bus. NULL: without salt, the value stays hidden, but who records the bus may try guesses. WHAT: TPMA_SESSION_DECRYPT and _ENCRYPT to encrypt the first parameter of command and
  * response. One TPM command. Spec: TPM 2.0 part 1, "Session-based authorizations" and "Salted session".
  */
 bool t2c_session_start(

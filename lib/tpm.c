@@ -381,11 +381,12 @@ void t2c_transient_fini(struct t2c_transient *transient)
     transient->tr = 0;
 }
 
-static bool properties(ESYS_CONTEXT *esys, uint32_t first, TPMS_CAPABILITY_DATA **out, struct t2c_error *err)
+static bool properties(
+    ESYS_CONTEXT *esys, uint32_t first, uint32_t n, TPMS_CAPABILITY_DATA **out, struct t2c_error *err)
 {
     TPMI_YES_NO more = 0;
     TSS2_RC rc = Esys_GetCapability(
-        esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, 64, &more, out);
+        esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, first, n, &more, out);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot read the TPM's properties");
     /* Lists of other capabilities are longer. */
@@ -393,18 +394,23 @@ static bool properties(ESYS_CONTEXT *esys, uint32_t first, TPMS_CAPABILITY_DATA 
         t2c_fail(err, T2C_TPM, "the TPM was asked for its properties and answered something else");
 }
 
+bool t2c_tpm_property(ESYS_CONTEXT *esys, uint32_t property, uint32_t *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
+    if (!properties(esys, property, 1, &data, err))
+        return false;
+    const TPML_TAGGED_TPM_PROPERTY *list = &data->data.tpmProperties;
+    *out = list->count > 0 && list->tpmProperty[0].property == property ? list->tpmProperty[0].value : 0;
+    return true;
+}
+
 /* How long a lockout lasts, put behind ERR's text. Spec: TPM 2.0 part 1, "Dictionary Attack Protection". */
 static void tell_recovery(ESYS_CONTEXT *esys, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
     size_t len = strlen(err->text);
     const char *reset = "tpm2_dictionarylockout --clear-lockout ends it at once";
     uint32_t interval_s = 0;
-    if (properties(esys, TPM2_PT_VAR, &data, NULL))
-        for (uint32_t i = 0; i < data->data.tpmProperties.count; i++)
-            if (data->data.tpmProperties.tpmProperty[i].property == TPM2_PT_LOCKOUT_INTERVAL)
-                interval_s = data->data.tpmProperties.tpmProperty[i].value;
-    if (interval_s != 0)
+    if (t2c_tpm_property(esys, TPM2_PT_LOCKOUT_INTERVAL, &interval_s, NULL) && interval_s != 0)
         snprintf(err->text + len, sizeof(err->text) - len, "; it lets one more attempt through every %u s, and %s",
             (unsigned)interval_s, reset);
     else
@@ -450,7 +456,7 @@ static bool info_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
     static const uint32_t groups[] = {TPM2_PT_FIXED, TPM2_PT_VAR};
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
         T2C_CLEANUP(t2c_esys_freep) TPMS_CAPABILITY_DATA *data = NULL;
-        if (!properties(use->esys, groups[g], &data, err))
+        if (!properties(use->esys, groups[g], 64, &data, err))
             return false;
         for (uint32_t i = 0; i < data->data.tpmProperties.count; i++)
             take_property(arg, &data->data.tpmProperties.tpmProperty[i]);

@@ -40,6 +40,8 @@ static const struct meaning {
     {TPM2_RC_AUTH_MISSING, T2C_AUTH, T2C_LASTING, NULL},
     {TPM2_RC_POLICY_FAIL, T2C_AUTH, T2C_LASTING, NULL},
     {TPM2_RC_HIERARCHY, T2C_AUTH, T2C_LASTING, "the hierarchy is disabled"},
+    {TPM2_RC_DISABLED, T2C_TPM, T2C_LASTING,
+        "the command is disabled; who has the platform hierarchy enables TPM2_Clear with: tpm2_clearcontrol -C p c"},
     {TPM2_RC_HANDLE, T2C_NOT_FOUND, T2C_LASTING, NULL},
     {TPM2_RC_NV_DEFINED, T2C_EXISTS, T2C_LASTING, "something was put there meanwhile"},
     {TPM2_RC_NV_UNINITIALIZED, T2C_NOT_FOUND, T2C_LASTING, "it was never written"},

@@ -67,7 +67,7 @@ static bool explain(struct t2c_tpm_use *use, struct t2c_key *key, struct t2c_err
             key->label);
     bool counted = t2c_tss_is(err->detail, TPM2_RC_AUTH_FAIL);
     if (counted && t2c_object_confirm(use, key->object, key->label, NULL))
-        t2c_refused_note(key);
+        t2c_refused_note(&key->object->name, &key->auth);
     if ((counted || t2c_tss_is(err->detail, TPM2_RC_BAD_AUTH)) && !session)
         t2c_key_fail_wants_auth(key, err);
     return false;
@@ -85,7 +85,7 @@ bool t2c_use_key(struct t2c_tpm_use *use, struct t2c_key *key, t2c_use_command *
     const char *doing, struct t2c_error *err)
 {
     ESYS_TR session = ESYS_TR_PASSWORD;
-    if (t2c_refused_is_known(key))
+    if (t2c_refused_is_known(&key->object->name, &key->auth))
         return t2c_fail(err, T2C_AUTH,
             "%s: the TPM refused its authorization value and is not asked again, because that would lock it; give the "
             "right one, or restart this program if the key's own value was changed",

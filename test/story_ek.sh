@@ -288,7 +288,7 @@ tpm2_changeauth -Q -c e secret
 check "with an endorsement authorization, the key at its handle serves" "$T2C" ek verify --roots "$work/roots"
 tpm2_evictcontrol -Q -C o -c 0x81010001
 check "without it, it is told what to do" says \
-    "the authorization value is wrong; put the endorsement key at its handle: tpm2_createek -c 0x81010001 -G ALGORITHM, with -P file:PATH" \
+    "or with \$TPM2CLOUD_ENDORSEMENT_AUTH; put the endorsement key at its handle: tpm2_createek -c 0x81010001 -G ALGORITHM, with -P file:PATH" \
     "$T2C" ek verify --roots "$work/roots"
 tpm_clean "after all that"
 finish

@@ -30,11 +30,20 @@ const char *t2c_conf_get(const CONF *conf, const char *section, const char *name
  * The settings of a machine: /etc/tpm2cloud/tpm2cloud.conf, or the file that $TPM2CLOUD_CONF names. Without the default
  * file the built-in values hold; a file that is named but missing is an error.
  */
+enum t2c_hierarchy_id {
+    T2C_HIERARCHY_OWNER,
+    T2C_HIERARCHY_ENDORSEMENT,
+    T2C_HIERARCHY_LOCKOUT,
+    T2C_HIERARCHY_PLATFORM,
+    T2C_HIERARCHIES
+};
+
 struct t2c_settings {
     char *tcti; /* NULL: not configured */
     char *keys_dir;
     char *certs_dir;
-    char *systemctl; /* the program that tpm2cloud-deploy restarts units with */
+    char *hierarchy_auth[T2C_HIERARCHIES]; /* sources (auth.h) of authorization values; NULL: not configured */
+    char *systemctl;                       /* the program that tpm2cloud-deploy restarts units with */
 };
 
 /* Gives: *out, released by t2c_settings_fini. */

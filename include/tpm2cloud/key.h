@@ -179,4 +179,10 @@ struct t2c_key_spec {
     const struct t2c_bytes *auth; /* authorization value, NULL: empty */
 };
 
+/*
+ * Removes the key at persistent HANDLE from the TPM, as the owner; of this process' keys none is loaded afterwards. Blocks:
+ * two TPM commands. Errors: NOT_FOUND when nothing sits there; AUTH naming the setting that gives the owner's value.
+ */
+bool t2c_key_evict(uint32_t handle, struct t2c_error *err);
+
 #endif

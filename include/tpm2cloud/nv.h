@@ -6,15 +6,21 @@
 
 #include "tpm2cloud/bytes.h"
 
-/* Appends the whole content of INDEX, read in chunks of what the TPM can. Errors: NOT_FOUND when there is no such index. */
+/*
+ * Appends the whole content of INDEX, read in chunks of what the TPM can: with the index's own empty auth, or that of the
+ * hierarchy that may. Errors: NOT_FOUND when there is no such index; AUTH naming the setting that gives a hierarchy's value.
+ */
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
 
 /*
  * Defines INDEX, in place of what may be defined there, and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
  * where the platform's is not ours (a PC's firmware keeps it), with the owner's: *cleared_with_owner then becomes true.
  * Everyone may read it, with the index's own empty auth. On failure the index is removed again.
- * Errors: EXISTS when what is defined there cannot be removed.
+ * Errors: AUTH naming the setting that gives a hierarchy's value, for what is there, too; TPM when there is no room.
  */
 bool t2c_nv_write(uint32_t index, const void *data, size_t data_len, bool *cleared_with_owner, struct t2c_error *err);
+
+/* Removes INDEX, as the hierarchy that made it. Errors: NOT_FOUND when there is no such index; AUTH. */
+bool t2c_nv_remove(uint32_t index, struct t2c_error *err);
 
 #endif

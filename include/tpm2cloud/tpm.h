@@ -18,6 +18,13 @@ bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err);
 /* Closes the connection, if this process has one. Sends no TPM command. The next use opens it again. */
 void t2c_tpm_close(void);
 
+/*
+ * Clears the TPM (TPM2_Clear): all that the owner made in it is gone, and the values of owner, endorsement and lockout are empty.
+ * Authorized by the lockout hierarchy, or by the platform's where that one is not ours. Errors: AUTH naming the setting
+ * that gives the value; TPM when clearing is disabled.
+ */
+bool t2c_tpm_clear(struct t2c_error *err);
+
 #define T2C_TCTI_MAX 512
 
 /* Gives where the TPM is to be found: by the environment, the configuration, or the default. Sends no TPM command. */
