@@ -79,9 +79,28 @@ static void actions_freep(posix_spawn_file_actions_t *actions)
     posix_spawn_file_actions_destroy(actions);
 }
 
-/* Gives: 0, or an errno. */
-static int start(char *const argv[], char *const envp[], pid_t *pid)
+/* Gives *fd: what INPUT is read from; a pipe takes that much before anybody reads. Returns 0, or an errno. */
+static int open_input(const struct t2c_bytes *input, int *fd)
 {
+    int ends[2] = {-1, -1};
+    if (input == NULL) {
+        *fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        return *fd >= 0 ? 0 : errno;
+    }
+    if (input->len > PIPE_BUF)
+        return EFBIG;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    ssize_t n = write(ends[1], input->data, input->len);
+    t2c_closep(&ends[1]);
+    *fd = ends[0];
+    return n == (ssize_t)input->len ? 0 : EIO;
+}
+
+/* Gives: 0, or an errno. */
+static int start(char *const argv[], char *const envp[], const struct t2c_bytes *input, pid_t *pid)
+{
+    T2C_CLEANUP(t2c_closep) int from = -1;
     T2C_CLEANUP(attr_freep) posix_spawnattr_t attr;
     T2C_CLEANUP(actions_freep) posix_spawn_file_actions_t actions;
     sigset_t none, all;
@@ -93,7 +112,9 @@ static int start(char *const argv[], char *const envp[], pid_t *pid)
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    int errnum = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int errnum = open_input(input, &from);
+    if (errnum == 0)
+        errnum = posix_spawn_file_actions_adddup2(&actions, from, STDIN_FILENO);
     return errnum != 0 ? errnum : posix_spawn(pid, argv[0], &actions, &attr, argv, envp);
 }
 
@@ -139,16 +160,22 @@ static bool collect(pid_t pid, const char *program, int limit_s, const sigset_t 
                    : t2c_fail(err, T2C_IO, "%s was ended: it did not end by itself within %d s", program, limit_s);
 }
 
-bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
+bool t2c_run_with_input(
+    char *const argv[], char *const envp[], const struct t2c_bytes *input, int limit_s, struct t2c_error *err)
 {
     sigset_t changed, before;
     sigemptyset(&changed);
     sigaddset(&changed, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &changed, &before);
     pid_t pid = -1;
-    int errnum = start(argv, envp, &pid);
+    int errnum = start(argv, envp, input, &pid);
     bool ok = errnum == 0 ? collect(pid, argv[0], limit_s, &changed, err)
                           : t2c_fail_errno(err, errnum, "cannot run %s", argv[0]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ok;
+}
+
+bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err)
+{
+    return t2c_run_with_input(argv, envp, NULL, limit_s, err);
 }

@@ -242,6 +242,18 @@ START_TEST(how_programs_end)
 }
 END_TEST
 
+START_TEST(what_programs_read)
+{
+    char *argv[] = {"/bin/sh", "-c", "[ \"$(cat)\" = secret ]", NULL}, *envp[] = {NULL};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes input = {0};
+    struct t2c_error err = {0};
+    ck_assert(t2c_bytes_printf(&input, &err, "secret"));
+    ck_assert_msg(t2c_run_with_input(argv, envp, &input, 10, &err), "%s", err.text);
+    ck_assert(t2c_bytes_printf(&input, &err, "%5000s", ""));
+    ck_assert(!t2c_run_with_input(argv, envp, &input, 10, &err));
+}
+END_TEST
+
 /* Those that it started end with it: only they hold the pipe open. */
 START_TEST(too_long)
 {
@@ -301,6 +313,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, broken_result_is_none, 0, COUNT(broken));
     tcase_add_test(t, words);
     tcase_add_test(t, how_programs_end);
+    tcase_add_test(t, what_programs_read);
     tcase_add_test(t, too_long);
     tcase_add_test(t, which_programs_are_run);
     suite_add_tcase(s, t);

@@ -4,7 +4,7 @@
 #ifndef TPM2CLOUD_RUN_H
 #define TPM2CLOUD_RUN_H
 
-#include "tpm2cloud/error.h"
+#include "tpm2cloud/bytes.h"
 #include "tpm2cloud/own.h"
 
 /* Cut at blanks; ends with NULL. */
@@ -31,5 +31,9 @@ bool t2c_run_check(const char *path, char **out, struct t2c_error *err);
  * be started.
  */
 bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct t2c_error *err);
+
+/* The same of a program that reads INPUT, which may hold secrets, and is 4096 bytes at most. */
+bool t2c_run_with_input(
+    char *const argv[], char *const envp[], const struct t2c_bytes *input, int limit_s, struct t2c_error *err);
 
 #endif
