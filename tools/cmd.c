@@ -21,7 +21,7 @@ static OSSL_PROVIDER *cmd_default, *cmd_tpm2cloud;
 
 bool cmd_fail_usage(struct t2c_error *err, const char *format, ...)
 {
-    char text[256];
+    char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
@@ -51,7 +51,7 @@ static bool fail_option(
     const char *name, size_t name_len, const struct cmd_option *options, size_t options_n, struct t2c_error *err)
 {
     struct t2c_nearest nearest = {.word = name, .word_len = name_len};
-    char known[160] = "";
+    char known[400] = "";
     for (size_t i = 0; i < options_n; i++) {
         size_t len = strlen(known);
         t2c_nearest_offer(&nearest, options[i].name);

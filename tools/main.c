@@ -65,7 +65,12 @@ static const struct cmd cmds[] = {
         cmd_aziot_rollback},
     {"aziot", "clean", "[--lose] [--dry-run] [--json] [--root DIR]",
         "remove the files that were set aside when their keys came into the TPM", cmd_aziot_clean},
-    {"aziot", "configure", "", "write the configuration of IoT Edge", cmd_aziot_configure},
+    {"aziot", "configure",
+        "dps|est-basic|est-mtls --scope ID [--name NAME] [--edge-ca NAME] [--id ID] [--est URL] [--est-device URL] "
+        "[--est-edge-ca URL] [--trust FILE,...] [--user USER] [--password-from file:/PATH|env:VAR|cred:ID] "
+        "[--bootstrap NAME] [--threshold PERIOD] [--retry PERIOD] [--keep-key] [--hostname HOST] [--endpoint URL] "
+        "[--dry-run] [--force] [--json] [--root DIR]",
+        "write IoT Edge's config.toml for a device whose keys are in the TPM", cmd_aziot_configure},
     {"watch", NULL, "[--json] [--config FILE]", "show what a running estd does, as it happens", cmd_watch},
     {"provision", NULL, "", "take a device from a blank TPM to a renewing identity", cmd_provision},
     {"release", NULL, "", "give a device back: everything of the owner's goes, the IDevID stays", cmd_release},
