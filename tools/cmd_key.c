@@ -3,6 +3,7 @@
  */
 #include "cmd.h"
 
+#include "keys.h"
 #include "tpm2cloud/auth.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
@@ -24,15 +25,6 @@ static bool open_key(const char *name, struct t2c_key **out, struct t2c_error *e
     return cmd_check_name(name, err) && t2c_name_read_key(name, out, err);
 }
 
-/* "0x81000002", or where else the key is. */
-static void place_text(const struct t2c_key *key, char *out, size_t out_len)
-{
-    if (t2c_key_handle(key) != 0)
-        snprintf(out, out_len, "0x%08x", t2c_key_handle(key));
-    else
-        snprintf(out, out_len, "key file");
-}
-
 static bool read_auth(const char *name, const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
@@ -42,37 +34,6 @@ static bool read_auth(const char *name, const char *source, struct t2c_bytes *ou
         return t2c_fail(err, T2C_INVALID, "the %s has no authorization value: others need it", identity->what);
     return t2c_auth_read(source, out, err) && t2c_key_trim_auth(out, err) &&
         (out->len > 0 || t2c_fail(err, T2C_INVALID, "--auth %s: the authorization value is empty", source));
-}
-
-/*
- * Without an authorization value a record only saves a TPM command at each start of a program: that it cannot be written is
- * told, and no more.
- */
-static bool tell_unrecorded(const char *name, const struct t2c_error *why)
-{
-    fprintf(stderr, "tpm2cloud: %s is not recorded: %s\n", name, why->text);
-    return true;
-}
-
-/* The storage root key, which a key is made below, or which its authorization value is encrypted for. */
-static bool prepare_srk(const char *name, bool auth, struct t2c_error *err)
-{
-    const struct t2c_identity *identity = t2c_identity_find(name);
-    struct t2c_error why = {0};
-    bool made = false;
-    if (!auth && identity != NULL && identity->role != T2C_ROLE_LEAF)
-        return true;
-    if (!t2c_identity_ensure_srk(&made, err))
-        return false;
-    return t2c_name_pin("srk", false, made, &why) || (auth ? t2c_fail_with(err, &why) : tell_unrecorded("srk", &why));
-}
-
-/* A key that was there before must be the one that was recorded. */
-static bool record(const char *name, bool auth, bool made, struct t2c_error *err)
-{
-    struct t2c_error why = {0};
-    return t2c_name_pin(name, auth, made, &why) ||
-        (auth || why.code == T2C_EXISTS ? t2c_fail_with(err, &why) : tell_unrecorded(name, &why));
 }
 
 bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
@@ -89,13 +50,11 @@ bool cmd_key_create(int argc, char **argv, struct t2c_error *err)
         !parse_alg(alg_text, &spec.alg, err) || !cmd_check_name(name, err) || !read_auth(name, auth_source, &auth, err))
         return false;
     spec.auth = &auth;
-    if (!prepare_srk(name, auth.len > 0, err) || !t2c_name_create_key(name, &spec, &made, &key, err))
+    if (!keys_make(name, &spec, &made, &key, err))
         return false;
-    if (!made && t2c_key_handle(key) != 0 && !t2c_name_check_auth(name, key, auth.len > 0, err))
-        return false;
-    place_text(key, place, sizeof(place));
+    keys_place(key, place, sizeof(place));
     printf("%s: %s (%s, %s)\n", name, made ? "created" : "exists", t2c_alg_name(t2c_key_alg(key)), place);
-    return t2c_key_handle(key) == 0 || record(name, auth.len > 0, made, err);
+    return true;
 }
 
 bool cmd_key_pin(int argc, char **argv, struct t2c_error *err)
@@ -128,7 +87,7 @@ bool cmd_key_list(int argc, char **argv, struct t2c_error *err)
         const char *alg = "-";
         if (entry->has_key && open_key(entry->name, &key, &why)) {
             alg = t2c_alg_name(t2c_key_alg(key));
-            place_text(key, place, sizeof(place));
+            keys_place(key, place, sizeof(place));
         }
         printf("%-20s %-10s %-12s %s\n", entry->name, alg, place, entry->has_cert ? "yes" : "no");
         if (why.code != T2C_OK)
@@ -156,7 +115,7 @@ bool cmd_key_show(int argc, char **argv, struct t2c_error *err)
     if (!cmd_parse(argc, argv, NULL, 0, &name, 1, err) || !open_key(name, &key, err) ||
         !t2c_key_name_hex(key, name_hex, sizeof(name_hex), err) || !t2c_key_to_pkey(key, NULL, &public, err))
         return false;
-    place_text(key, place, sizeof(place));
+    keys_place(key, place, sizeof(place));
     t2c_key_attributes(key, attributes, sizeof(attributes));
     const struct t2c_hash *fixed = t2c_key_fixed_hash(key);
     printf("name:       %s\nalgorithm:  %s\nhandle:     %s\nattributes: %s\nsigns:      %s\nauth:       %s\nTPM Name:  "

@@ -124,15 +124,15 @@ static bool read_flag(
 }
 
 /* One that is relative would be another one for each program. */
-static bool check_path(const struct provision_conf *conf, const char *section, const char *name, const char *value,
-    struct t2c_error *err)
+static bool check_path(
+    const struct provision_conf *conf, const char *section, const char *name, const char *value, struct t2c_error *err)
 {
     return value == NULL || value[0] == '/' || fail_at(conf, section, name, "write an absolute path", err);
 }
 
 /* What stands here by mistake may be the secret itself: it is not repeated. */
-static bool check_source(const struct provision_conf *conf, const char *section, const char *name, const char *value,
-    struct t2c_error *err)
+static bool check_source(
+    const struct provision_conf *conf, const char *section, const char *name, const char *value, struct t2c_error *err)
 {
     return value == NULL || strncmp(value, "file:/", 6) == 0 || strncmp(value, "env:", 4) == 0 ||
         strncmp(value, "cred:", 5) == 0 ||
@@ -168,8 +168,7 @@ static bool read_alg(const struct provision_conf *conf, struct provision_identit
             "unknown algorithm; use ec-p256, ec-p384, ec-p521, rsa-2048, rsa-3072 or rsa-4096", err);
 }
 
-static bool check_subject(
-    const struct provision_conf *conf, const struct provision_identity *id, struct t2c_error *err)
+static bool check_subject(const struct provision_conf *conf, const struct provision_identity *id, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
     struct t2c_error why = {0};
@@ -178,8 +177,8 @@ static bool check_subject(
 }
 
 /* The server of the file, or HOST:PORT of the variable HOST_PORT. */
-static bool read_server(const struct provision_conf *conf, struct provision_identity *id, const char *host_port,
-    struct t2c_error *err)
+static bool read_server(
+    const struct provision_conf *conf, struct provision_identity *id, const char *host_port, struct t2c_error *err)
 {
     const char *url = get(conf, id->section, "url");
     id->trust = get_or(conf, id->section, "trust", get(conf, "provision", "trust"));
@@ -232,7 +231,8 @@ static bool check_auth(const struct provision_conf *conf, struct provision_ident
             id->header = "Secret-Value";
         return id->secret != NULL || fail_at(conf, id->section, "secret", "is missing: the value of the header", err);
     case PROVISION_CA:
-        return id->ca != NULL || fail_at(conf, id->section, "ca", "is missing: the directory of tpm2cloud ca init", err);
+        return id->ca != NULL ||
+            fail_at(conf, id->section, "ca", "is missing: the directory of tpm2cloud ca init", err);
     case PROVISION_MTLS:
         break;
     }
@@ -283,8 +283,8 @@ static bool read_idevid(struct provision_conf *conf, struct t2c_error *err)
 }
 
 /* What estd keeps for IoT Edge, asked for by the LDevID. */
-static bool read_kept(struct provision_conf *conf, struct provision_identity *id, const char *section,
-    const char *name, const char *host_port, struct t2c_error *err)
+static bool read_kept(struct provision_conf *conf, struct provision_identity *id, const char *section, const char *name,
+    const char *host_port, struct t2c_error *err)
 {
     id->section = section;
     id->wanted = has_section(conf, section) || host_port != NULL;
@@ -297,9 +297,10 @@ static bool read_kept(struct provision_conf *conf, struct provision_identity *id
     if (!t2c_uri_name_valid(id->name, strlen(id->name)))
         return fail_at(conf, section, "name", "use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", err);
     if (!conf->ldevid.wanted)
-        return t2c_fail(err, T2C_INVALID, "%s: [%s] is asked for by the LDevID; write [ldevid], too", conf->path, section);
-    return read_alg(conf, id, err) && check_subject(conf, id, err) && read_flag(conf, section, "deploy", &id->deploy, err) &&
-        read_server(conf, id, host_port, err);
+        return t2c_fail(
+            err, T2C_INVALID, "%s: [%s] is asked for by the LDevID; write [ldevid], too", conf->path, section);
+    return read_alg(conf, id, err) && check_subject(conf, id, err) &&
+        read_flag(conf, section, "deploy", &id->deploy, err) && read_server(conf, id, host_port, err);
 }
 
 /* ---- the rest ---- */
@@ -348,11 +349,14 @@ static bool read_aziot(struct provision_conf *conf, struct t2c_error *err)
     if (conf->mode == PROVISION_NONE)
         return true;
     if (conf->scope_id == NULL)
-        return fail_at(conf, "dps", "scope_id", "is missing: the ID scope of the provisioning service, as 0ne0012AB34", err);
+        return fail_at(
+            conf, "dps", "scope_id", "is missing: the ID scope of the provisioning service, as 0ne0012AB34", err);
     if (conf->mode == PROVISION_DPS)
         return conf->operational.wanted ||
-            t2c_fail(err, T2C_INVALID, "%s: [aziot] mode = dps points IoT Edge at the operational certificate; write "
-                                       "[operational], or another mode", conf->path);
+            t2c_fail(err, T2C_INVALID,
+                "%s: [aziot] mode = dps points IoT Edge at the operational certificate; write "
+                "[operational], or another mode",
+                conf->path);
     return read_est_of_aziot(conf, err);
 }
 
