@@ -3,6 +3,7 @@
  */
 #include "config_value.h"
 
+#include "tpm2cloud/civil.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,33 +80,22 @@ bool value_flag(const struct value *value, bool *out, struct t2c_error *err)
     return true;
 }
 
-/* Gives the seconds of a unit, 0 for percent, -1 for no unit. */
-static int64_t unit_s(const char *unit)
-{
-    static const struct {
-        const char *name;
-        int64_t s;
-    } units[] = {{"%", 0}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}, {"day", 86400}};
-    for (size_t i = 0; i < COUNT(units); i++)
-        if (strcmp(unit, units[i].name) == 0)
-            return units[i].s;
-    return -1;
-}
-
 bool value_period(const struct value *value, struct schedule_period *out, struct t2c_error *err)
 {
     int64_t number = 0;
     int used = 0;
     if (value->text == NULL)
         return true;
-    int64_t unit = sscanf(value->text, "%9" SCNd64 "%n", &number, &used) == 1 ? unit_s(value->text + used) : -1;
-    if (unit < 0 || number < 1 || (unit == 0 && number > 99)) {
+    const char *unit = sscanf(value->text, "%9" SCNd64 "%n", &number, &used) == 1 ? value->text + used : "";
+    const int64_t unit_s = t2c_civil_unit(unit);
+    const bool percent = strcmp(unit, "%") == 0;
+    if ((unit_s == 0 && !percent) || number < 1 || (percent && number > 99)) {
         t2c_fail(err, T2C_INVALID, "\"%s\" is neither a percentage, as 80%%, nor a time, as 30d, 12h, 45m or 20s",
             value->text);
         return value_at(value, err);
     }
     *out = (struct schedule_period){
-        .unit = unit == 0 ? SCHEDULE_PERCENT : SCHEDULE_SECONDS, .value = unit == 0 ? number : number * unit};
+        .unit = percent ? SCHEDULE_PERCENT : SCHEDULE_SECONDS, .value = percent ? number : number * unit_s};
     return true;
 }
 

@@ -3,8 +3,9 @@
  */
 #include "tpm2cloud/civil.h"
 
-#include <stdio.h>
 #include "tpm2cloud/cert.h"
+#include <stdio.h>
+#include <string.h>
 
 #define ERA_DAYS 146097
 #define EPOCH_DAY 719468 /* 1970-01-01, counted from 0000-03-01 */
@@ -63,4 +64,16 @@ const char *t2c_civil_text(int64_t at_s, char out[T2C_CIVIL_TEXT_MAX])
     snprintf(out, T2C_CIVIL_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)date.year, date.month, date.day,
         (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
     return out;
+}
+
+int64_t t2c_civil_unit(const char *unit)
+{
+    static const struct {
+        const char *name;
+        int64_t s;
+    } units[] = {{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}, {"day", 86400}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (strcmp(unit, units[i].name) == 0)
+            return units[i].s;
+    return 0;
 }

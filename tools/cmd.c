@@ -4,6 +4,7 @@
 #include "cmd.h"
 
 #include "tpm2cloud/cert.h"
+#include "tpm2cloud/civil.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/nearest.h"
 #include "tpm2cloud/provider.h"
@@ -63,6 +64,19 @@ static bool fail_option(
         err, "unknown option --%.*s; known are: %s", (int)name_len, name, options_n > 0 ? known : "none");
 }
 
+bool cmd_many;
+
+static bool take_value(const struct cmd_option *option, const char *value, struct t2c_error *err)
+{
+    size_t n = 0;
+    while (option->flag == &cmd_many && option->value[n] != NULL)
+        n++;
+    if (option->flag == &cmd_many && n == CMD_MANY_MAX)
+        return cmd_fail_usage(err, "--%s can be given %d times", option->name, CMD_MANY_MAX);
+    option->value[n] = value;
+    return true;
+}
+
 /* Takes one option at argv[*at], and its value behind it or after '='. */
 static bool take_option(
     int argc, char **argv, int *at, const struct cmd_option *options, size_t options_n, struct t2c_error *err)
@@ -72,12 +86,12 @@ static bool take_option(
     for (size_t i = 0; i < options_n; i++) {
         if (strlen(options[i].name) != name_len || strncmp(options[i].name, name, name_len) != 0)
             continue;
-        if (options[i].flag != NULL)
+        if (options[i].value == NULL)
             *options[i].flag = true;
         else if (name[name_len] == '=')
-            *options[i].value = name + name_len + 1;
+            return take_value(&options[i], name + name_len + 1, err);
         else if (*at + 1 < argc)
-            *options[i].value = argv[++*at];
+            return take_value(&options[i], argv[++*at], err);
         else
             return cmd_fail_usage(err, "option --%s wants a value", options[i].name);
         return true;
@@ -105,6 +119,18 @@ bool cmd_check_name(const char *name, struct t2c_error *err)
 {
     return t2c_uri_name_valid(name, strlen(name)) ||
         t2c_fail(err, T2C_INVALID, "\"%s\" is not a name: use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", name);
+}
+
+bool cmd_parse_period(const char *option, const char *text, int64_t max_s, int64_t *out_s, struct t2c_error *err)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const int64_t unit_s = text[digits] == '\0' ? 1 : t2c_civil_unit(text + digits);
+    const long long number = digits > 0 && digits <= 10 ? strtoll(text, NULL, 10) : 0;
+    if (unit_s == 0 || number < 1 || number > max_s / unit_s)
+        return cmd_fail_usage(err, "--%s %s is no time from 1 s to %lldd; use seconds, or 45m, 12h, 30d", option, text,
+            (long long)(max_s / 86400));
+    *out_s = number * unit_s;
+    return true;
 }
 
 static bool open_libctx(struct t2c_error *err)

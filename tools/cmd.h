@@ -31,12 +31,18 @@ struct cmd {
     cmd_run *run;
 };
 
-/* One `--name VALUE` (or flag, when value is NULL). */
+/*
+ * One `--name VALUE` (or flag, when value is NULL). An option that may be repeated has &cmd_many as its flag, and value is an
+ * array of CMD_MANY_MAX + 1, all NULL, which gets the values from its beginning.
+ */
 struct cmd_option {
     const char *name;
     const char **value;
     bool *flag;
 };
+
+#define CMD_MANY_MAX 32
+extern bool cmd_many;
 
 /*
  * Takes options anywhere among ARGV and exactly WORDS_N other words into WORDS.
@@ -48,6 +54,9 @@ bool cmd_fail_usage(struct t2c_error *err, const char *format, ...) __attribute_
 
 /* Checks a NAME of the command line. */
 bool cmd_check_name(const char *name, struct t2c_error *err);
+
+/* Reads the time that --OPTION gives in TEXT, from 1 s to MAX_S: seconds, or with a unit, as 45m, 12h or 30d. */
+bool cmd_parse_period(const char *option, const char *text, int64_t max_s, int64_t *out_s, struct t2c_error *err);
 
 /*
  * Opens the private key of NAME through the provider, in a library context of this command alone. AUTH: the source of its
@@ -67,6 +76,7 @@ void cmd_close(void);
 cmd_run cmd_key_create, cmd_key_list, cmd_key_show, cmd_key_pem, cmd_key_pin, cmd_csr, cmd_cert_import, cmd_cert_export,
     cmd_cert_show, cmd_cert_verify, cmd_cert_selfsign, cmd_ca_init, cmd_ca_sign, cmd_aziot_migrate, cmd_aziot_rollback,
     cmd_aziot_clean, cmd_aziot_configure, cmd_provision, cmd_release, cmd_pkcs11_link, cmd_dps_register, cmd_dps_show,
-    cmd_sas_import, cmd_sas_token, cmd_sas_forget, cmd_jwt, cmd_key_delete, cmd_doctor, cmd_ek_show, cmd_ek_verify, cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
+    cmd_sas_import, cmd_sas_token, cmd_sas_forget, cmd_jwt, cmd_key_delete, cmd_doctor, cmd_ek_show, cmd_ek_verify,
+    cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
 
 #endif

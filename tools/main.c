@@ -77,10 +77,15 @@ static const struct cmd cmds[] = {
     {"pkcs11", "link", "", "link the LDevID's key to a token of tpm2-pkcs11", cmd_pkcs11_link},
     {"dps", "register", "", "register at Azure's Device Provisioning Service", cmd_dps_register},
     {"dps", "show", "", "show what an enrolment at it needs", cmd_dps_show},
-    {"sas", "import", "", "put a shared access key into the TPM", cmd_sas_import},
-    {"sas", "token", "", "make a shared access signature", cmd_sas_token},
-    {"sas", "forget", "", "remove a shared access key", cmd_sas_forget},
-    {"jwt", NULL, "", "make a JSON web token", cmd_jwt},
+    {"sas", "import", "NAME --from FILE|cred:ID|env:VAR|- [--replace] [--json]",
+        "put a shared access key, or that of a connection string, into the TPM", cmd_sas_import},
+    {"sas", "token", "NAME [--ttl TIME] [--resource URI] [--key-name POLICY] [--json]",
+        "have the TPM sign a shared access signature, for an hour unless --ttl says else", cmd_sas_token},
+    {"sas", "forget", "NAME [--json]", "remove a shared access key from the TPM and the disk", cmd_sas_forget},
+    {"jwt", NULL,
+        "NAME --aud AUDIENCE --ttl TIME [--alg RS256|ES256] [--claim NAME=TEXT ...] [--skew TIME] [--auth "
+        "file:/PATH|env:VAR|cred:ID] [--json]",
+        "have a key sign a JSON web token; --claim NAME:=VALUE: a number, true, false or null", cmd_jwt},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
