@@ -4,7 +4,7 @@
  */
 #include "tpm2cloud/ek.h"
 
-#include "esys.h"
+#include "ek_object.h"
 #include "key.h"
 #include "template.h"
 #include "tpm2cloud/nv.h"
@@ -87,7 +87,25 @@ static bool apply_nonce(const struct t2c_identity_slot *slot, TPMT_PUBLIC *pub, 
     return true;
 }
 
+bool t2c_ek_template(const struct t2c_identity_slot *slot, TPM2B_PUBLIC *out, struct t2c_error *err)
+{
+    return fill_template(slot, out, err) && apply_nonce(slot, &out->publicArea, err);
+}
+
 /* ---- the key ---- */
+
+bool t2c_ek_make(struct t2c_tpm_use *use, const TPM2B_PUBLIC *template, struct t2c_transient *out, TPM2B_PUBLIC *pub,
+    struct t2c_error *err)
+{
+    const TPM2B_SENSITIVE_CREATE no_secret = {0};
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *made = NULL;
+    ESYS_TR tr = ESYS_TR_NONE;
+    if (!t2c_object_create_primary(use, ESYS_TR_RH_ENDORSEMENT, template, &no_secret, ESYS_TR_NONE, &tr, &made, err))
+        return t2c_fail_context(err, "cannot make the endorsement key from its template");
+    *out = (struct t2c_transient){use->esys, tr};
+    *pub = *made;
+    return true;
+}
 
 struct making {
     TPM2B_PUBLIC template;
@@ -97,21 +115,14 @@ struct making {
 static bool make_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct making *making = arg;
-    const TPM2B_SENSITIVE_CREATE no_secret = {0};
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient object = {use->esys, 0};
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_PUBLIC *made = NULL;
-    if (!t2c_object_create_primary(
-            use, ESYS_TR_RH_ENDORSEMENT, &making->template, &no_secret, ESYS_TR_NONE, &object.tr, &made, err))
-        return t2c_fail_context(err, "cannot make the endorsement key from its template");
-    making->made = *made;
-    return true;
+    return t2c_ek_make(use, &making->template, &object, &making->made, err);
 }
 
 bool t2c_ek_make_public(const struct t2c_identity_slot *slot, EVP_PKEY **out, struct t2c_error *err)
 {
     struct making making = {0};
-    if (!fill_template(slot, &making.template, err) || !apply_nonce(slot, &making.template.publicArea, err) ||
-        !t2c_tpm_run(make_work, &making, err))
+    if (!t2c_ek_template(slot, &making.template, err) || !t2c_tpm_run(make_work, &making, err))
         return false;
     return t2c_object_to_pkey(&making.made.publicArea, NULL, out) ||
         t2c_fail_openssl(err, T2C_INVALID, "the public half of the endorsement key is unusable");

@@ -99,13 +99,22 @@ static struct t2c_object *read_object(uint32_t handle, struct t2c_error *err)
     return t2c_tpm_run(read_work, &reading, err) ? reading.object : NULL;
 }
 
-bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
+bool t2c_key_open_object_at(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
     if (key == NULL)
         return t2c_fail_nomem(err);
     key->object = read_object(handle, err);
-    if (key->object == NULL || !check_supported(key, err))
+    if (key->object == NULL)
+        return false;
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    if (!t2c_key_open_object_at(handle, label, &key, err) || !check_supported(key, err))
         return false;
     *out = T2C_STEAL(key);
     return true;

@@ -258,6 +258,22 @@ bool t2c_object_read(struct t2c_tpm_use *use, TPM2_HANDLE handle, struct t2c_obj
     return true;
 }
 
+bool t2c_object_evict(struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_error *err)
+{
+    ESYS_TR none = ESYS_TR_NONE;
+    const TPM2_HANDLE handle = object->handle;
+    TSS2_RC rc = Esys_EvictControl(
+        use->esys, ESYS_TR_RH_OWNER, object->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &none);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot remove the key at handle 0x%08x", handle);
+    lock_list();
+    for (struct t2c_object *other = list; other != NULL; other = other->next)
+        if (other->handle == handle)
+            other->tr = 0; /* which ESYS closed, and all that ask for a handle may have the same one */
+    pthread_mutex_unlock(&list_lock);
+    return true;
+}
+
 /* An ESYS_TR for an object that is known, without a TPM command: in the serialized form that ESYS reads back. */
 static bool tr_of_known(struct t2c_tpm_use *use, const struct t2c_object *object, ESYS_TR *tr)
 {

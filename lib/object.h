@@ -109,4 +109,7 @@ bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const T
 /* Persists the transient object TR at HANDLE, authorized by the owner. */
 bool t2c_object_persist(struct t2c_tpm_use *use, ESYS_TR tr, TPM2_HANDLE handle, struct t2c_error *err);
 
+/* Removes OBJECT, which t2c_object_read gave, from its handle, authorized by the owner. */
+bool t2c_object_evict(struct t2c_tpm_use *use, struct t2c_object *object, struct t2c_error *err);
+
 #endif
