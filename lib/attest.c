@@ -6,6 +6,7 @@
 
 #include "challenge.h"
 #include "ek_object.h"
+#include "hierarchy.h"
 #include "key.h"
 #include "session.h"
 #include "tpm2cloud/ossl.h"
@@ -151,6 +152,16 @@ static bool fail_refused(TSS2_RC rc, const char *what, const char *why, struct t
     return false;
 }
 
+static bool satisfy_policy(struct t2c_tpm_use *use, ESYS_TR session, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
+    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_ENDORSEMENT, err))
+        return false;
+    TSS2_RC rc = Esys_PolicySecret(use->esys, ESYS_TR_RH_ENDORSEMENT, session, grant.session, ESYS_TR_NONE,
+        ESYS_TR_NONE, NULL, NULL, NULL, 0, NULL, NULL);
+    return t2c_grant_end(&grant, rc, err, "the endorsement hierarchy does not authorize the endorsement key");
+}
+
 /* Gives a policy session in which PolicySecret(endorsement) has been run. */
 static bool start_policy(struct t2c_tpm_use *use, TPMI_ALG_HASH hash, ESYS_TR *session, struct t2c_error *err)
 {
@@ -160,11 +171,9 @@ static bool start_policy(struct t2c_tpm_use *use, TPMI_ALG_HASH hash, ESYS_TR *s
         NULL, TPM2_SE_POLICY, &none, hash, &started);
     if (rc != TSS2_RC_SUCCESS)
         return t2c_fail_tss(err, rc, "cannot start a policy session");
-    rc = Esys_PolicySecret(use->esys, ESYS_TR_RH_ENDORSEMENT, started, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-        NULL, NULL, NULL, 0, NULL, NULL);
-    if (rc != TSS2_RC_SUCCESS) {
+    if (!satisfy_policy(use, started, err)) {
         t2c_session_end(use, started, true);
-        return t2c_fail_tss(err, rc, "the endorsement hierarchy does not authorize the endorsement key");
+        return false;
     }
     *session = started;
     return true;

@@ -112,24 +112,12 @@ bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, c
 
 static bool evict_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
-    const TPM2_HANDLE handle = *(const TPM2_HANDLE *)arg;
-    ESYS_TR tr = ESYS_TR_NONE, gone = ESYS_TR_NONE;
-    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
-    TSS2_RC rc = Esys_TR_FromTPMPublic(use->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(
-            err, rc, "%s handle 0x%08x", t2c_tss_is_absent(rc) ? "no object at" : "cannot read", handle);
-    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_OWNER, err))
-        return false;
-    rc = Esys_EvictControl(use->esys, ESYS_TR_RH_OWNER, tr, grant.session, ESYS_TR_NONE, ESYS_TR_NONE, handle, &gone);
-    return t2c_grant_end(&grant, rc, err, "cannot remove the key at handle 0x%08x", handle);
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *object = NULL;
+    return t2c_object_read(use, *(const TPM2_HANDLE *)arg, &object, err) && t2c_object_evict(use, object, err);
 }
 
 bool t2c_key_evict(uint32_t handle, struct t2c_error *err)
 {
     TPM2_HANDLE evicted = handle;
-    if (!t2c_tpm_run(evict_work, &evicted, err))
-        return false;
-    t2c_tpm_close(); /* ESYS still knows it */
-    return true;
+    return t2c_tpm_run(evict_work, &evicted, err);
 }

@@ -7,6 +7,7 @@
  */
 #include "object.h"
 
+#include "hierarchy.h"
 #include "template.h"
 #include "tpm2cloud/alg.h"
 #include "tpm2cloud/clock.h"
@@ -262,10 +263,13 @@ bool t2c_object_evict(struct t2c_tpm_use *use, struct t2c_object *object, struct
 {
     ESYS_TR none = ESYS_TR_NONE;
     const TPM2_HANDLE handle = object->handle;
+    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
+    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_OWNER, err))
+        return false;
     TSS2_RC rc = Esys_EvictControl(
-        use->esys, ESYS_TR_RH_OWNER, object->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &none);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot remove the key at handle 0x%08x", handle);
+        use->esys, ESYS_TR_RH_OWNER, object->tr, grant.session, ESYS_TR_NONE, ESYS_TR_NONE, handle, &none);
+    if (!t2c_grant_end(&grant, rc, err, "cannot remove the key at handle 0x%08x", handle))
+        return false;
     lock_list();
     for (struct t2c_object *other = list; other != NULL; other = other->next)
         if (other->handle == handle)

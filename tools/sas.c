@@ -158,7 +158,7 @@ static bool displace(const char *name, const struct t2c_sas_record *record, stru
 static bool place(const char *name, const struct t2c_sas_record *record, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    return open_loaded(name, record, &key, err) && t2c_secret_persist(key, (uint32_t)record->handle, err);
+    return open_loaded(name, record, &key, err) && t2c_secret_place(key, (uint32_t)record->handle, err);
 }
 
 /* Writes the file of RECORD, and puts its key to a handle: that of OLD, if it had one. Without a handle it works, too. */

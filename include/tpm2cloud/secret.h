@@ -32,6 +32,24 @@ bool t2c_secret_open(enum t2c_secret kind, const void *data, size_t data_len, co
 bool t2c_secret_hmac(struct t2c_key *key, bool hide, const uint8_t *data, size_t data_len, uint8_t out[T2C_HMAC_LEN],
     struct t2c_error *err);
 
+/* Gives a sealed secret, which comes encrypted, in OUT of T2C_SEALED_MAX bytes. Spec: TPM 2.0 part 3, TPM2_Unseal. */
+bool t2c_secret_unseal(struct t2c_key *key, uint8_t *out, size_t *out_len, struct t2c_error *err);
+
+/* ---- HMAC keys at a persistent handle, where a use costs one command and no loading ---- */
+
+/* Opens the HMAC key of the file DATA where t2c_secret_place put it. Sends no TPM command. Errors: INVALID. */
+bool t2c_secret_open_at(
+    uint32_t handle, const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err);
+
+/* Puts KEY, which a file holds, to HANDLE as well. Errors: EXISTS when something sits there; TPM when there is no room. */
+bool t2c_secret_place(struct t2c_key *key, uint32_t handle, struct t2c_error *err);
+
+/* Whether KEY is at the handle that it was opened at. Blocks: one TPM command. Errors: NOT_FOUND, EXISTS for another one. */
+bool t2c_secret_is_there(struct t2c_key *key, struct t2c_error *err);
+
+/* Removes KEY from the handle that it was opened at. Errors: as t2c_secret_is_there; what else sits there stays. */
+bool t2c_secret_evict(struct t2c_key *key, struct t2c_error *err);
+
 /* Opens the HMAC key at persistent HANDLE. Errors: NOT_FOUND; EXISTS when what sits there is something else. One TPM command. */
 bool t2c_secret_open_handle(uint32_t handle, struct t2c_key **out, struct t2c_error *err);
 
@@ -39,24 +57,6 @@ bool t2c_secret_open_handle(uint32_t handle, struct t2c_key **out, struct t2c_er
  * Makes KEY, an HMAC key of t2c_secret_open, persistent at HANDLE, in place of the HMAC key that is there, if any. Errors:
  * EXISTS when something else is there, which stays; AUTH when the owner hierarchy wants an authorization value.
  */
-bool t2c_secret_persist(struct t2c_key *key, uint32_t handle, struct t2c_error *err);
-
-/* Gives a sealed secret, which comes encrypted, in OUT of T2C_SEALED_MAX bytes. Spec: TPM 2.0 part 3, TPM2_Unseal. */
-bool t2c_secret_unseal(struct t2c_key *key, uint8_t *out, size_t *out_len, struct t2c_error *err);
-
-/* ---- HMAC keys at a persistent handle, where a use costs one command and no loading ---- */
-
-/* Opens the HMAC key of the file DATA where t2c_secret_persist put it. Sends no TPM command. Errors: INVALID. */
-bool t2c_secret_open_at(
-    uint32_t handle, const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err);
-
-/* Puts KEY, which a file holds, to HANDLE as well. Errors: EXISTS when something sits there; TPM when there is no room. */
-bool t2c_secret_persist(struct t2c_key *key, uint32_t handle, struct t2c_error *err);
-
-/* Whether KEY is at the handle that it was opened at. Blocks: one TPM command. Errors: NOT_FOUND, EXISTS for another one. */
-bool t2c_secret_is_there(struct t2c_key *key, struct t2c_error *err);
-
-/* Removes KEY from the handle that it was opened at. Errors: as t2c_secret_is_there; what else sits there stays. */
-bool t2c_secret_evict(struct t2c_key *key, struct t2c_error *err);
+bool t2c_secret_replace(struct t2c_key *key, uint32_t handle, struct t2c_error *err);
 
 #endif
