@@ -119,3 +119,9 @@ bool t2c_record_write(const struct t2c_record *record, struct t2c_error *err)
     snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
     return t2c_file_mkdirs(dir, 0750, err) && t2c_file_replace(path, pem.data, pem.len, &owner, err);
 }
+
+bool t2c_record_remove(uint32_t handle, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    return path_of(handle, path, sizeof(path), err) && t2c_file_remove(path, err);
+}

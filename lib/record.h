@@ -28,5 +28,7 @@ bool t2c_record_append(const struct t2c_record *record, struct t2c_bytes *out, s
 bool t2c_record_read(uint32_t handle, struct t2c_record *out, struct t2c_error *err);
 /* Writes it, in place of one that is there. */
 bool t2c_record_write(const struct t2c_record *record, struct t2c_error *err);
+/* Removes it. One that is not there is removed. */
+bool t2c_record_remove(uint32_t handle, struct t2c_error *err);
 
 #endif

@@ -144,14 +144,11 @@ bool certs_print(const X509 *cert, struct t2c_error *err)
 static bool print_der(const X509 *cert, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     int len = i2d_X509(cert, &der);
     if (len <= 0)
         return t2c_fail_openssl(err, T2C_INVALID, "cannot encode a certificate");
-    if (!t2c_bytes_base64(&text, der, (size_t)len, 0, err))
-        return false;
-    printf(", \"der\": \"%s\"", (const char *)text.data);
-    return true;
+    fputs(", ", stdout);
+    return json_base64("der", der, (size_t)len, err);
 }
 
 static void print_member(const char *name, const char *text)
@@ -218,23 +215,22 @@ static bool make_chain(X509 *cert, X509 *issuer, STACK_OF(X509) **out, struct t2
     return true;
 }
 
+bool certs_write_chain(const STACK_OF(X509) *chain, const char *path, bool json, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
+    const bool to_file = path != NULL && strcmp(path, "-") != 0;
+    if (!t2c_cert_append_pem(chain, &pem, err) || ((!json || to_file) && !cmd_write(path, &pem, err)))
+        return false;
+    if (!json)
+        return true;
+    putchar('{');
+    json_member("out", to_file ? path : NULL);
+    fputs(", ", stdout);
+    return certs_print_chain(chain, err);
+}
+
 bool certs_write(X509 *cert, X509 *issuer, const char *path, bool json, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    const bool to_file = path != NULL && strcmp(path, "-") != 0;
-    if (!make_chain(cert, issuer, &chain, err) || !t2c_cert_append_pem(chain, &pem, err))
-        return false;
-    if (!json || to_file)
-        if (!cmd_write(path, &pem, err))
-            return false;
-    if (!json)
-        return true;
-    fputs("{\"out\": ", stdout);
-    if (to_file)
-        json_text(path);
-    else
-        fputs("null", stdout);
-    fputs(", ", stdout);
-    return certs_print_chain(chain, err);
+    return make_chain(cert, issuer, &chain, err) && certs_write_chain(chain, path, json, err);
 }

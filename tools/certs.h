@@ -33,9 +33,12 @@ bool certs_print_chain(const STACK_OF(X509) *chain, struct t2c_error *err);
 bool certs_lifetime(const char *days, int64_t *lifetime_s, struct t2c_error *err);
 
 /*
- * Writes what was issued to PATH, or to standard output: CERT and below it ISSUER, which may be NULL, as PEM. With JSON,
- * standard output has {"out": PATH or null, "chain": [...]} instead.
+ * Writes CHAIN to PATH, or to standard output, as PEM. With JSON, standard output has {"out": PATH or null, "chain": [...]}
+ * instead.
  */
+bool certs_write_chain(const STACK_OF(X509) *chain, const char *path, bool json, struct t2c_error *err);
+
+/* The same for what was issued: CERT and below it ISSUER, which may be NULL. */
 bool certs_write(X509 *cert, X509 *issuer, const char *path, bool json, struct t2c_error *err);
 
 #endif

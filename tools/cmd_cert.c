@@ -15,27 +15,36 @@
 bool cmd_cert_import(int argc, char **argv, struct t2c_error *err)
 {
     const char *words[2] = {NULL, NULL};
+    bool json = false;
+    const struct cmd_option options[] = {{"json", NULL, &json}};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     char where[PATH_MAX];
-    if (!cmd_parse(argc, argv, NULL, 0, words, 2, err) || !cmd_check_name(words[0], err) ||
+    if (!cmd_parse(argc, argv, options, 1, words, 2, err) || !cmd_check_name(words[0], err) ||
         !certs_read(words[1], &chain, err) || !t2c_name_write_certs(words[0], chain, where, sizeof(where), err))
         return false;
-    printf("%s: certificate stored in %s\n", words[0], where);
-    return true;
+    if (!json) {
+        printf("%s: certificate stored in %s\n", words[0], where);
+        return true;
+    }
+    putchar('{');
+    json_member("name", words[0]);
+    fputs(", ", stdout);
+    json_member("place", where);
+    fputs(", ", stdout);
+    return certs_print_chain(chain, err);
 }
 
 bool cmd_cert_export(int argc, char **argv, struct t2c_error *err)
 {
     const char *name = NULL, *path = NULL;
-    const struct cmd_option options[] = {{"out", &path, NULL}};
+    bool json = false;
+    const struct cmd_option options[] = {{"out", &path, NULL}, {"json", NULL, &json}};
     struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0};
-    if (!cmd_parse(argc, argv, options, 1, &name, 1, err) || !cmd_check_name(name, err))
+    if (!cmd_parse(argc, argv, options, 2, &name, 1, err) || !cmd_check_name(name, err))
         return false;
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    return t2c_name_read_certs(&uri, NULL, &chain, err) && t2c_cert_append_pem(chain, &pem, err) &&
-        cmd_write(path, &pem, err);
+    return t2c_name_read_certs(&uri, NULL, &chain, err) && certs_write_chain(chain, path, json, err);
 }
 
 /* ---- a certificate and its relation to the TPM ---- */
@@ -126,10 +135,10 @@ static bool show_text(const char *name, const struct cert *cert, struct t2c_erro
 
 static bool show_json(const char *name, const struct cert *cert, struct t2c_error *err)
 {
-    fputs("{\"name\": ", stdout);
-    json_text(name);
-    fputs(", \"place\": ", stdout);
-    json_text(cert->where);
+    putchar('{');
+    json_member("name", name);
+    fputs(", ", stdout);
+    json_member("place", cert->where);
     printf(", \"key_is_here\": %s, \"key_is\": ", cert->has_key ? "true" : "false");
     json_text(cert->has_key ? cert->key : cert->wrong.text);
     fputs(", ", stdout);

@@ -29,6 +29,25 @@ void json_name(const char *name)
     fputs(": ", stdout);
 }
 
+void json_member(const char *name, const char *text)
+{
+    json_name(name);
+    if (text != NULL)
+        json_text(text);
+    else
+        fputs("null", stdout);
+}
+
+bool json_base64(const char *name, const void *data, size_t data_len, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    if (!t2c_bytes_base64(&text, data, data_len, 0, err))
+        return false;
+    json_name(name);
+    printf("\"%s\"", text.len > 0 ? (const char *)text.data : "");
+    return true;
+}
+
 static void print_number(const void *place)
 {
     int64_t number = 0;

@@ -89,6 +89,23 @@ bool t2c_name_create_file(
 bool t2c_name_write_certs(
     const char *name, const STACK_OF(X509) *chain, char *where, size_t where_len, struct t2c_error *err);
 
+/* Where something was that is gone now, as "0x81000002" or a path; "" when there was nothing. */
+struct t2c_name_removed {
+    char place[PATH_MAX];
+};
+
+/*
+ * Removes the key of NAME, and what is recorded of it. Blocks: two TPM commands for a key at a handle. Errors: EXISTS for a
+ * key that estd switches together with its certificate; AUTH when the owner's authorization is another.
+ */
+bool t2c_name_remove_key(const char *name, struct t2c_name_removed *out, struct t2c_error *err);
+
+/* Removes the certificate of NAME from its file or NV index. */
+bool t2c_name_remove_cert(const char *name, struct t2c_name_removed *out, struct t2c_error *err);
+
+/* Removes what sits at persistent HANDLE, and its record. Gives: *removed, whether anything sat there. */
+bool t2c_name_evict(uint32_t handle, bool *removed, struct t2c_error *err);
+
 /* One NAME that exists here. */
 struct t2c_name_entry {
     char name[T2C_NAME_MAX];
