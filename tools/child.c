@@ -71,17 +71,19 @@ static void close_filep(FILE **file)
         fclose(*file);
 }
 
-/* Passes on what FROM has line by line; the last one stays in *last, to be freed, or NULL when there is none. */
-static void pass_on(FILE *from, char **last)
+/* Passes on what FROM has line by line, but for the last one: gives that, to be freed, or NULL when there is none. */
+static char *pass_on(FILE *from)
 {
     T2C_CLEANUP(t2c_freep) char *line = NULL;
+    T2C_CLEANUP(t2c_freep) char *last = NULL;
     size_t cap = 0;
     for (ssize_t len; (len = getline(&line, &cap, from)) > 0;) {
-        if (*last != NULL)
-            fprintf(stderr, "%s\n", *last);
-        free(*last);
-        *last = strndup(line, (size_t)len - (line[len - 1] == '\n'));
+        if (last != NULL)
+            fprintf(stderr, "%s\n", last);
+        free(last);
+        last = strndup(line, (size_t)len - (line[len - 1] == '\n'));
     }
+    return T2C_STEAL(last);
 }
 
 /* A line without the name of the program that says it. */
@@ -141,13 +143,12 @@ bool child_run(char *const argv[], const struct child_user *user, struct t2c_byt
 {
     T2C_CLEANUP(close_filep) FILE *written = NULL;
     T2C_CLEANUP(close_filep) FILE *said = NULL;
-    T2C_CLEANUP(t2c_freep) char *last = NULL;
     pid_t pid = -1;
     int status = 0;
     t2c_tpm_close();
     if (!start(argv, user, &written, &said, &pid, err))
         return false;
-    pass_on(said, &last);
+    T2C_CLEANUP(t2c_freep) char *last = pass_on(said);
     bool ok = collect(written, out, err);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)

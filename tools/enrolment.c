@@ -251,17 +251,31 @@ static bool ask_server(const struct enrolment *wish, struct request *request, st
     return false;
 }
 
+/* As it is read from a file: its key is then one that the host verifies with, and not the TPM's. */
+static bool make_csr(const struct enrolment *wish, X509_REQ **out, struct t2c_error *err)
+{
+    const struct t2c_csr_spec spec = {.subject = wish->subject, .san = wish->san, .eku = wish->eku};
+    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
+    T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *made = NULL;
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
+    if (!cmd_load_key(wish->name, wish->auth, &key, err) || !t2c_cert_make_csr(key, &spec, &made, err))
+        return false;
+    int len = i2d_X509_REQ(made, &der);
+    const unsigned char *at = der;
+    if (len > 0)
+        *out = d2i_X509_REQ(NULL, &at, len);
+    return *out != NULL || t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the request");
+}
+
 static bool sign(
     const struct enrolment *wish, const struct ca_profile *profile, struct ca *ca, X509 **out, struct t2c_error *err)
 {
-    const struct t2c_csr_spec spec = {.subject = wish->subject, .san = wish->san, .eku = wish->eku};
     const struct ca_wish nothing = {0};
     const int64_t now_s = time(NULL);
-    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
     T2C_CLEANUP(t2c_x509_req_freep) X509_REQ *req = NULL;
     T2C_CLEANUP(ca_plan_fini) struct ca_plan plan = {0};
-    return ca_open(wish->ca, now_s, ca, err) && cmd_load_key(wish->name, wish->auth, &key, err) &&
-        t2c_cert_make_csr(key, &spec, &req, err) && ca_plan(profile, req, &nothing, &plan, err) &&
+    return ca_open(wish->ca, now_s, ca, err) && make_csr(wish, &req, err) &&
+        ca_plan(profile, req, &nothing, &plan, err) &&
         ca_sign(ca, req, &plan, now_s, (int64_t)profile->days * 86400, out, err);
 }
 

@@ -54,7 +54,14 @@ static const struct cmd cmds[] = {
         "look for what is wrong with this machine, and say what mends it; exits with 1 when something is", cmd_doctor},
     {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
         cmd_status},
-    {"enroll", NULL, "NAME [--config FILE]", "enrol a certificate of estd anew, as its [auth] says", cmd_enroll},
+    {"enroll", NULL,
+        "NAME [--auth secret|basic|mtls|ca] [--subject /CN=...] [--san DNS:...,IP:...] [--eku USAGE] [--profile PROFILE] "
+        "[--key-auth file:/PATH|env:VAR|cred:ID] [--url URL] [--trust FILE|system] [--trust-fingerprint sha256:HEX] "
+        "[--secret-from file:/PATH|env:VAR|cred:ID] [--header HEADER] [--user USER] "
+        "[--password-from file:/PATH|env:VAR|cred:ID] [--method basic|digest|any] [--by NAME] "
+        "[--by-auth file:/PATH|env:VAR|cred:ID] [--ca DIR] [--force] [--json] [--config FILE]",
+        "enrol a certificate of estd anew, as its [auth] says; --auth: get a key its first certificate, by what is said here",
+        cmd_enroll},
     {"renew", NULL, "NAME [--now] [--config FILE]",
         "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
     {"reload", NULL, "[--config FILE]", "have a running estd read its configuration again", cmd_reload},
