@@ -166,6 +166,21 @@ bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *e
     return handle == 0 || t2c_key_record(handle, auth, replace, err);
 }
 
+bool t2c_name_is_pinned(const char *name, const struct t2c_key *key, bool *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_object_freep) struct t2c_object *recorded = NULL;
+    bool auth = false;
+    struct t2c_error why = {0};
+    *out = t2c_key_handle(key) == 0 || t2c_key_recorded_object(t2c_key_handle(key), &recorded, &auth, &why);
+    if (why.code != T2C_OK && why.code != T2C_NOT_FOUND)
+        return t2c_fail_with(err, &why);
+    return recorded == NULL || t2c_object_same_name(&recorded->name, &key->object->name) ||
+        t2c_fail(err, T2C_EXISTS,
+            "another key than the one that is there was recorded of %s; if it is the right one, record it with: "
+            "tpm2cloud key pin %s --replace",
+            name, name);
+}
+
 bool t2c_name_check_auth(const char *name, const struct t2c_key *key, bool auth, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *recorded = NULL;

@@ -107,6 +107,34 @@ static bool read_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
     return t2c_bytes_append(reading->out, content.data, content.len, err);
 }
 
+struct asking {
+    uint32_t index, attributes;
+};
+
+static bool attributes_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    struct asking *asking = arg;
+    T2C_CLEANUP(t2c_esys_freep) TPM2B_NV_PUBLIC *pub = NULL;
+    ESYS_TR tr = ESYS_TR_NONE;
+    if (!open_index(use->esys, asking->index, &tr, err))
+        return false;
+    TSS2_RC rc = Esys_NV_ReadPublic(use->esys, tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &pub, NULL);
+    Esys_TR_Close(use->esys, &tr);
+    if (rc != TSS2_RC_SUCCESS)
+        return t2c_fail_tss(err, rc, "cannot read the public area of NV index 0x%08x", asking->index);
+    asking->attributes = pub->nvPublic.attributes;
+    return true;
+}
+
+bool t2c_nv_attributes(uint32_t index, uint32_t *out, struct t2c_error *err)
+{
+    struct asking asking = {index, 0};
+    if (!t2c_tpm_run(attributes_work, &asking, err))
+        return false;
+    *out = asking.attributes;
+    return true;
+}
+
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
 {
     struct reading reading = {index, out};

@@ -417,13 +417,24 @@ static void tell_recovery(ESYS_CONTEXT *esys, struct t2c_error *err)
         snprintf(err->text + len, sizeof(err->text) - len, "; it does not recover by itself: %s", reset);
 }
 
+static void take_text(uint32_t value, char *out)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = (char)(value >> (24 - 8 * i));
+}
+
 static void take_property(struct t2c_tpm_info *info, const TPMS_TAGGED_PROPERTY *property)
 {
     uint32_t value = property->value;
     switch (property->property) {
     case TPM2_PT_MANUFACTURER:
-        for (int i = 0; i < 4; i++)
-            info->manufacturer[i] = (char)(value >> (24 - 8 * i));
+        take_text(value, info->manufacturer);
+        break;
+    case TPM2_PT_VENDOR_STRING_1:
+    case TPM2_PT_VENDOR_STRING_2:
+    case TPM2_PT_VENDOR_STRING_3:
+    case TPM2_PT_VENDOR_STRING_4:
+        take_text(value, info->vendor + 4 * (property->property - TPM2_PT_VENDOR_STRING_1));
         break;
     case TPM2_PT_FIRMWARE_VERSION_1:
         info->firmware[0] = value;

@@ -129,6 +129,16 @@ static bool read_facts(const X509 *cert, struct facts *out, struct t2c_error *er
         certs_key_hash(cert, out->key_hash, err);
 }
 
+void certs_brief(const X509 *cert, char *out, size_t out_len)
+{
+    char subject[256], until[T2C_CIVIL_TEXT_MAX] = "unknown";
+    int64_t before_s = 0, after_s = 0;
+    t2c_cert_name_text(X509_get_subject_name(cert), subject, sizeof(subject));
+    if (t2c_cert_validity(cert, &before_s, &after_s, NULL))
+        t2c_civil_text(after_s, until);
+    snprintf(out, out_len, "\"%s\", until %s", subject, until);
+}
+
 bool certs_print(const X509 *cert, struct t2c_error *err)
 {
     struct facts facts = {0};

@@ -23,6 +23,9 @@ bool certs_key_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error
 /* "rsa-2048", "ec-p256", or what OpenSSL calls the type of the public key. */
 void certs_key_text(const X509 *cert, char *out, size_t out_len);
 
+/* "\"CN=device\", until 2031-01-01T00:00:00Z": which one it is, for a line among others. */
+void certs_brief(const X509 *cert, char *out, size_t out_len);
+
 /* Prints subject, issuer, serial, validity, key and hashes, each line behind two spaces; for programs as JSON's members. */
 bool certs_print(const X509 *cert, struct t2c_error *err);
 bool certs_print_json(const X509 *cert, struct t2c_error *err);

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define OUR_ROOTS PKGDATADIR "/ek-roots"
+#define OWN_ROOTS "/etc/tpm2cloud/ek-roots"
+
 void ek_fini(struct ek *ek)
 {
     for (size_t i = 0; i < ek->n; i++)
@@ -60,6 +63,33 @@ bool ek_read(struct ek *out, struct t2c_error *err)
     *out = ek;
     ek = (struct ek){0};
     return true;
+}
+
+/* ---- who is trusted ---- */
+
+/* The directories that are there when none is named. */
+static bool collect_default(STACK_OF(X509) *anchors, struct t2c_error *err)
+{
+    static const char *const dirs[] = {OUR_ROOTS, OWN_ROOTS};
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+        if (access(dirs[i], F_OK) == 0 && !certs_collect(dirs[i], anchors, err))
+            return false;
+    return true;
+}
+
+bool ek_trust_read(const char *roots, const char *intermediates, struct ek_trust *out, struct t2c_error *err)
+{
+    *out = (struct ek_trust){sk_X509_new_null(), sk_X509_new_null(), roots != NULL ? roots : OWN_ROOTS};
+    if (out->anchors == NULL || out->intermediates == NULL)
+        return t2c_fail_nomem(err);
+    return (roots != NULL ? certs_collect(roots, out->anchors, err) : collect_default(out->anchors, err)) &&
+        (intermediates == NULL || certs_collect(intermediates, out->intermediates, err));
+}
+
+void ek_trust_fini(struct ek_trust *trust)
+{
+    t2c_x509s_freep(&trust->anchors);
+    t2c_x509s_freep(&trust->intermediates);
 }
 
 /* ---- judging ---- */

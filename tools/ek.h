@@ -34,6 +34,13 @@ struct ek_trust {
     const char *where;
 };
 
+/*
+ * Reads the anchors of ROOTS, or with NULL those of the directories that a device has for them, and INTERMEDIATES (may be
+ * NULL), each a file or a directory. Gives: *out, to be released by ek_trust_fini in any case.
+ */
+bool ek_trust_read(const char *roots, const char *intermediates, struct ek_trust *out, struct t2c_error *err);
+void ek_trust_fini(struct ek_trust *trust);
+
 /* Judges CERT: its chain first, then whether this TPM has its key. */
 void ek_judge(const struct ek *ek, struct ek_cert *cert, const struct ek_trust *trust, int64_t now_s);
 

@@ -5,22 +5,26 @@
 
 #include "tpm2cloud/text.h"
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define TEXT_MAX 1024
 
-void json_text(const char *text)
+void json_text_to(FILE *to, const char *text)
 {
     char clean[TEXT_MAX];
     t2c_text_copy(clean, sizeof(clean), text);
-    putchar('"');
+    putc('"', to);
     for (const char *at = clean; *at != '\0'; at++) {
         if (*at == '"' || *at == '\\')
-            putchar('\\');
-        putchar(*at);
+            putc('\\', to);
+        putc(*at, to);
     }
-    putchar('"');
+    putc('"', to);
+}
+
+void json_text(const char *text)
+{
+    json_text_to(stdout, text);
 }
 
 void json_name(const char *name)

@@ -5,9 +5,12 @@
 #define TPM2CLOUD_TOOLS_JSON_H
 
 #include "tpm2cloud/cbor.h"
+#include <stdio.h>
 
 /* Prints TEXT in quotes; it is UTF-8, and what is not clean in it becomes '?'. */
 void json_text(const char *text);
+/* The same, to another place. */
+void json_text_to(FILE *to, const char *text);
 /* Prints "NAME": */
 void json_name(const char *name);
 /* Prints "NAME": "TEXT", and null for TEXT NULL. */

@@ -67,9 +67,6 @@ bool provision_open(const char *conf, const char *root, struct provision *out, s
 
 /* Looks at each step: fills lines. Changes nothing. */
 void provision_plan(struct provision *provision);
-/* Says whether a step cannot be done. */
-bool provision_is_blocked(const struct provision *provision);
-
 /*
  * Does what is to be done, in order, and looks again at what came of it; told as it goes. Stops at the first failure: failed
  * and why. Errors: that failure.
@@ -80,15 +77,15 @@ bool provision_do(struct provision *provision, struct t2c_error *err);
 
 void provision_say(struct provision_line *line, enum provision_state state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* How a lack of something is told: NOT_FOUND is TO_DO with TEXT, any other WHY is CANNOT. */
-void provision_say_missing(struct provision_line *line, const struct t2c_error *why, const char *text);
-
 /* Gives the subject that is asked for: the configured one, else by the machine. */
 bool provision_subject(const struct provision *provision, const struct provision_identity *id,
     char out[PROVISION_SUBJECT_MAX], struct t2c_error *err);
 
 /* Opens the certificate of ID and its key. Errors: NOT_FOUND without a certificate; EXISTS when it is not that key's. */
 bool provision_read_cert(const struct provision_identity *id, STACK_OF(X509) **out, struct t2c_error *err);
+
+/* Says whether systemd runs this machine. */
+bool provision_has_systemd(const struct provision *provision);
 
 provision_probe provision_probe_ek, provision_probe_key, provision_probe_nv, provision_probe_kept,
     provision_probe_aziot, provision_probe_services;

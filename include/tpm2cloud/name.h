@@ -42,6 +42,12 @@ bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error 
 bool t2c_name_pin(const char *name, bool auth, bool replace, struct t2c_error *err);
 
 /*
+ * Says whether KEY, as it is in the TPM, is what was recorded of NAME; of a key file nothing is. Sends no TPM command. Errors:
+ * EXISTS when another key was recorded.
+ */
+bool t2c_name_is_pinned(const char *name, const struct t2c_key *key, bool *out, struct t2c_error *err);
+
+/*
  * Checks that KEY, which was there before, is recorded as AUTH says: a key at a handle does not tell whether it has an
  * authorization value. Errors: EXISTS when the record says otherwise, or when AUTH and there is none.
  */

@@ -12,6 +12,9 @@
  */
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
 
+/* Gives the attributes of INDEX (TPMA_NV). Errors: NOT_FOUND when there is no such index. */
+bool t2c_nv_attributes(uint32_t index, uint32_t *out, struct t2c_error *err);
+
 /*
  * Defines INDEX, in place of what may be defined there, and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
  * where the platform's is not ours (a PC's firmware keeps it), with the owner's: *cleared_with_owner then becomes true.

@@ -33,6 +33,7 @@ bool t2c_tpm_tcti(char out[T2C_TCTI_MAX], struct t2c_error *err);
 struct t2c_tpm_info {
     char tcti[T2C_TCTI_MAX];
     char manufacturer[5]; /* TCG vendor id, e.g. "IFX" */
+    char vendor[17];      /* what the vendor calls it, e.g. "SLB9670" */
     uint32_t firmware[2];
     uint32_t revision; /* of the specification, times 100, e.g. 138 */
     bool in_lockout;
