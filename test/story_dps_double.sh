@@ -99,10 +99,90 @@ for kinds in "rsa rsa2048" "ecc ecc256"; do
     check_equal "$kind: which the hub knows" 204 "$status"
 done
 
-# ---- who is refused
-say PUT "$path/register" -d "{\"registrationId\":\"$device\"}" -H "$token"
-answers "a token of the first key, after a later one" 202 true
+# ---- which TPM is refused
+tokens_body="{\"registrationId\":\"$device\"}"
+say PUT "$path/register" -d "$tokens_body" -H "$token"
+answers "a token goes on to register, until there is another challenge" 202 true
+operation=$(jq -r .operationId "$work/answer")
 check_equal "no request is missing in the log" "6 1 2" "$(asked) $(asked '.stage == "challenge"') $(asked '.stage == "poll"')"
-say PUT "$path/register" -d "{\"registrationId\":\"$device\"}" -H "$(sign "$path")&skn=registration"
-answers "a token by another key" 401 '.errorCode == 401002'
+say PUT "$path/register" -d "$tokens_body" -H "$(sign "$path")&skn=registration"
+answers "a token by the hub's key" 401 '.errorCode == 401002 and .message == "Unauthorized"'
+say GET "$path/operations/$operation"
+answers "no token" 401 '.errorCode == 401002'
+enrolled "tpm $device $ek clock=7200"
+say PUT "$path/register" -d "$tokens_body" -H "$token"
+answers "a token that has expired by the server's clock" 401 '.errorCode == 401002'
+check_equal "the log says why" "the token has expired" "$(jq -r .why "$work/dps.log")"
+check "so does the date" test "$(date -d "$(sed -n 's/^Date: //p' "$work/head")" +%s)" -gt "$(($(date +%s) + 7000))"
+enrolled "tpm $device ${ek%????}AAA="
+say PUT "$path/register" -d "$(body "$device")"
+answers "another EK" 400 '.errorCode == 400004 and (.message | startswith("Endorsement key is invalid"))'
+say PUT "$scope/registrations/other/register" -d "$(body other)"
+answers "an unknown registration" 404 '.errorCode == 404201'
+say PUT "0ne00OTHER/registrations/$device/register" -d "$(body "$device")"
+answers "another scope" 404 '.errorCode == 404002'
+enrolled "tpm $device $ek polls=1"
+say GET "$path/operations/$operation" -H "$token"
+say GET "$path/operations/$operation" -H "$token"
+answers "more polls than allowed" 429 '.errorCode == 429001'
+
+# ---- faults
+enrolled "tpm $device $ek fault=cut"
+say PUT "$path/register" -d "$(body "$device")"
+check "an answer is cut" grep -q "curl: (18)" "$work/curl.err"
+enrolled "tpm $device $ek fault=500:1,credential"
+say PUT "$path/register" -d "$(body "$device")"
+answers "an error, once" 500 '.errorCode == 500001'
+say PUT "$path/register" -d "$(body "$device")"
+check_fails "then a credential that the TPM refuses" "0x1DF" import_key "$(jq -r .authenticationKey "$work/answer")"
+enrolled "tpm $device $ek fault=duplicate"
+say PUT "$path/register" -d "$(body "$device")"
+check_fails "a duplicate that it refuses" "0x3DF" import_key "$(jq -r .authenticationKey "$work/answer")"
+check_equal "they are in the log" "duplicate" "$(jq -r '.fault[]' "$work/dps.log")"
+
+# ---- certificates
+"$ESTCA" init "$work/ca" --name fleet >/dev/null
+"$ESTCA" init "$work/other" --name other >/dev/null
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/key.pem" 2>/dev/null
+openssl req -new -key "$work/key.pem" -subj /O=Example/CN=pump-1 -out "$work/csr.pem"
+certify() { # NAME CA OPTIONS...
+    name=$1 issuer=$2
+    shift 2
+    "$ESTCA" sign "$work/$issuer" --csr "$work/csr.pem" --out "$work/$name.pem" "$@"
+}
+certify good ca
+certify expired ca --not-before -7200 --lifetime 3600
+certify stranger other
+openssl x509 -in "$work/good.pem" -out "$work/leaf.pem"
+with_cert() { # NAME [REGISTRATION]
+    say PUT "$scope/registrations/${2:-pump-1}/register" -d "{\"registrationId\":\"${2:-pump-1}\"}" --cert "$work/$1.pem" --key "$work/key.pem"
+}
+enrolled "group fleet $work/ca/root.pem"
+with_cert good
+answers "a certificate of the group's CA registers" 202 '.status == "assigning"'
+say GET "$scope/registrations/pump-1/operations/$(jq -r .operationId "$work/answer")" --cert "$work/good.pem" --key "$work/key.pem"
+answers "and is assigned" 200 '.registrationState | .deviceId == "pump-1" and .x509.enrollmentGroupId == "fleet"'
+with_cert leaf
+answers "not without its issuer" 401 '.message == "CA certificate not found."'
+with_cert stranger
+answers "not one of another CA" 401 '.message == "CA certificate not found."'
+with_cert expired
+answers "not one that has expired" 401 '.message == "Invalid certificate."'
+with_cert good pump-2
+answers "not under another name" 401 '.message == "Invalid certificate."'
+say PUT "$scope/registrations/pump-1/register" -d '{"registrationId":"pump-1"}'
+answers "not without one" 404 '.errorCode == 404201'
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s\ndefault_md=sha256\ndefault_crl_days=1\n' "$work/index" >"$work/crl.cnf"
+: >"$work/index"
+openssl ca -config "$work/crl.cnf" -cert "$work/ca/ca.pem" -keyfile "$work/ca/ca.key" -revoke "$work/leaf.pem" 2>/dev/null
+openssl ca -config "$work/crl.cnf" -cert "$work/ca/ca.pem" -keyfile "$work/ca/ca.key" -gencrl -out "$work/crl.pem" 2>/dev/null
+enrolled "group fleet $work/ca/root.pem crl=$work/crl.pem"
+with_cert good
+answers "not one that is revoked" 401 '.message == "Invalid certificate."'
+check_equal "the log says why" "the certificate is revoked" "$(jq -r .why "$work/dps.log")"
+enrolled "x509 pump-1 $(openssl x509 -in "$work/good.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g')"
+with_cert leaf
+answers "an enrolled certificate itself, by its thumbprint" 202 true
+with_cert expired
+answers "and no other" 401 '.message == "Invalid certificate."'
 finish

@@ -69,7 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chain = [one.to_cryptography() for one in self.connection.get_peer_cert_chain() or []]
+        leaf, issuers = self.connection.get_peer_certificate(), self.connection.get_peer_cert_chain()
+        chain = [one.to_cryptography() for one in [leaf, *(issuers or [])] if one]
         address = urlsplit(self.path)
         path = "/".join(unquote(part) for part in address.path.split("/"))
         request = Request(self.command, path, dict(parse_qsl(address.query)), self.headers, body, chain)
