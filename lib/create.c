@@ -99,11 +99,16 @@ bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, c
     T2C_CLEANUP(wipe) TPM2B_SENSITIVE_CREATE sensitive = {0};
     const TPM2B_DATA no_outside_info = {0};
     const TPML_PCR_SELECTION no_pcrs = {0};
-    ESYS_TR session = ESYS_TR_NONE;
+    ESYS_TR session = ESYS_TR_NONE, user = ESYS_TR_NONE;
     if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, secrets, &sensitive, &session, err))
         return false;
-    TSS2_RC rc = Esys_Create(use->esys, parent->tr, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &sensitive, template,
-        &no_outside_info, &no_pcrs, priv, pub, NULL, NULL, NULL);
+    if (!t2c_session_for_user(use, parent, &user, err)) {
+        end_hiding(use, session, true);
+        return false;
+    }
+    TSS2_RC rc = Esys_Create(use->esys, parent->tr, user, session, ESYS_TR_NONE, &sensitive, template, &no_outside_info,
+        &no_pcrs, priv, pub, NULL, NULL, NULL);
+    t2c_session_end(use, user, rc != TSS2_RC_SUCCESS);
     end_hiding(use, session, rc != TSS2_RC_SUCCESS);
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "cannot create a key under 0x%08x", parent->handle);
 }

@@ -188,8 +188,7 @@ static void end_session(struct t2c_grant *grant, bool command_failed)
     const TPM2B_AUTH zeros = {0};
     if (grant->value.len > 0)
         Esys_TR_SetAuth(grant->use->esys, grant->hierarchy->tr, &zeros);
-    if (grant->session != ESYS_TR_PASSWORD && grant->session != ESYS_TR_NONE)
-        t2c_session_end(grant->use, grant->session, command_failed);
+    t2c_session_end(grant->use, grant->session, command_failed);
     grant->session = ESYS_TR_NONE;
 }
 

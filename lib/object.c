@@ -8,6 +8,7 @@
 #include "object.h"
 
 #include "hierarchy.h"
+#include "session.h"
 #include "template.h"
 #include "tpm2cloud/alg.h"
 #include "tpm2cloud/clock.h"
@@ -357,14 +358,21 @@ static bool fail_no_parent(TPM2_HANDLE handle, struct t2c_error *err)
         handle == T2C_SRK_HANDLE ? "; create it with: tpm2cloud key create srk" : "");
 }
 
-static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent, TPM2_HANDLE parent_handle, const TPM2B_PUBLIC *pub,
-    const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
+/* PARENT is an object at a handle, or NULL for a primary key that was made for this. */
+static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent_tr, const struct t2c_object *parent,
+    const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
 {
-    TSS2_RC rc = Esys_Load(use->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
+    ESYS_TR user = ESYS_TR_PASSWORD;
+    if (parent != NULL && !t2c_session_for_user(use, parent, &user, err))
+        return false;
+    TSS2_RC rc = Esys_Load(use->esys, parent_tr, user, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
+    t2c_session_end(use, user, rc != TSS2_RC_SUCCESS);
     if (rc == TSS2_RC_SUCCESS)
         return true;
-    t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent_handle);
-    return t2c_tss_is_absent(rc) ? fail_no_parent(parent_handle, err) : false;
+    if (parent == NULL)
+        return t2c_fail_tss(err, rc, "cannot load the key under the primary key of its hierarchy");
+    t2c_fail_tss(err, rc, "cannot load the key under 0x%08x", parent->handle);
+    return t2c_tss_is_absent(rc) ? fail_no_parent(parent->handle, err) : false;
 }
 
 /* One that this connection has read already costs no command. NULL when there is none. */
@@ -389,11 +397,11 @@ static bool load_blob(
     T2C_CLEANUP(t2c_transient_fini) struct t2c_transient primary = {use->esys, 0};
     if (hierarchy_tr(object->parent) != ESYS_TR_NONE)
         return create_parent(use, object, &primary, err) &&
-            load_under(use, primary.tr, object->parent, &object->pub, &object->priv, tr, err);
+            load_under(use, primary.tr, NULL, &object->pub, &object->priv, tr, err);
     if (known != NULL)
         return t2c_object_load(use, known, &object->pub, &object->priv, tr, err);
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *parent = find_parent(use, object->parent, err);
-    return parent != NULL && load_under(use, parent->tr, parent->handle, &object->pub, &object->priv, tr, err);
+    return parent != NULL && load_under(use, parent->tr, parent, &object->pub, &object->priv, tr, err);
 }
 
 bool t2c_object_ensure(
@@ -416,5 +424,5 @@ bool t2c_object_ensure(
 bool t2c_object_load(struct t2c_tpm_use *use, struct t2c_object *parent, const TPM2B_PUBLIC *pub,
     const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
 {
-    return t2c_object_ensure(use, parent, NULL, err) && load_under(use, parent->tr, parent->handle, pub, priv, tr, err);
+    return t2c_object_ensure(use, parent, NULL, err) && load_under(use, parent->tr, parent, pub, priv, tr, err);
 }

@@ -1,7 +1,9 @@
 /*
- * One-shot HMAC sessions: StartAuthSession, then the command, and the TPM has nothing left to flush.
+ * One-shot sessions: StartAuthSession, then the command, and the TPM has nothing left to flush.
  */
 #include "session.h"
+
+#include "hierarchy.h"
 
 #define SESSION_HASH TPM2_ALG_SHA256
 
@@ -28,8 +30,50 @@ bool t2c_session_start(
     return true;
 }
 
+static bool policy_secret(struct t2c_tpm_use *use, ESYS_TR session, struct t2c_error *err)
+{
+    const TPM2B_NONCE any_time = {0};
+    const TPM2B_DIGEST any_command = {0};
+    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
+    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_ENDORSEMENT, err))
+        return false;
+    TSS2_RC rc = Esys_PolicySecret(use->esys, ESYS_TR_RH_ENDORSEMENT, session, grant.session, ESYS_TR_NONE,
+        ESYS_TR_NONE, &any_time, &any_command, &any_time, 0, NULL, NULL);
+    return t2c_grant_end(&grant, rc, err, "cannot fulfil the policy of the endorsement key");
+}
+
+bool t2c_session_start_ek(struct t2c_tpm_use *use, ESYS_TR *session, struct t2c_error *err)
+{
+    const TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
+    ESYS_TR started = ESYS_TR_NONE;
+    TSS2_RC rc = Esys_StartAuthSession(use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+        NULL, TPM2_SE_POLICY, &none, SESSION_HASH, &started);
+    if (rc != TSS2_RC_SUCCESS) {
+        t2c_fail_tss(err, rc, "cannot start a policy session");
+        return false;
+    }
+    rc = Esys_TRSess_SetAttributes(use->esys, started, 0, 0xFF);
+    if (rc != TSS2_RC_SUCCESS || !policy_secret(use, started, err)) {
+        t2c_session_end(use, started, true);
+        return rc == TSS2_RC_SUCCESS ? false : t2c_fail_tss(err, rc, "cannot set up a session");
+    }
+    *session = started;
+    return true;
+}
+
+bool t2c_session_for_user(
+    struct t2c_tpm_use *use, const struct t2c_object *object, ESYS_TR *session, struct t2c_error *err)
+{
+    if ((object->pub.publicArea.objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
+        return t2c_session_start_ek(use, session, err);
+    *session = ESYS_TR_PASSWORD;
+    return true;
+}
+
 void t2c_session_end(struct t2c_tpm_use *use, ESYS_TR session, bool command_failed)
 {
+    if (session == ESYS_TR_PASSWORD || session == ESYS_TR_NONE)
+        return;
     if (command_failed)
         Esys_FlushContext(use->esys, session);
     else
