@@ -156,11 +156,10 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
     if ((named != NULL || access(path, F_OK) == 0) &&
         !t2c_conf_load(path, keys, sizeof(keys) / sizeof(keys[0]), &conf, err))
         return false;
-    const char *profile = setting(conf, "profile", "tcg");
-    if (strcmp(profile, "tcg") != 0)
-        return t2c_fail(err, T2C_INVALID, "%s: profile = %s is not known; this version knows: tcg", path, profile);
 
     struct t2c_settings settings = {0};
+    if (!t2c_profile_find(setting(conf, "profile", "tcg"), &settings.profile, err))
+        return t2c_fail_context(err, "%s", path);
     if (!set_text(&settings.tcti, conf, "tcti", err) || !set_hierarchies(&settings, conf, err) ||
         !set_path(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
         !set_path(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err) ||

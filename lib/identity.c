@@ -9,14 +9,16 @@
 #include "key.h"
 #include "object.h"
 #include "tpm2cloud/nv.h"
+#include "tpm2cloud/profile.h"
 #include <string.h>
 
 /* The first index of the EK Credential Profile's high range. */
 #define EK_HIGH_NV 0x01C00012
+#define EK_RSA_HANDLE 0x81010001
 
 static const struct t2c_identity identities[] = {
     {"ek", "endorsement key", T2C_ROLE_EK, T2C_ALG_RSA_2048, 0,
-        {{T2C_ALG_RSA_2048, 0x81010001, 0x01C00002}, {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
+        {{T2C_ALG_RSA_2048, EK_RSA_HANDLE, 0x01C00002}, {T2C_ALG_EC_P256, 0x8101000A, 0x01C0000A},
             {T2C_ALG_RSA_2048, 0x81010012, EK_HIGH_NV}, {T2C_ALG_EC_P256, 0x81010014, 0x01C00014},
             {T2C_ALG_EC_P384, 0x81010016, 0x01C00016}, {T2C_ALG_EC_P521, 0x81010018, 0x01C00018},
             {T2C_ALG_RSA_3072, 0x8101001C, 0x01C0001C}, {T2C_ALG_RSA_4096, 0x8101001E, 0x01C0001E}}},
@@ -28,6 +30,31 @@ static const struct t2c_identity identities[] = {
 };
 
 #define SLOTS T2C_IDENTITY_SLOTS
+
+/*
+ * What the profile iotedge-tpm2cloud does otherwise. Its LDevID is not under dictionary-attack protection, as that of the scripts
+ * is: a lockout would stop it.
+ */
+static const struct layout {
+    const char *name;
+    enum t2c_alg alg;
+    TPM2_HANDLE parent;
+    uint32_t nv;
+} iotedge_layouts[] = {
+    {"idevid", T2C_ALG_RSA_2048, EK_RSA_HANDLE, 0x01C90000}, {"ldevid", T2C_ALG_RSA_2048, T2C_SRK_HANDLE, 0}};
+
+/* Gives NULL where the profile has nothing to say about IDENTITY. */
+static bool find_layout(const struct t2c_identity *identity, const struct layout **out, struct t2c_error *err)
+{
+    enum t2c_profile profile = T2C_PROFILE_TCG;
+    *out = NULL;
+    if (!t2c_profile_get(&profile, err))
+        return false;
+    for (size_t i = 0; profile == T2C_PROFILE_IOTEDGE && i < sizeof(iotedge_layouts) / sizeof(iotedge_layouts[0]); i++)
+        if (strcmp(iotedge_layouts[i].name, identity->name) == 0)
+            *out = &iotedge_layouts[i];
+    return true;
+}
 
 const struct t2c_identity *t2c_identity_at(size_t i)
 {
@@ -94,18 +121,28 @@ static enum t2c_role role_at(const struct t2c_identity *identity, uint32_t handl
     return t2c_identity_role(identity, &identity->slots[i]);
 }
 
-static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key)
+/* More than was asked for is fine, and so is a key that scripts made under dictionary-attack protection. */
+static bool fits_role(enum t2c_role role, const struct t2c_key *key)
 {
     TPM2B_PUBLIC template = {0};
+    const TPM2B_PUBLIC *pub = t2c_key_public(key);
+    if (!t2c_template_fill(role, t2c_key_alg(key), &template, NULL))
+        return false;
+    if (role == T2C_ROLE_LEAF && t2c_key_can_decrypt(key))
+        template.publicArea.objectAttributes |= TPMA_OBJECT_DECRYPT;
+    if (role == T2C_ROLE_LEAF && (pub->publicArea.objectAttributes & TPMA_OBJECT_NODA) == 0)
+        template.publicArea.objectAttributes &= ~(TPMA_OBJECT)TPMA_OBJECT_NODA;
+    return t2c_template_fits(&template, pub);
+}
+
+static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key)
+{
+    const enum t2c_role role = role_at(identity, t2c_key_handle(key));
     if ((spec->alg != T2C_ALG_OTHER && spec->alg != t2c_key_alg(key)) || (spec->decrypt && !t2c_key_can_decrypt(key)))
         return false;
     if (identity->role == T2C_ROLE_SRK)
         return is_storage_root(key);
-    if (!t2c_template_fill(role_at(identity, t2c_key_handle(key)), t2c_key_alg(key), &template, NULL))
-        return false;
-    if (identity->role == T2C_ROLE_LEAF && t2c_key_can_decrypt(key))
-        template.publicArea.objectAttributes |= TPMA_OBJECT_DECRYPT; /* more than was asked for */
-    return t2c_template_fits(&template, t2c_key_public(key));
+    return fits_role(role, key) || (role == T2C_ROLE_IDEVID && fits_role(T2C_ROLE_LEAF, key)); /* by any profile */
 }
 
 static bool fail_occupied(
@@ -120,9 +157,19 @@ static bool fail_occupied(
         alg != T2C_ALG_OTHER ? " " : "", identity->name, t2c_key_handle(key));
 }
 
-static bool make(const struct t2c_identity *identity, const struct t2c_identity_slot *slot,
+static bool ensure_ek(struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *ek = NULL;
+    const struct t2c_key_spec spec = {.alg = T2C_ALG_RSA_2048};
+    bool made = false;
+    return t2c_identity_create(t2c_identity_find("ek"), &spec, &made, &ek, err);
+}
+
+static bool make(const struct t2c_identity *identity, const struct t2c_identity_slot *slot, const struct layout *layout,
     const struct t2c_key_spec *spec, struct t2c_error *err)
 {
+    if (layout != NULL && layout->parent == EK_RSA_HANDLE)
+        return ensure_ek(err) && t2c_key_make_child_at(EK_RSA_HANDLE, spec, slot->handle, err);
     if (identity->role != T2C_ROLE_LEAF)
         return t2c_key_make_primary_at(t2c_identity_role(identity, slot), spec, slot->handle, err);
     return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, slot->handle, err);
@@ -136,7 +183,10 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
     TPM2B_PUBLIC unused = {0};
-    enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : identity->default_alg;
+    const struct layout *layout = NULL;
+    if (!find_layout(identity, &layout, err))
+        return false;
+    enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : layout != NULL ? layout->alg : identity->default_alg;
     const struct t2c_identity_slot *slot = slot_for(identity, wanted);
     spec.alg = wanted;
     if (slot == NULL)
@@ -147,7 +197,7 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
                                       : t2c_key_open_handle(slot->handle, identity->name, &key, &why);
     if (!found && why.code != T2C_NOT_FOUND)
         return fail_as(err, &why, identity);
-    *made = !found && make(identity, slot, &spec, &why);
+    *made = !found && make(identity, slot, layout, &spec, &why);
     /* EXISTS: another process made it meanwhile. */
     if (!found && !*made && why.code != T2C_EXISTS)
         return fail_as(err, &why, identity);
@@ -175,6 +225,15 @@ bool t2c_identity_among(const uint32_t *handles, size_t handles_n, uint32_t hand
     return false;
 }
 
+bool t2c_identity_cert_index(const struct t2c_identity *identity, uint32_t *out, struct t2c_error *err)
+{
+    const struct layout *layout = NULL;
+    if (!find_layout(identity, &layout, err))
+        return false;
+    *out = layout != NULL ? layout->nv : identity->slots[0].nv;
+    return true;
+}
+
 /* Where the certificate may be: with the key that is there; without a key at any of the indices. */
 static bool cert_candidates(
     const struct t2c_identity *identity, uint32_t out[SLOTS + 1], size_t *out_n, struct t2c_error *err)
@@ -198,6 +257,13 @@ static bool cert_candidates(
     return true;
 }
 
+/* Where firmware keeps the platform's value to itself, a file with the certificate is the way out. */
+static bool fail_unreadable(const struct t2c_identity *identity, const struct t2c_error *why, struct t2c_error *err)
+{
+    return t2c_fail(err, why->code, "%s; or put a copy that all may read beside it: tpm2cloud cert import %s FILE",
+        why->text, identity->name);
+}
+
 bool t2c_identity_read_cert(
     const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv, struct t2c_error *err)
 {
@@ -211,6 +277,8 @@ bool t2c_identity_read_cert(
             *nv = candidates[i];
             return true;
         }
+        if (why.code == T2C_AUTH && candidates[i] == identity->nv_fallback)
+            return fail_unreadable(identity, &why, err);
         if (why.code != T2C_NOT_FOUND)
             return t2c_fail_with(err, &why);
     }

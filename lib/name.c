@@ -373,34 +373,47 @@ static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struc
     return true;
 }
 
-static bool write_nv(
-    const char *name, uint32_t index, const STACK_OF(X509) *chain, char *where, size_t where_len, struct t2c_error *err)
+/* Whether INDEX holds DER. Errors: EXISTS when it holds another certificate. */
+static bool look_at_index(
+    const char *name, uint32_t index, const struct t2c_bytes *der, bool *same, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, old = {0};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes old = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *held = NULL;
     struct t2c_error why = {0};
-    bool cleared_with_owner = false;
-    if (!append_der(chain, &der, err))
+    *same = false;
+    if (!t2c_nv_read(index, &old, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+    *same = old.len == der->len && memcmp(old.data, der->data, der->len) == 0;
+    if (*same || !parse_nv(index, &old, &held, NULL)) /* what an interrupted import left does not matter */
+        return true;
+    return t2c_fail(err, T2C_EXISTS,
+        "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and remove it "
+        "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
+        index, name, name, index);
+}
+
+/* That of TCG is looked at first by whoever reads, so it is by us. */
+static bool write_nv(const struct t2c_identity *identity, const STACK_OF(X509) *chain, char *where, size_t where_len,
+    struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
+    uint32_t places[2] = {identity->slots[0].nv, 0};
+    bool cleared_with_owner = false, same = false;
+    if (!append_der(chain, &der, err) || !t2c_identity_cert_index(identity, &places[1], err))
         return false;
-    snprintf(where, where_len, "NV index 0x%08x", index);
-    if (t2c_nv_read(index, &old, &why)) {
-        T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *held = NULL;
-        if (old.len == der.len && memcmp(old.data, der.data, der.len) == 0)
-            return true;
-        if (parse_nv(index, &old, &held, &why))
-            return t2c_fail(err, T2C_EXISTS,
-                "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and "
-                "remove it "
-                "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
-                index, name, name, index);
-        why.code = T2C_NOT_FOUND; /* what an interrupted import left */
+    for (size_t i = places[0] == places[1] ? 1 : 0; i < 2 && !same; i++) {
+        snprintf(where, where_len, "NV index 0x%08x", places[i]);
+        if (!look_at_index(identity->name, places[i], &der, &same, err))
+            return false;
     }
-    if (why.code != T2C_NOT_FOUND)
-        return t2c_fail_with(err, &why);
-    if (!t2c_nv_write(index, der.data, der.len, &cleared_with_owner, err))
+    if (same)
+        return true;
+    if (!t2c_nv_write(places[1], der.data, der.len, &cleared_with_owner, err))
         return false;
     if (cleared_with_owner)
         snprintf(where, where_len,
-            "NV index 0x%08x, made by the owner since the platform hierarchy is closed: TPM2_Clear removes it", index);
+            "NV index 0x%08x, made by the owner since the platform hierarchy is closed: TPM2_Clear removes it",
+            places[1]);
     return true;
 }
 
@@ -414,7 +427,7 @@ bool t2c_name_write_certs(
     if (!check_fits(name, chain, err))
         return false;
     if (identity != NULL && (identity->role == T2C_ROLE_IDEVID || identity->role == T2C_ROLE_IAK))
-        return write_nv(name, identity->slots[0].nv, chain, where, where_len, err);
+        return write_nv(identity, chain, where, where_len, err);
     if (identity != NULL && identity->role != T2C_ROLE_LEAF)
         return t2c_fail(err, T2C_INVALID, "the certificate of %s is the TPM maker's and cannot be replaced", name);
     if (!t2c_name_locate(name, &files, err) || !t2c_cert_append_pem(chain, &pem, err))

@@ -7,6 +7,7 @@
 
 #include "tpm2cloud/error.h"
 #include "tpm2cloud/own.h"
+#include "tpm2cloud/profile.h"
 #include <openssl/conf.h>
 
 T2C_DEFINE_FREEP(t2c_conf_freep, CONF, NCONF_free)
@@ -40,6 +41,7 @@ enum t2c_hierarchy_id {
 
 struct t2c_settings {
     char *tcti; /* NULL: not configured */
+    enum t2c_profile profile;
     char *keys_dir;
     char *certs_dir;
     char *hierarchy_auth[T2C_HIERARCHIES]; /* sources (auth.h) of authorization values; NULL: not configured */

@@ -62,6 +62,9 @@ bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err);
 bool t2c_identity_read_cert(
     const struct t2c_identity *identity, struct t2c_bytes *der, uint32_t *nv, struct t2c_error *err);
 
+/* Gives the index that the certificate of IDENTITY is written to, by the profile; 0: none. */
+bool t2c_identity_cert_index(const struct t2c_identity *identity, uint32_t *out, struct t2c_error *err);
+
 /* The persistent handles (0x81......) or NV indices (0x01......) that the TPM holds, sorted; at most MAX of them. */
 bool t2c_identity_handles(uint32_t first, uint32_t *out, size_t max, size_t *out_n, struct t2c_error *err);
 /* True when HANDLE is one of them. */
