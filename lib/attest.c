@@ -6,7 +6,6 @@
 
 #include "challenge.h"
 #include "ek_object.h"
-#include "hierarchy.h"
 #include "key.h"
 #include "session.h"
 #include "tpm2cloud/ossl.h"
@@ -152,45 +151,15 @@ static bool fail_refused(TSS2_RC rc, const char *what, const char *why, struct t
     return false;
 }
 
-static bool satisfy_policy(struct t2c_tpm_use *use, ESYS_TR session, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
-    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_ENDORSEMENT, err))
-        return false;
-    TSS2_RC rc = Esys_PolicySecret(use->esys, ESYS_TR_RH_ENDORSEMENT, session, grant.session, ESYS_TR_NONE,
-        ESYS_TR_NONE, NULL, NULL, NULL, 0, NULL, NULL);
-    return t2c_grant_end(&grant, rc, err, "the endorsement hierarchy does not authorize the endorsement key");
-}
-
-/* Gives a policy session in which PolicySecret(endorsement) has been run. */
-static bool start_policy(struct t2c_tpm_use *use, TPMI_ALG_HASH hash, ESYS_TR *session, struct t2c_error *err)
-{
-    const TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
-    ESYS_TR started = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_StartAuthSession(use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-        NULL, TPM2_SE_POLICY, &none, hash, &started);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot start a policy session");
-    if (!satisfy_policy(use, started, err)) {
-        t2c_session_end(use, started, true);
-        return false;
-    }
-    *session = started;
-    return true;
-}
-
 static bool activate(struct t2c_tpm_use *use, struct accepting *accepting, ESYS_TR ek, struct t2c_error *err)
 {
-    const TPMT_PUBLIC *pub = &accepting->attester->pub.publicArea;
-    const bool by_policy = (pub->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0;
     T2C_CLEANUP(t2c_esys_freep) TPM2B_DIGEST *inner = NULL;
-    ESYS_TR session = ESYS_TR_PASSWORD;
-    if (by_policy && !start_policy(use, pub->nameAlg, &session, err))
+    ESYS_TR session = ESYS_TR_NONE;
+    if (!t2c_session_for_user(use, &accepting->attester->pub.publicArea, &session, err))
         return false;
     TSS2_RC rc = Esys_ActivateCredential(use->esys, accepting->attester->srk->object->tr, ek, ESYS_TR_PASSWORD, session,
         ESYS_TR_NONE, &accepting->challenge.credential, &accepting->challenge.credential_seed, &inner);
-    if (by_policy)
-        t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
+    t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
     if (rc != TSS2_RC_SUCCESS)
         return fail_refused(rc, "the TPM does not open the credential of the challenge",
             "it was changed on its way, or made for another endorsement key or storage root key than those that this "

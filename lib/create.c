@@ -102,7 +102,7 @@ bool t2c_object_make_child(struct t2c_tpm_use *use, struct t2c_object *parent, c
     ESYS_TR session = ESYS_TR_NONE, user = ESYS_TR_NONE;
     if (!t2c_object_ensure(use, parent, NULL, err) || !hide(use, secrets, &sensitive, &session, err))
         return false;
-    if (!t2c_session_for_user(use, parent, &user, err)) {
+    if (!t2c_session_for_user(use, &parent->pub.publicArea, &user, err)) {
         end_hiding(use, session, true);
         return false;
     }

@@ -363,7 +363,7 @@ static bool load_under(struct t2c_tpm_use *use, ESYS_TR parent_tr, const struct 
     const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv, ESYS_TR *tr, struct t2c_error *err)
 {
     ESYS_TR user = ESYS_TR_PASSWORD;
-    if (parent != NULL && !t2c_session_for_user(use, parent, &user, err))
+    if (parent != NULL && !t2c_session_for_user(use, &parent->pub.publicArea, &user, err))
         return false;
     TSS2_RC rc = Esys_Load(use->esys, parent_tr, user, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr);
     t2c_session_end(use, user, rc != TSS2_RC_SUCCESS);

@@ -42,12 +42,12 @@ static bool policy_secret(struct t2c_tpm_use *use, ESYS_TR session, struct t2c_e
     return t2c_grant_end(&grant, rc, err, "cannot fulfil the policy of the endorsement key");
 }
 
-bool t2c_session_start_ek(struct t2c_tpm_use *use, ESYS_TR *session, struct t2c_error *err)
+static bool start_policy(struct t2c_tpm_use *use, TPMI_ALG_HASH hash, ESYS_TR *session, struct t2c_error *err)
 {
     const TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
     ESYS_TR started = ESYS_TR_NONE;
     TSS2_RC rc = Esys_StartAuthSession(use->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-        NULL, TPM2_SE_POLICY, &none, SESSION_HASH, &started);
+        NULL, TPM2_SE_POLICY, &none, hash, &started);
     if (rc != TSS2_RC_SUCCESS) {
         t2c_fail_tss(err, rc, "cannot start a policy session");
         return false;
@@ -61,11 +61,10 @@ bool t2c_session_start_ek(struct t2c_tpm_use *use, ESYS_TR *session, struct t2c_
     return true;
 }
 
-bool t2c_session_for_user(
-    struct t2c_tpm_use *use, const struct t2c_object *object, ESYS_TR *session, struct t2c_error *err)
+bool t2c_session_for_user(struct t2c_tpm_use *use, const TPMT_PUBLIC *object, ESYS_TR *session, struct t2c_error *err)
 {
-    if ((object->pub.publicArea.objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
-        return t2c_session_start_ek(use, session, err);
+    if ((object->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
+        return start_policy(use, object->nameAlg, session, err);
     *session = ESYS_TR_PASSWORD;
     return true;
 }

@@ -20,11 +20,7 @@ bool t2c_session_start(
  * (PolicySecret of the endorsement hierarchy), which it is to be used with and ends. Two TPM commands then.
  * Spec: TCG EK Credential Profile, PolicyA.
  */
-bool t2c_session_for_user(
-    struct t2c_tpm_use *use, const struct t2c_object *object, ESYS_TR *session, struct t2c_error *err);
-
-/* Starts that policy session. */
-bool t2c_session_start_ek(struct t2c_tpm_use *use, ESYS_TR *session, struct t2c_error *err);
+bool t2c_session_for_user(struct t2c_tpm_use *use, const TPMT_PUBLIC *object, ESYS_TR *session, struct t2c_error *err);
 
 /* Ends what is left of a session: after a command that failed the TPM keeps it. */
 void t2c_session_end(struct t2c_tpm_use *use, ESYS_TR session, bool command_failed);
