@@ -79,7 +79,7 @@ PATH=$work/bin:$PATH
 # follow NAME: runs the commands of that name, each of which must succeed
 follow() {
     awk -v "name=$1" '/^```/ { here = $0 == "```sh " name; next } here' "$document" |
-        sed "s|/usr/share/tpm2cloud|$share|g; s| /etc/| $root/etc/|g; s|/run/aziot|$root/run/aziot|g" >"$work/commands"
+        sed "s|/usr/share/tpm2cloud|$share|g; s| /etc/| $root/etc/|g; s|file:/etc/|file:$root/etc/|g; s|/run/aziot|$root/run/aziot|g" >"$work/commands"
     check "$1: there are commands" test -s "$work/commands"
     check "$1: they succeed" sh -e "$work/commands"
     cp "$work/out" "$work/said"
@@ -95,7 +95,7 @@ listing() { # DIRECTORY: its files, and what is in them
 
 # ---- words ----
 
-grep -ohE '("[a-z-]+" : )?"[a-z-]+", err' "$srcdir"/tools/aziot_*.c | grep -oE '[a-z-]+"' | tr -d '"' | sort -u >"$work/words"
+grep -l aziot_report_add "$srcdir"/tools/aziot_*.c | xargs grep -ohE '("[a-z-]+" : )?"[a-z-]+", err' | grep -oE '[a-z-]+"' | tr -d '"' | sort -u >"$work/words"
 check "the lists have words" [ "$(wc -l <"$work/words")" -gt 15 ]
 while read -r word; do
     check "the document explains $word" grep -q "^| [a-z]*.*\`$word\`.* | .* |" "$document"
@@ -145,4 +145,23 @@ check_equal "the keys are as they were" "$wanted" "$(mac message)"
 iotedge system stop
 check_fails "now the way back would lose keys" "--lose" tpm2cloud aziot rollback
 check "the document says so" grep -q -- '--lose' "$document"
+
+# ---- IoT Edge's configuration ----
+
+config=$root/etc/aziot/config.toml
+mkdir -p "$root/etc/tpm2cloud/certs.d"
+printf %s secret >"$root/etc/tpm2cloud/est-password"
+cp "$root/var/lib/aziot/certd/certs/$(stem device-id).cer" "$root/etc/aziot/est-ca.pem"
+for step in "key create idevid" "cert selfsign idevid --subject /CN=idevid --out $work/idevid.pem" "cert import idevid $work/idevid.pem"; do
+    # shellcheck disable=SC2086
+    check "the factory: $step" "$T2C" $step
+done
+follow configure
+check "the device is configured" grep -q '^identity_pk = "pkcs11:token=tpm2cloud;object=gateway"$' "$config"
+rm -f "$config" "$root/etc/tpm2cloud/certs.d"/*
+follow configure-basic
+check "with a password" grep -qx 'password = "secret"' "$config"
+rm -f "$config"
+follow configure-mtls
+check "by the factory's identity" grep -q '^bootstrap_identity_pk = "pkcs11:token=tpm2cloud;object=idevid"$' "$config"
 finish

@@ -259,6 +259,31 @@ static bool check_installed(const struct aziot_place *place, struct t2c_error *e
         t2c_fail(err, T2C_NOT_FOUND, "there is no %s: install IoT Edge (aziot-edge) first, or look at --root", path);
 }
 
+/* Says whether certd may read what STAT found, directories aside. */
+static bool is_certds(const struct stat *found)
+{
+    const struct passwd *user = getpwnam(CERTD_USER);
+    return (found->st_mode & S_IROTH) != 0 ||
+        (user != NULL && found->st_uid == user->pw_uid && (found->st_mode & S_IRUSR) != 0);
+}
+
+static bool check_trust(const struct aziot_place *place, const char *trust, struct t2c_error *err)
+{
+    for (const char *at = trust; at != NULL; at = strchr(at, ',') != NULL ? strchr(at, ',') + 1 : NULL) {
+        T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = NULL;
+        T2C_CLEANUP(t2c_freep) char *path = NULL;
+        struct stat file;
+        if (asprintf(&path, "%s%.*s", place->root, (int)strcspn(at, ","), at) < 0)
+            return t2c_fail_nomem(err);
+        if (!t2c_cert_read_file(path, &found, err))
+            return t2c_fail_context(err, "--trust");
+        if (stat(path, &file) == 0 && !is_certds(&file))
+            return t2c_fail(err, T2C_AUTH, "--trust: aziot-certd, which runs as %s, may not read %s: chmod o+r %s",
+                CERTD_USER, path, path);
+    }
+    return true;
+}
+
 static bool add_config(struct aziot_plan *plan, const struct aziot_settings *settings, const struct aziot_paths *paths,
     struct t2c_error *err)
 {
@@ -272,7 +297,8 @@ static bool fill(struct aziot_plan *plan, const struct aziot_place *place, const
 {
     T2C_CLEANUP(t2c_freep) char *identity = NULL;
     bool estd = settings->form == AZIOT_DPS;
-    if (!check_certds(place, settings, err) || !add_kept(plan, place, "device-id", estd ? settings->name : NULL, err) ||
+    if (!check_trust(place, settings->trust, err) || !check_certds(place, settings, err) ||
+        !add_kept(plan, place, "device-id", estd ? settings->name : NULL, err) ||
         !add_kept(plan, place, "aziot-edged-ca", settings->edge_ca, err) || !add_dropins(plan, err) ||
         !add_identity(plan, settings, &identity, err))
         return false;

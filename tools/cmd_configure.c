@@ -40,13 +40,13 @@ static bool parse(int argc, char **argv, struct options *out, struct t2c_error *
         parse_form(form, &to->form, err);
 }
 
-/* The settings without the password are checked first: who mistyped need not have given it. */
+/* Checked before the password is read: who mistyped need not have given it. */
 static bool read_password(struct options *options, struct t2c_bytes *password, struct t2c_error *err)
 {
     struct aziot_settings *settings = &options->settings;
     settings->password = options->password_from;
     if (!aziot_settings_check(settings, err))
-        return false;
+        return cmd_fail_usage(err, "%s", err->text);
     if (options->password_from == NULL)
         return true;
     if (!t2c_auth_read(options->password_from, password, err))
