@@ -146,7 +146,7 @@ static bool set_hierarchies(struct t2c_settings *settings, const CONF *conf, str
 bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
 {
     static const struct t2c_conf_key keys[] = {{NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"},
-        {NULL, "certs_dir"}, {NULL, "systemctl"}, {NULL, "owner_auth"}, {NULL, "endorsement_auth"},
+        {NULL, "certs_dir"}, {NULL, "dps_dir"}, {NULL, "systemctl"}, {NULL, "owner_auth"}, {NULL, "endorsement_auth"},
         {NULL, "lockout_auth"}, {NULL, "platform_auth"}};
     const char *named = secure_getenv("TPM2CLOUD_CONF");
     if (named != NULL && named[0] == '\0')
@@ -163,6 +163,7 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
     if (!set_text(&settings.tcti, conf, "tcti", err) || !set_hierarchies(&settings, conf, err) ||
         !set_path(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
         !set_path(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err) ||
+        !set_path(&settings.dps_dir, conf, path, "dps_dir", "/var/lib/tpm2cloud/dps", err) ||
         !set_path(&settings.systemctl, conf, path, "systemctl", "/usr/bin/systemctl", err)) {
         t2c_settings_fini(&settings);
         return false;
@@ -176,6 +177,7 @@ void t2c_settings_fini(struct t2c_settings *settings)
     free(settings->tcti);
     free(settings->keys_dir);
     free(settings->certs_dir);
+    free(settings->dps_dir);
     free(settings->systemctl);
     for (size_t i = 0; i < T2C_HIERARCHIES; i++)
         free(settings->hierarchy_auth[i]);

@@ -132,7 +132,7 @@ tpm_start() {
     wait_for 5 test -S "$work/tpm" || skip_all "swtpm does not listen"
     export TPM2CLOUD_TCTI="swtpm:path=$work/tpm" TPM2TOOLS_TCTI="swtpm:path=$work/tpm"
     export TPM2OPENSSL_TCTI="$TPM2CLOUD_TCTI"
-    printf 'keys_dir = %s\ncerts_dir = %s\n' "$work/keys" "$work/certs" >"$work/tpm2cloud.conf"
+    printf 'keys_dir = %s\ncerts_dir = %s\ndps_dir = %s\n' "$work/keys" "$work/certs" "$work/dps" >"$work/tpm2cloud.conf"
     export TPM2CLOUD_CONF="$work/tpm2cloud.conf"
     export OPENSSL_MODULES="$BUILD/.libs"
 }

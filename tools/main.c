@@ -84,8 +84,16 @@ static const struct cmd cmds[] = {
     {"provision", NULL, "", "take a device from a blank TPM to a renewing identity", cmd_provision},
     {"release", NULL, "", "give a device back: everything of the owner's goes, the IDevID stays", cmd_release},
     {"pkcs11", "link", "", "link the LDevID's key to a token of tpm2-pkcs11", cmd_pkcs11_link},
-    {"dps", "register", "", "register at Azure's Device Provisioning Service", cmd_dps_register},
-    {"dps", "show", "", "show what an enrolment at it needs", cmd_dps_show},
+    {"dps", "register",
+        "--scope ID [--id REG] [--tpm] [--x509 NAME] [--auth file:/PATH|env:VAR|cred:ID] [--endpoint URL] [--trust "
+        "FILE] "
+        "[--api-version V] [--handle 0x...] [--timeout SECONDS] [--force] [--json]",
+        "register at Azure's Device Provisioning Service, by the TPM or by the certificate of NAME, unless that was "
+        "done and "
+        "still holds",
+        cmd_dps_register},
+    {"dps", "show", "[--id REG] [--json]",
+        "show what an enrolment there needs: registration id, endorsement key, its hash and certificate", cmd_dps_show},
     {"sas", "import", "NAME --from FILE|cred:ID|env:VAR|- [--replace] [--json]",
         "put a shared access key, or that of a connection string, into the TPM", cmd_sas_import},
     {"sas", "token", "NAME [--ttl TIME] [--resource URI] [--key-name POLICY] [--json]",

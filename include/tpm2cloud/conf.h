@@ -44,6 +44,7 @@ struct t2c_settings {
     enum t2c_profile profile;
     char *keys_dir;
     char *certs_dir;
+    char *dps_dir;                         /* what became of registrations at DPS */
     char *hierarchy_auth[T2C_HIERARCHIES]; /* sources (auth.h) of authorization values; NULL: not configured */
     char *systemctl;                       /* the program that tpm2cloud-deploy restarts units with */
 };

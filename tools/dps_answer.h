@@ -1,0 +1,43 @@
+/*
+ * What DPS answers. Pure: a status and a body in, what they mean out.
+ */
+#ifndef TPM2CLOUD_TOOLS_DPS_ANSWER_H
+#define TPM2CLOUD_TOOLS_DPS_ANSWER_H
+
+#include "tpm2cloud/bytes.h"
+
+#define DPS_ANSWER_MAX 65536 /* bytes of a body */
+
+enum dps_kind {
+    DPS_CHALLENGE, /* 401 with a key that the TPM is to open */
+    DPS_ASSIGNING, /* ask again by operation */
+    DPS_ASSIGNED,
+    DPS_FAILED,  /* registered in vain: failed, disabled, unassigned */
+    DPS_REFUSED, /* any other status of 3xx and 4xx */
+    DPS_BUSY     /* 429 and 5xx: it may pass */
+};
+
+struct dps_answer {
+    enum dps_kind kind;
+    long status;         /* of HTTP */
+    char operation[129]; /* ASSIGNING */
+    /* ASSIGNED */
+    char hub[256], device[129], substatus[64];
+    struct t2c_bytes key; /* the challenge, or when ASSIGNED the hub's key; empty: none */
+    /* the server's words: FAILED, REFUSED, BUSY; "" and 0 where it says nothing */
+    char state[32];
+    int64_t code;
+    char message[256], tracking[64];
+};
+void dps_answer_fini(struct dps_answer *answer);
+
+/*
+ * Reads the BODY that came with STATUS. A body that says who must do what is JSON without members that are there twice; one
+ * that comes with an error may be anything, and then says nothing. Errors: PROTO, what is wrong with it.
+ */
+bool dps_answer_read(long status, const void *body, size_t body_len, struct dps_answer *out, struct t2c_error *err);
+
+/* Writes what the server says, as `"Unauthorized" (HTTP 401, errorCode 401002, trackingId 4f...)`, into OUT. Gives OUT. */
+char *dps_answer_words(const struct dps_answer *answer, char *out, size_t out_len);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * What became of a registration, kept on disk, so that a device does not ask at every boot.
+ */
+#ifndef TPM2CLOUD_TOOLS_DPS_RECORD_H
+#define TPM2CLOUD_TOOLS_DPS_RECORD_H
+
+#include "dps_answer.h"
+#include "dps_request.h"
+
+#define DPS_PROOF_MAX 65 /* a SHA-256 in hexadecimal */
+
+struct dps_record {
+    char endpoint[256], scope[65], id[DPS_ID_MAX]; /* where, and as whom */
+    bool tpm;
+    char proof[DPS_PROOF_MAX];  /* SHA-256 of what it was registered by: the endorsement key, or the certificate */
+    char handle[16], name[140]; /* tpm: where the key is, and its Name */
+    char hub[256], device[129], substatus[64];
+    int64_t registered_s;
+};
+
+/* Gives: *out, the path of the record of ID; ids that differ by case alone have one. */
+bool dps_record_path(const char *id, char **out, struct t2c_error *err);
+
+/* Reads it. Errors: NOT_FOUND; INVALID when it is damaged. */
+bool dps_record_read(const char *path, struct dps_record *out, struct t2c_error *err);
+
+/* Replaces it atomically, and makes its directory. */
+bool dps_record_write(const char *path, const struct dps_record *record, struct t2c_error *err);
+
+/* Says whether OLD, which was kept, is of the same registration as NOW: its key, Name and result aside. */
+bool dps_record_is_of(const struct dps_record *old, const struct dps_record *now);
+
+/* Pure halves of reading and writing. Errors: INVALID. */
+bool dps_record_parse(const void *text, size_t text_len, struct dps_record *out, struct t2c_error *err);
+bool dps_record_format(const struct dps_record *record, struct t2c_bytes *out, struct t2c_error *err);
+
+#endif
