@@ -116,6 +116,7 @@ static bool read_value(struct t2c_grant *grant, struct t2c_error *err)
 {
     const struct t2c_hierarchy *hierarchy = grant->hierarchy;
     char source[512];
+    struct t2c_error why = {0};
     bool open = false;
     if (!find_source(hierarchy, source, sizeof(source), grant->source, sizeof(grant->source), err))
         return false;
@@ -128,8 +129,8 @@ static bool read_value(struct t2c_grant *grant, struct t2c_error *err)
         return true;
     if (!told)
         return fail_missing(hierarchy, err);
-    if (!t2c_auth_read(source, &grant->value, err) || !t2c_key_trim_auth(&grant->value, err))
-        return t2c_fail_context(err, "the %s hierarchy's value (%s)", hierarchy->name, grant->source);
+    if (!t2c_auth_read(source, &grant->value, &why) || !t2c_key_trim_auth(&grant->value, &why))
+        return t2c_fail(err, T2C_AUTH, "the %s hierarchy's value (%s): %s", hierarchy->name, grant->source, why.text);
     const TPM2B_NAME name = name_of(hierarchy);
     return !t2c_refused_is_known(&name, &grant->value) ||
         t2c_fail(err, T2C_AUTH, "the TPM refused the %s hierarchy's value (%s) and is not asked again: correct it",

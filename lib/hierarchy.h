@@ -26,7 +26,7 @@ struct t2c_grant {
 /*
  * Gets the right to use HIERARCHY (ESYS_TR_RH_...): its authorization value by the settings, which stays off the wire in an
  * HMAC session, salted to the storage root key if that was recorded. Without a value, or where the TPM says that it has none, a
- * password session and no TPM command. Errors: those of the source; AUTH for a value that the TPM refused before, and for
+ * password session and no TPM command. Errors: AUTH for a source that cannot be read, for a value that the TPM refused before, and for
  * the lockout hierarchy when a value is known to be missing: the TPM counts what is wrong there.
  */
 bool t2c_grant_begin(struct t2c_grant *grant, struct t2c_tpm_use *use, ESYS_TR hierarchy, struct t2c_error *err);

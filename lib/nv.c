@@ -114,15 +114,11 @@ struct asking {
 static bool attributes_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct asking *asking = arg;
-    T2C_CLEANUP(t2c_esys_freep) TPM2B_NV_PUBLIC *pub = NULL;
-    ESYS_TR tr = ESYS_TR_NONE;
-    if (!open_index(use->esys, asking->index, &tr, err))
+    struct index index = {0};
+    if (!open_index(use->esys, asking->index, &index, err))
         return false;
-    TSS2_RC rc = Esys_NV_ReadPublic(use->esys, tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &pub, NULL);
-    Esys_TR_Close(use->esys, &tr);
-    if (rc != TSS2_RC_SUCCESS)
-        return t2c_fail_tss(err, rc, "cannot read the public area of NV index 0x%08x", asking->index);
-    asking->attributes = pub->nvPublic.attributes;
+    Esys_TR_Close(use->esys, &index.tr);
+    asking->attributes = index.attributes;
     return true;
 }
 
@@ -234,7 +230,10 @@ static bool write_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
     bool defined = define(use, writing->owner, index, len, &tr, &refused, err);
     if (!defined && is_closed(refused)) {
         writing->owner = &owners[1];
-        defined = define(use, writing->owner, index, len, &tr, &refused, err);
+        defined = define(use, writing->owner, index, len, &tr, &refused, err) ||
+            t2c_fail_context(err,
+                "the platform hierarchy is closed (platform_auth = names its value, if it is known), and so the owner "
+                "is to do it");
     }
     if (!defined)
         return false;
