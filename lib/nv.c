@@ -108,14 +108,14 @@ static bool read_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 }
 
 struct asking {
-    uint32_t index, attributes;
+    uint32_t number, attributes;
 };
 
 static bool attributes_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
 {
     struct asking *asking = arg;
     struct index index = {0};
-    if (!open_index(use->esys, asking->index, &index, err))
+    if (!open_index(use->esys, asking->number, &index, err))
         return false;
     Esys_TR_Close(use->esys, &index.tr);
     asking->attributes = index.attributes;

@@ -111,7 +111,7 @@ check_fails "one that is like none" "Try estd --help." "$ESTD" --qqqqqqq
 
 # settings TABLE FILE: SECTION KEY, as the program knows them
 settings() {
-    sed -n "/t2c_conf_key $1\\[\\]/,/^};/s/^ *{\"\\([a-z]*\\)\", \"\\([a-z0-9_]*\\)\"}.*/\\1 \\2/p" "$srcdir/estd/$2"
+    sed -n "/t2c_conf_key $1\\[\\]/,/^};/s/^ *{\"\\([a-z_]*\\)\", \"\\([a-z0-9_]*\\)\"}.*/\\1 \\2/p" "$srcdir/$2"
 }
 # told FILE: SECTION KEY, and SECTION KEY = VALUE where there is one, as the page has them
 told() {
@@ -124,8 +124,8 @@ told() {
         }' "$man/$1"
 }
 {
-    settings main_keys config.c
-    settings keys config_cert.c
+    settings main_keys estd/config.c
+    settings keys estd/config_cert.c
 } | sort >"$work/known"
 check "settings are known" [ "$(wc -l <"$work/known")" -gt 50 ]
 check_equal "estd.conf(5) has each, and no other" "$(cat "$work/known")" "$(told estd.conf.5 | cut -d ' ' -f 1-2 | sort)"
@@ -144,6 +144,12 @@ section estd.conf.5 EXAMPLES | sed '/^\./d' >"$work/certs.d/device-id.conf"
 echo "[estd]
 certs_d = $work/certs.d" >"$work/estd.conf"
 check "its example is good" "$ESTD" -c "$work/estd.conf" --check-config
+settings keys tools/provision_conf.c | sort >"$work/known"
+check_equal "provision.conf(5) has each, and no other" "$(cat "$work/known")" "$(told provision.conf.5 | cut -d ' ' -f 1-2 | sort)"
+sed 's/^#\(\[\|[a-z_]* = \)/\1/' "$srcdir/packaging/provision.conf" | awk '
+    /^\[[a-z_]+\]$/ { section = substr($0, 2, length($0) - 2); next }
+    /^[a-z_]+ = / { print section, $0 }' | sort >"$work/shown"
+check_equal "with the values that the installed file shows" "" "$(told provision.conf.5 | sort | comm -3 - "$work/shown")"
 check_equal "tpm2cloud.conf(5) has the lines of the installed file" \
     "$(sed -n 's/^#\([a-z_]* = \)/\1/p' "$srcdir/packaging/tpm2cloud.conf")" "$(told tpm2cloud.conf.5 | sed -n 's/^ \(.* = \)/\1/p')"
 check_equal "and those are the keys that there are" \
@@ -164,6 +170,8 @@ check "there are examples" [ "$(wc -l <"$work/examples")" -ge 8 ]
 while read -r line; do
     check "example: $line" sh -c "$line"
 done <"$work/examples"
+section provision.conf.5 EXAMPLES | sed '/^\./d' >"$work/provision.conf"
+check "the example of provision.conf(5) has a plan" sh -c "'$T2C' provision --config '$work/provision.conf' --dry-run | grep -q '^to do  *operational-cert'"
 for name in ek srk idevid iak ldevid pump2; do
     "$T2C" key create $name >"$work/made"
     alg=$(sed -n 's/.* (\([a-z0-9-]*\), .*/\1/p' "$work/made") handle=$(sed -n 's/.*, \(0x[0-9a-f]*\)).*/\1/p' "$work/made")

@@ -94,6 +94,37 @@ bool provision_subject(const struct provision *provision, const struct provision
     return true;
 }
 
+/* Gives the common name of NAME. */
+static bool common_name(const X509_NAME *name, char out[PROVISION_SUBJECT_MAX])
+{
+    int at = X509_NAME_get_index_by_NID((X509_NAME *)(uintptr_t)name, NID_commonName, -1);
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *text = NULL;
+    if (at < 0 || ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))) < 0)
+        return false;
+    snprintf(out, PROVISION_SUBJECT_MAX, "%s", (const char *)text);
+    return true;
+}
+
+bool provision_registration_id(
+    const struct provision *provision, char out[PROVISION_SUBJECT_MAX], struct t2c_error *err)
+{
+    const struct provision_identity *id = &provision->conf.operational;
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    char subject[PROVISION_SUBJECT_MAX];
+    if (provision->conf.registration_id != NULL) {
+        snprintf(out, PROVISION_SUBJECT_MAX, "%s", provision->conf.registration_id);
+        return true;
+    }
+    if (!id->wanted)
+        return device_id(provision, out, err);
+    if (provision_read_cert(id, &chain, NULL) && common_name(X509_get_subject_name(sk_X509_value(chain, 0)), out))
+        return true;
+    return provision_subject(provision, id, subject, err) && t2c_cert_parse_subject(subject, &name, err) &&
+        (common_name(name, out) ||
+            t2c_fail(err, T2C_INVALID, "the subject %s has no common name, which a device is registered by", subject));
+}
+
 bool provision_read_cert(const struct provision_identity *id, STACK_OF(X509) **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -105,7 +136,8 @@ bool provision_read_cert(const struct provision_identity *id, STACK_OF(X509) **o
         !t2c_key_to_pkey(key, NULL, &pkey, err))
         return false;
     if (!t2c_cert_fits_key(sk_X509_value(chain, 0), pkey))
-        return t2c_fail(err, T2C_EXISTS, "the certificate of %s is another key's: tpm2cloud cert show %s", id->name, id->name);
+        return t2c_fail(
+            err, T2C_EXISTS, "the certificate of %s is another key's: tpm2cloud cert show %s", id->name, id->name);
     *out = T2C_STEAL(chain);
     return true;
 }
@@ -222,10 +254,19 @@ static bool find_certs_d(struct provision *provision, struct t2c_error *err)
     return provision->certs_d != NULL || t2c_fail_nomem(err);
 }
 
-bool provision_open(const char *conf, const char *root, struct provision *out, struct t2c_error *err)
+static bool check_profile(const struct provision *provision, const char *profile, struct t2c_error *err)
+{
+    const char *wanted = profile != NULL ? profile : provision->conf.profile;
+    return wanted == NULL || strcmp(wanted, "tcg") == 0 ||
+        t2c_fail(err, T2C_INVALID, "the profile %s is not known; known is: tcg", wanted);
+}
+
+bool provision_open(
+    const char *conf, const char *profile, const char *root, struct provision *out, struct t2c_error *err)
 {
     out->root = root != NULL ? root : "";
     hardware_read(out->root, &out->hardware);
-    return provision_conf_read(conf, &out->conf, err) && t2c_settings_load(&out->settings, err) &&
-        estd_find(out->conf.estd_conf, &out->estd, err) && find_certs_d(out, err);
+    return provision_conf_read(conf, &out->conf, err) && check_profile(out, profile, err) &&
+        t2c_settings_load(&out->settings, err) && estd_find(out->conf.estd_conf, &out->estd, err) &&
+        find_certs_d(out, err);
 }

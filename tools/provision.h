@@ -62,8 +62,12 @@ struct provision {
 };
 void provision_fini(struct provision *provision);
 
-/* Reads CONF and all that it leads to. Gives: *out, to be released by provision_fini in any case. */
-bool provision_open(const char *conf, const char *root, struct provision *out, struct t2c_error *err);
+/*
+ * Reads CONF and all that it leads to. PROFILE: in place of the configured one; it and ROOT may be NULL. Gives: *out, to be
+ * released by provision_fini in any case.
+ */
+bool provision_open(
+    const char *conf, const char *profile, const char *root, struct provision *out, struct t2c_error *err);
 
 /* Looks at each step: fills lines. Changes nothing. */
 void provision_plan(struct provision *provision);
@@ -80,6 +84,13 @@ void provision_say(struct provision_line *line, enum provision_state state, cons
 /* Gives the subject that is asked for: the configured one, else by the machine. */
 bool provision_subject(const struct provision *provision, const struct provision_identity *id,
     char out[PROVISION_SUBJECT_MAX], struct t2c_error *err);
+
+/*
+ * Gives what the device is registered by at the provisioning service: the common name of the operational certificate, as it is or
+ * will be asked for, unless the configuration says it.
+ */
+bool provision_registration_id(
+    const struct provision *provision, char out[PROVISION_SUBJECT_MAX], struct t2c_error *err);
 
 /* Opens the certificate of ID and its key. Errors: NOT_FOUND without a certificate; EXISTS when it is not that key's. */
 bool provision_read_cert(const struct provision_identity *id, STACK_OF(X509) **out, struct t2c_error *err);

@@ -43,14 +43,12 @@ static const struct t2c_conf_key keys[] = {
     {"operational", "subject"},
     {"operational", "url"},
     {"operational", "trust"},
-    {"operational", "cert_id"},
     {"operational", "deploy"},
     {"edge_ca", "name"},
     {"edge_ca", "alg"},
     {"edge_ca", "subject"},
     {"edge_ca", "url"},
     {"edge_ca", "trust"},
-    {"edge_ca", "cert_id"},
     {"edge_ca", "deploy"},
     {"aziot", "mode"},
     {"aziot", "url"},
@@ -289,7 +287,6 @@ static bool read_kept(struct provision_conf *conf, struct provision_identity *id
     id->section = section;
     id->wanted = has_section(conf, section) || host_port != NULL;
     id->name = get_or(conf, section, "name", name);
-    id->cert_id = get_or(conf, section, "cert_id", id->name);
     id->subject = get(conf, section, "subject");
     id->deploy = true;
     if (!id->wanted)
@@ -351,6 +348,9 @@ static bool read_aziot(struct provision_conf *conf, struct t2c_error *err)
     if (conf->scope_id == NULL)
         return fail_at(
             conf, "dps", "scope_id", "is missing: the ID scope of the provisioning service, as 0ne0012AB34", err);
+    if (conf->mode == PROVISION_DPS && conf->registration_id != NULL)
+        return fail_at(conf, "dps", "registration_id",
+            "with mode = dps it is the common name of the operational certificate; write [operational] subject", err);
     if (conf->mode == PROVISION_DPS)
         return conf->operational.wanted ||
             t2c_fail(err, T2C_INVALID,
@@ -360,10 +360,23 @@ static bool read_aziot(struct provision_conf *conf, struct t2c_error *err)
     return read_est_of_aziot(conf, err);
 }
 
+static bool check_empty(const struct provision_conf *conf, struct t2c_error *err)
+{
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *value = get(conf, keys[i].section, keys[i].name);
+        if (value != NULL && value[0] == '\0')
+            return fail_at(
+                conf, keys[i].section, keys[i].name, "there is no value; write one, or remove the line", err);
+    }
+    return true;
+}
+
 static bool read_all(struct provision_conf *conf, struct t2c_error *err)
 {
     bool file = t2c_conf_load(conf->path, keys, sizeof(keys) / sizeof(keys[0]), &conf->conf, err);
-    return file && read_top(conf, err) && read_idevid(conf, err) &&
+    conf->operational.cert_id = "device-id";
+    conf->edge_ca.cert_id = "aziot-edged-ca";
+    return file && check_empty(conf, err) && read_top(conf, err) && read_idevid(conf, err) &&
         read_identity(conf, &conf->ldevid, "ldevid", &ldevid_variables, err) &&
         read_kept(conf, &conf->operational, "operational", "device-id", environment(OPERATIONAL_SERVER), err) &&
         read_kept(conf, &conf->edge_ca, "edge_ca", "edge-ca", NULL, err) && read_aziot(conf, err);

@@ -20,7 +20,8 @@ struct provision_identity {
     bool wanted;         /* the file, or the environment, has it */
     const char *name;    /* of the key, and of the certificate that estd keeps */
     enum t2c_alg alg;    /* T2C_ALG_OTHER: the default */
-    const char *subject, *trust, *cert_id;
+    const char *subject, *trust;
+    const char *cert_id; /* of IoT Edge; NULL: it has none for this */
     char *url;
     enum provision_auth auth;
     const char *user, *password, *header, *secret, *ca; /* password, secret: sources (auth.h) */

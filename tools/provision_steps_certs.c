@@ -7,6 +7,7 @@
 #include "child.h"
 #include "enrolment.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/uri.h"
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -33,8 +34,8 @@ static bool append(struct t2c_bytes *out, const char *name, const char *value, s
 }
 
 /* Who asks for the first one: the IDevID for the LDevID, the LDevID for the others, or who has a password. */
-static bool append_auth(
-    const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out, struct t2c_error *err)
+static bool append_auth(const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out,
+    struct t2c_error *err)
 {
     const char *by = id == &provision->conf.ldevid ? "tpm2cloud:idevid" : "tpm2cloud:ldevid";
     if (!t2c_bytes_printf(out, err, "\n[auth]\n"))
@@ -62,8 +63,8 @@ static bool is_by_root(const struct provision *provision, const struct provision
 }
 
 /* Where certd reads it, and who has to read it again: only a service that runs. */
-static bool append_aziot(
-    const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out, struct t2c_error *err)
+static bool append_aziot(const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out,
+    struct t2c_error *err)
 {
     const char *unit = id == &provision->conf.edge_ca ? "aziot-edged.service" : "aziot-identityd.service";
     if (!append(out, "cert_id", id->cert_id, err))
@@ -76,8 +77,8 @@ static bool append_aziot(
             t2c_bytes_printf(out, err, "command = %s try-restart %s\n", provision->settings.systemctl, unit));
 }
 
-static bool append_install(
-    const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out, struct t2c_error *err)
+static bool append_install(const struct provision *provision, const struct provision_identity *id,
+    struct t2c_bytes *out, struct t2c_error *err)
 {
     char file[PATH_MAX];
     snprintf(file, sizeof(file), "%s/%s.pem", provision->settings.certs_dir, id->name);
@@ -85,8 +86,8 @@ static bool append_install(
         (!is_for_aziot(provision, id) || append_aziot(provision, id, out, err));
 }
 
-static bool make_conf(
-    const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out, struct t2c_error *err)
+static bool make_conf(const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out,
+    struct t2c_error *err)
 {
     char key[sizeof(T2C_URI_SCHEME) + T2C_NAME_MAX], subject[PROVISION_SUBJECT_MAX];
     snprintf(key, sizeof(key), T2C_URI_SCHEME "%s", id->name);
@@ -145,7 +146,8 @@ static void say_difference(const struct described *described, struct provision_l
     first_difference(there, (const char *)described->wanted.data, have, sizeof(have));
     first_difference((const char *)described->wanted.data, there, want, sizeof(want));
     provision_say(out, PROVISION_CANNOT,
-        "%s is there and says something else: \"%s\" in place of \"%s\"; --force replaces it, with a copy kept in %s.bak",
+        "%s is there and says something else: \"%s\" in place of \"%s\"; --force replaces it, with a copy kept in "
+        "%s.bak",
         described->path, have, want, described->path);
 }
 
@@ -159,7 +161,8 @@ static bool write_conf(const struct described *described, struct t2c_error *err)
     snprintf(backup, sizeof(backup), "%s.bak", described->path);
     if (!t2c_file_mkdirs(dir, 0755, err))
         return false;
-    if (described->state == FILE_DIFFERS && !t2c_file_replace(backup, described->there.data, described->there.len, &owner, err))
+    if (described->state == FILE_DIFFERS &&
+        !t2c_file_replace(backup, described->there.data, described->there.len, &owner, err))
         return false;
     return t2c_file_replace(described->path, described->wanted.data, described->wanted.len, &owner, err);
 }
@@ -167,14 +170,16 @@ static bool write_conf(const struct described *described, struct t2c_error *err)
 /* ---- the certificate ---- */
 
 /* Gives: *in_force, whether one of this key is there and not over. What is there otherwise is replaced. */
-static bool look(const struct provision_identity *id, bool *in_force, char *text, size_t text_len, struct t2c_error *err)
+static bool look(
+    const struct provision_identity *id, bool *in_force, char *text, size_t text_len, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     int64_t before_s = 0, after_s = 0;
     struct t2c_error why = {0};
     *in_force = false;
     if (!provision_read_cert(id, &chain, &why))
-        return why.code == T2C_NOT_FOUND || why.code == T2C_EXISTS || why.code == T2C_INVALID || t2c_fail_with(err, &why);
+        return why.code == T2C_NOT_FOUND || why.code == T2C_EXISTS || why.code == T2C_INVALID ||
+            t2c_fail_with(err, &why);
     if (!t2c_cert_validity(sk_X509_value(chain, 0), &before_s, &after_s, err))
         return false;
     *in_force = time(NULL) < after_s;

@@ -17,7 +17,8 @@ static void say_none(enum provision_ek wish, struct provision_line *out)
 {
     if (wish == PROVISION_EK_REQUIRE)
         provision_say(out, PROVISION_CANNOT,
-            "this TPM holds no certificate of an endorsement key, and ek = require asks for one; ask its maker, or write "
+            "this TPM holds no certificate of an endorsement key, and ek = require asks for one; ask its maker, or "
+            "write "
             "ek = verify");
     else
         provision_say(out, PROVISION_LEFT_OUT, "this TPM's maker left no certificate in it");
@@ -32,10 +33,12 @@ static void judge(struct ek *ek, const struct ek_trust *trust, struct provision_
         size_t len = strlen(roots);
         ek_judge(ek, cert, trust, time(NULL));
         if (cert->bad.code != T2C_OK) {
-            provision_say(out, PROVISION_CANNOT, "the certificate at 0x%08x is refused: %s", cert->slot->nv, cert->bad.text);
+            provision_say(
+                out, PROVISION_CANNOT, "the certificate at 0x%08x is refused: %s", cert->slot->nv, cert->bad.text);
             return;
         }
-        snprintf(roots + len, sizeof(roots) - len, "%s0x%08x below \"%s\"", len > 0 ? ", " : "", cert->slot->nv, cert->root);
+        snprintf(
+            roots + len, sizeof(roots) - len, "%s0x%08x below \"%s\"", len > 0 ? ", " : "", cert->slot->nv, cert->root);
     }
     provision_say(out, PROVISION_DONE, "verified, and of this TPM: %s", roots);
 }
@@ -90,8 +93,8 @@ void provision_probe_key(struct provision *provision, const struct provision_ide
         return;
     }
     keys_place(key, place, sizeof(place));
-    provision_say(out, pinned ? PROVISION_DONE : PROVISION_TO_DO, "%s, %s, %s%s", id->name, t2c_alg_name(t2c_key_alg(key)),
-        place, pinned ? "" : ", is recorded");
+    provision_say(out, pinned ? PROVISION_DONE : PROVISION_TO_DO, "%s, %s, %s%s", id->name,
+        t2c_alg_name(t2c_key_alg(key)), place, pinned ? "" : ", is recorded");
 }
 
 bool provision_run_key(struct provision *provision, const struct provision_identity *id, struct t2c_error *err)

@@ -1,0 +1,144 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Shared by the stories about provision; sourced after harness.sh. A device is a directory, $work/root; its maker, its owner and
+# who operates it have an EST server each.
+
+unset TPM2CLOUD_ESTD_CONF JOURNAL_STREAM NOTIFY_SOCKET OPENSSL_CONF
+unset IDEVID_CA_EST_FQDN_PORT IDEVID_CA_EST_USER IDEVID_CA_EST_PASSWORD LDEVID_CA_EST_FQDN_PORT LDEVID_CA_EST_USER
+unset LDEVID_CA_EST_PASSWORD OPERATIONAL_CA_FQDN_PORT DPS_SCOPE_ID
+root=$work/root
+certd=$root/var/lib/aziot/certd/certs/deviceid-bd732105ef89cf8edd2606a5309c8a26b7b5599a4e124a0fe6199b6b2f60e655.cer
+FACTORY_SECRET=factory-3f1c9a77 OWNER_PASSWORD=owner-5d20be41
+
+# machine: what it says of itself, and IoT Edge without a configuration.
+machine() {
+    mkdir -p "$root/proc/device-tree" "$root/sys/class/net/eth0/device" "$root/sys/class/net/docker0" "$root/sys/class/net/lo" \
+        "$root/run/systemd/system" "$root/etc/aziot" "$root/var/lib/aziot/certd" "$root/var/lib/aziot/keyd" "$work/bin"
+    printf 'Raspberry Pi 4 Model B Rev 1.4\0' >"$root/proc/device-tree/model"
+    printf '10000000abcdef01\0' >"$root/proc/device-tree/serial-number"
+    for interface in docker0/02:42:0d:0c:0b:0a eth0/dc:a6:32:01:02:03 lo/00:00:00:00:00:00; do
+        echo "${interface#*/}" >"$root/sys/class/net/${interface%%/*}/address"
+        echo 1 >"$root/sys/class/net/${interface%%/*}/type"
+    done
+    echo 772 >"$root/sys/class/net/lo/type"
+    chmod 755 "$work"
+}
+
+# made_tpm: a TPM as its maker ships it, with certificates of swtpm's CA, in $work/made; its roots in $work/roots.
+made_tpm() {
+    mkdir -p "$work/localca" "$work/made" "$work/roots"
+    cat >"$work/localca.conf" <<END
+statedir = $work/localca
+signingkey = $work/localca/signkey.pem
+issuercert = $work/localca/issuercert.pem
+certserial = $work/localca/certserial
+END
+    : >"$work/localca.options"
+    cat >"$work/setup.conf" <<END
+create_certs_tool = $(command -v swtpm_localca)
+create_certs_tool_config = $work/localca.conf
+create_certs_tool_options = $work/localca.options
+active_pcr_banks = sha256
+END
+    swtpm_setup --tpm2 --tpmstate "$work/made" --create-ek-cert --lock-nvram --config "$work/setup.conf" >/dev/null || return 1
+    cp "$work/localca/swtpm-localca-rootca-cert.pem" "$work/localca/issuercert.pem" "$work/roots"
+}
+
+# servers: the maker's wants a header, the owner's a password, the operator's a certificate of the owner's.
+servers() {
+    estca_start factory --auth header --header "Secret-Value:$FACTORY_SECRET" --not-after 99991231235959Z || return 1
+    factory=$port
+    echo "device:$OWNER_PASSWORD" >"$work/owner.users"
+    estca_start owner --auth basic --user-file "$work/owner.users" --lifetime 31536000 || return 1
+    owner=$port
+    estca_start operator --auth mtls --client-ca "$work/owner/root.pem" --lifetime "${1:-86400}" --sub-ca || return 1
+    operator=$port
+    echo "$FACTORY_SECRET" >"$work/factory.secret"
+    echo "$OWNER_PASSWORD" >"$work/owner.password"
+    cat "$work/factory/root.pem" "$work/owner/root.pem" "$work/operator/root.pem" >"$work/trust.pem"
+}
+
+url() { # PORT
+    echo "https://localhost:$1/.well-known/est"
+}
+
+# estd_files [LINE...]: its configuration; LINEs are defaults
+estd_files() {
+    cat >"$work/estd.conf" <<END
+[estd]
+certs_d = $work/certs.d
+state_dir = $work/estd
+certs_dir = $work/certs
+aziot_certd_dir = $root/var/lib/aziot/certd
+aziot_config_dir = $root/etc/aziot
+socket = $work/estd.sock
+[defaults]
+$*
+END
+    printf 'keys_dir = %s\ncerts_dir = %s\nsystemctl = %s\n' "$work/keys" "$work/certs" "$work/bin/systemctl" >"$work/tpm2cloud.conf"
+    mkdir -p "$work/certs"
+    export TPM2CLOUD_ESTD_CONF="$work/estd.conf" TPM2CLOUD_CONF="$work/tpm2cloud.conf"
+}
+
+# provision_conf [SECTION LINE...]: the whole chain
+provision_conf() {
+    cat >"$work/provision.conf" <<END
+[provision]
+ek_roots = $work/roots
+trust = $work/trust.pem
+device_id = pump-7
+[idevid]
+url = $(url "$factory")
+header = Secret-Value
+secret = file:$work/factory.secret
+[ldevid]
+url = $(url "$owner")
+user = device
+password = file:$work/owner.password
+[operational]
+url = $(url "$operator")
+[aziot]
+mode = dps
+[dps]
+scope_id = 0ne0012AB34
+END
+}
+
+# stand_ins: systemctl and iotedge, which write down how they were called. estd is a service; identityd starts when the configuration
+# is applied, and what it finds then is noted.
+stand_ins() {
+    cat >"$work/bin/systemctl" <<END
+#!/bin/sh
+echo "\$*" >>"$work/systemctl.log"
+case "\$*" in
+*"is-enabled --quiet "*) [ -e "$work/enabled.\$3" ] ;;
+*"is-active --quiet estd.service") kill -0 "\$(cat "$work/estd.pid")" ;;
+*"is-active --quiet "*) [ -e "$work/active.\$3" ] ;;
+"enable --now estd.service")
+    touch "$work/enabled.\$3"
+    env -u T2C_TCTI_LOG TPM2CLOUD_TCTI="swtpm:path=$work/tpm" setsid "$ESTD" -c "$work/estd.conf" </dev/null >/dev/null 2>>"$work/estd.log" &
+    echo \$! >"$work/estd.pid"
+    tries=200
+    until [ -S "$work/estd.sock" ]; do
+        tries=\$((tries - 1))
+        [ \$tries -gt 0 ] || exit 1
+        sleep 0.05
+    done
+    ;;
+"enable --now "*) touch "$work/enabled.\$3" ;;
+esac 2>/dev/null
+END
+    cat >"$work/bin/iotedge" <<END
+#!/bin/sh
+echo "\$*" >>"$work/iotedge.log"
+[ -s "$certd" ] && [ -e "$work/enabled.estd.service" ] && echo enrolled >"$work/at-start"
+mkdir -p "$root/etc/aziot/identityd/config.d"
+: >"$root/etc/aziot/identityd/config.d/00-super.toml"
+touch "$work/active.aziot-identityd.service"
+END
+    chmod 755 "$work/bin/systemctl" "$work/bin/iotedge"
+    PATH=$work/bin:$BUILD:$BUILD/estd:$PATH
+}
+
+provision() {
+    "$T2C" provision --config "$work/provision.conf" --root "$root" "$@"
+}
