@@ -82,7 +82,7 @@ static const struct cmd cmds[] = {
         "write IoT Edge's config.toml for a device whose keys are in the TPM", cmd_aziot_configure},
     {"watch", NULL, "[--json] [--config FILE]", "show what a running estd does, as it happens", cmd_watch},
     {"provision", NULL,
-        "[--config FILE] [--dry-run] [--profile tcg] [--force] [--report FILE] [--json] [--root DIR]",
+        "[--config FILE] [--dry-run] [--profile tcg|iotedge-tpm2cloud] [--force] [--report FILE] [--json] [--root DIR]",
         "take a device from a blank TPM to a renewing identity; --force: replace files that say something else",
         cmd_provision},
     {"release", NULL, "", "give a device back: everything of the owner's goes, the IDevID stays", cmd_release},

@@ -254,11 +254,10 @@ static bool find_certs_d(struct provision *provision, struct t2c_error *err)
     return provision->certs_d != NULL || t2c_fail_nomem(err);
 }
 
-static bool check_profile(const struct provision *provision, const char *profile, struct t2c_error *err)
+static bool set_profile(const struct provision *provision, const char *profile, struct t2c_error *err)
 {
     const char *wanted = profile != NULL ? profile : provision->conf.profile;
-    return wanted == NULL || strcmp(wanted, "tcg") == 0 ||
-        t2c_fail(err, T2C_INVALID, "the profile %s is not known; known is: tcg", wanted);
+    return wanted == NULL || t2c_profile_set(wanted, err);
 }
 
 bool provision_open(
@@ -266,7 +265,7 @@ bool provision_open(
 {
     out->root = root != NULL ? root : "";
     hardware_read(out->root, &out->hardware);
-    return provision_conf_read(conf, &out->conf, err) && check_profile(out, profile, err) &&
+    return provision_conf_read(conf, &out->conf, err) && set_profile(out, profile, err) &&
         t2c_settings_load(&out->settings, err) && estd_find(out->conf.estd_conf, &out->estd, err) &&
         find_certs_d(out, err);
 }

@@ -64,13 +64,6 @@ void provision_probe_ek(struct provision *provision, const struct provision_iden
 
 /* ---- a key ---- */
 
-static const char *alg_text(const struct provision_identity *id)
-{
-    const struct t2c_identity *identity = t2c_identity_find(id->name);
-    enum t2c_alg fallback = identity != NULL ? identity->default_alg : T2C_ALG_EC_P256;
-    return t2c_alg_name(id->alg != T2C_ALG_OTHER ? id->alg : fallback);
-}
-
 void provision_probe_key(struct provision *provision, const struct provision_identity *id, struct provision_line *out)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -81,7 +74,8 @@ void provision_probe_key(struct provision *provision, const struct provision_ide
     (void)provision;
     if (!t2c_name_read_key(id->name, &key, &why)) {
         if (why.code == T2C_NOT_FOUND)
-            provision_say(out, PROVISION_TO_DO, "a key %s is made, %s", id->name, alg_text(id));
+            provision_say(out, PROVISION_TO_DO, "a key %s is made%s%s", id->name, id->alg != T2C_ALG_OTHER ? ", " : "",
+                id->alg != T2C_ALG_OTHER ? t2c_alg_name(id->alg) : "");
         else
             provision_say(out, PROVISION_CANNOT, "%s", why.text);
         return;
