@@ -1,0 +1,161 @@
+#!/bin/sh
+# A device registers at DPS, by its TPM and by a certificate that estd enrolled: what an enrolment needs, what comes of it, what is
+# kept, and which key is at the handle then.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+. "$srcdir/test/dps.sh"
+need swtpm openssl jq tpm2_createprimary tpm2_readpublic tpm2_hmac
+dps_needed
+tpm_start
+dps_start
+
+# register ARGUMENTS...
+register() {
+    "$T2C" dps register --scope "$scope" --endpoint "$dps_url" --trust "$dps_ca" "$@"
+}
+# told FILTER: what jq's FILTER makes of the last registration by --json
+told() {
+    jq -r "$1" "$work/told"
+}
+json() {
+    register --json "$@" >"$work/told"
+}
+# signs_as KEY-OF DEVICE: the key at the handle signs as the one that the double gave
+signs_as() {
+    printf text >"$work/text"
+    tpm2_hmac -Q -c 0x81000100 -o "$work/mac" "$work/text" &&
+        [ "$(od -An -v -tx1 "$work/mac" | tr -d ' \n')" = "$(given_mac "$1" "$2" text)" ]
+}
+name_at() { # HANDLE
+    tpm2_readpublic -c "$1" 2>/dev/null | sed -n 's/^name: //p'
+}
+
+# ---- what an enrolment needs ----
+
+"$T2C" key create ek >/dev/null
+"$T2C" dps show --json >"$work/shown"
+tpm2_readpublic -Q -c 0x81010001 -f tss -o "$work/ek.tss"
+ek=$(jq -r .endorsement_key "$work/shown") id=$(jq -r .registration_id "$work/shown")
+check_equal "the endorsement key, as tpm2-tools read it" "$(openssl base64 -A -in "$work/ek.tss")" "$ek"
+check_equal "the registration id, as Microsoft's tools make it" \
+    "$(openssl dgst -sha256 -binary "$work/ek.tss" | base32 -w0 | tr -d = | tr '[:upper:]' '[:lower:]')" "$id"
+check_equal "and its hash" "$(sha256sum <"$work/ek.tss" | cut -d ' ' -f 1)" "$(jq -r .endorsement_key_sha256 "$work/shown")"
+check "nothing was made by that" [ -z "$(name_at 0x81000001)" ]
+check "the same in words" sh -c "'$T2C' dps show --id dev-1 | grep -q '^registration id:  dev-1$'"
+
+# ---- what fails leaves everything as it was; a key of aziot-tpmd is at the handle ----
+
+"$T2C" key create srk >/dev/null
+printf 'of aziot-tpmd' >"$work/old"
+tpm2_import -Q -C 0x81000001 -G hmac -i "$work/old" -u "$work/old.pub" -r "$work/old.priv" &&
+    tpm2_load -Q -C 0x81000001 -u "$work/old.pub" -r "$work/old.priv" -c "$work/old.ctx" &&
+    tpm2_evictcontrol -Q -C o -c "$work/old.ctx" 0x81000100
+tpm2_flushcontext -t
+old=$(name_at 0x81000100)
+check "there is an earlier key" [ -n "$old" ]
+enrolled "tpm other $ek"
+check_fails "a device that is not enrolled" 'DPS knows no such registration: "Enrollment not found." (HTTP 404, errorCode 404201, trackingId' register
+check_fails "another scope" 'DPS knows no such registration: "Resource not found." (HTTP 404, errorCode 404002' register --scope 0ne00OTHER
+enrolled "tpm $id $(openssl base64 -A -in "$work/old.pub")"
+check_fails "another endorsement key is enrolled" 'compare the endorsement key of the enrolment with: tpm2cloud dps show' register
+enrolled "tpm $id $ek fault=credential"
+check_fails "a credential that was changed" "the TPM does not open the credential of the challenge: TPM answered 0x1df" register
+enrolled "tpm $id $ek fault=duplicate"
+check_fails "a key that was changed" "the TPM does not take the key of the challenge: TPM answered 0x3df" register
+enrolled "tpm $id $ek fault=wrong-ek"
+check_fails "a challenge for another endorsement key" "or made for another endorsement key" register
+enrolled "tpm $id $ek clock=900"
+check_fails "a token that is out of date, by the server's clock" "this device's clock is 900 s behind the server's" register
+enrolled "tpm $id $ek"
+check_fails "a server that the system does not trust" "is not trusted" "$T2C" dps register --scope "$scope" --endpoint "$dps_url"
+check_equal "the earlier key is at the handle" "$old" "$(name_at 0x81000100)"
+check "nothing was kept" [ ! -e "$work/dps/$id.json" ]
+tpm_clean "after failures"
+
+# ---- by the TPM ----
+
+enrolled "tpm $id $ek hub=h1.example device=first retry_after="
+check "it registers" json
+check_equal "at a hub, as a device" "h1.example first tpm false" "$(told '"\(.assigned_hub) \(.device_id) \(.attestation) \(.kept)"')"
+check "with the hub's key at the handle" signs_as hub "$id"
+check_equal "a key that may sign, and go nowhere" "userwithauth|noda|sign" \
+    "$(tpm2_readpublic -c 0x81000100 | sed -n '/^attributes/,/raw/s/^  value: //p')"
+tpm_clean "after a registration"
+check_equal "the requests that it takes" "challenge register poll" "$(jq -r .stage "$work/dps.log" | xargs)"
+json
+check_equal "the second time nobody is asked" "3 h1.example true" "$(asked) $(told '"\(.assigned_hub) \(.kept)"')"
+tpm2_evictcontrol -Q -C o -c 0x81000100
+enrolled "tpm $id $ek fault=credential"
+check_fails "but when the key is gone" 0x1df register
+check_fails "or by force" 0x1df register --force
+check_equal "they are" 2 "$(asked)"
+
+# ---- what else may be at the handle ----
+
+tpm2_createprimary -Q -C o -G ecc -c "$work/p.ctx" && tpm2_evictcontrol -Q -C o -c "$work/p.ctx" 0x81000100
+tpm2_flushcontext -t
+other=$(name_at 0x81000100)
+check_fails "a key of another kind is in the way" \
+    "handle 0x81000100 is occupied by an object that is no HMAC key (type 0x0023), and that stays; use another handle" register
+check_equal "and stays" "$other" "$(name_at 0x81000100)"
+tpm2_evictcontrol -Q -C o -c 0x81000100
+
+# ---- by an elliptic curve, with a certificate of another key beside it ----
+
+rm -rf "$work/keys"
+tpm2_evictcontrol -Q -C o -c 0x81010001 && tpm2_evictcontrol -Q -C o -c 0x81000001
+"$T2C" key create srk --alg ec-p256 >/dev/null && "$T2C" key create ek --alg ec-p256 >/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/other.key" -subj /CN=ek -outform DER -out "$work/ek.der" 2>/dev/null
+tpm2_nvdefine -Q -C p -s "$(stat -c %s "$work/ek.der")" 0x01C0000A -a "ppwrite|writedefine|ppread|ownerread|authread|no_da|platformcreate"
+tpm2_nvwrite -Q -C p -i "$work/ek.der" 0x01C0000A
+"$T2C" dps show --json >"$work/shown" 2>"$work/doubt"
+check_equal "another key's certificate is told" "false true" \
+    "$(jq -r .certified "$work/shown") $(grep -q "the endorsement key at 0x8101000a is not the one that the certificate in NV index 0x01c0000a is of" "$work/doubt" && echo true)"
+enrolled "tpm dev-ecc $(jq -r .endorsement_key "$work/shown") hub=h2.example retry_after="
+check "an elliptic curve registers" json --id dev-ecc
+check_equal "at its hub" "h2.example dev-ecc" "$(told '"\(.assigned_hub) \(.device_id)"')"
+check "with the hub's key" signs_as hub dev-ecc
+tpm_clean "after an elliptic curve"
+
+# ---- by a certificate that estd enrolled ----
+
+estca_start ca --auth any --user dev:secret
+echo secret >"$work/password"
+"$T2C" key create pump-7 >/dev/null
+check "estd enrols a certificate" env PATH="$BUILD/estd:$PATH" "$T2C" enroll pump-7 --auth basic --user dev \
+    --password-from "file:$work/password" --url "https://localhost:$port/.well-known/est" --trust "$work/ca/root.pem" --subject /CN=pump-7
+enrolled "group pumps $work/ca/root.pem hub=h3.example retry_after="
+check "it registers, below a group" json --x509 pump-7
+check_equal "as its name" "h3.example pump-7 x509 false" "$(told '"\(.assigned_hub) \(.device_id) \(.attestation) \(.kept)"')"
+check_equal "the chain was shown" 2 "$(jq -s 'map(.chain) | max' "$work/dps.log")"
+json --x509 pump-7
+check_equal "the second time nobody is asked" "2 true" "$(asked) $(told .kept)"
+refused_by() { # WHAT LINE...
+    what=$1
+    shift
+    enrolled "$@"
+    check_fails "$what" 'DPS refuses the certificate: "Invalid certificate." (HTTP 401, errorCode 401002, trackingId' register --force --x509 pump-7
+}
+refused_by "one that is expired" "group pumps $work/ca/root.pem clock=999999999"
+serial=$("$T2C" cert export pump-7 | openssl x509 -noout -serial | sed 's/.*=//')
+printf 'R\t400101000000Z\t200101000000Z\t%s\tunknown\t/CN=pump-7\n' "$serial" >"$work/index"
+printf '[ca]\ndefault_ca = d\n[d]\ndatabase = %s\ndefault_md = sha256\n' "$work/index" >"$work/crl.conf"
+openssl ca -gencrl -config "$work/crl.conf" -cert "$work/ca/ca.pem" -keyfile "$work/ca/ca.key" -crldays 1 -out "$work/crl" 2>"$work/crl.err"
+refused_by "one that is revoked" "group pumps $work/ca/root.pem crl=$work/crl"
+check_fails "one whose name is not the registration id" 'its CN the registration id' register --x509 pump-7 --id pump-8
+enrolled "tpm pump-7 $ek"
+check_fails "an enrolment of a TPM" "and whether the enrolment is one of a certificate" register --force --x509 pump-7
+check_fails "a key without a certificate" "srk" register --x509 srk
+tpm_clean "after certificates"
+check "what was assigned is still kept" jq -e '.assignedHub == "h3.example"' "$work/dps/pump-7.json"
+
+# ---- mistakes ----
+
+check_fails "no scope" "--scope is missing" "$T2C" dps register
+check_fails "an address that is not safe" "--endpoint http://a is not https://HOST[:PORT]" register --endpoint http://a
+check_fails "an id that leads elsewhere" "--id ../x has a character that it cannot have" register --id ../x
+check_fails "both ways at once" "either --tpm or --x509 attests" register --tpm --x509 pump-7
+check_fails "a handle that is no place for it" "--handle 0x81000001 is not in 0x81000003 to 0x817fffff" register --handle 0x81000001
+echo '{' >"$work/dps/pump-7.json"
+check_fails "a record that is damaged is passed over" "is damaged: it is no JSON object" register --x509 pump-7
+finish
