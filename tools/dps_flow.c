@@ -122,8 +122,10 @@ static bool fail_refused(
     if (status >= 300 && status < 400)
         return t2c_fail(
             err, T2C_PROTO, "the server sends us elsewhere, where we do not go: %s; check --endpoint", words);
-    return t2c_fail(
-        err, T2C_INVALID, "DPS does not take the request: %s; check --scope, --id and --api-version", words);
+    return t2c_fail(err, T2C_INVALID,
+        "DPS does not take the request: %s; check --scope, --id and --api-version, and %s", words,
+        flow->tpm ? "compare the endorsement key of the enrolment with: tpm2cloud dps show"
+                  : "whether the enrolment is one of a certificate");
 }
 
 static bool fail_registration(const struct dps_answer *answer, const char *words, struct t2c_error *err)
