@@ -33,9 +33,11 @@ dps_stop() {
     kill "$dps" && wait "$dps" 2>/dev/null
 }
 
-# enrolled LINE...: these alone are enrolled, and nothing has been asked yet
+# enrolled LINE...: these and $always alone are enrolled, and nothing has been asked yet
+always=
 enrolled() {
-    printf '%s\n' "$@" >"$work/enrolments"
+    printf '%s\n' "$@" "$always" >"$work/enrolments.new"
+    mv "$work/enrolments.new" "$work/enrolments"
     : >"$work/dps.log"
 }
 
