@@ -13,7 +13,8 @@
 /* More than the functions of ESYS use. */
 #define STACK_LEN 32768
 
-static void wipe_input(ESYS_CONTEXT *esys)
+/* Prepares a TPM2_Create of nothing, below PARENT, and does not get to sending it. */
+static void create_nothing(ESYS_CONTEXT *esys, ESYS_TR parent, ESYS_TR session)
 {
     const TPM2B_SENSITIVE_CREATE nothing = {0};
     const TPM2B_PUBLIC template = {.publicArea = {.type = TPM2_ALG_KEYEDHASH,
@@ -22,7 +23,7 @@ static void wipe_input(ESYS_CONTEXT *esys)
     const TPM2B_DATA no_outside_info = {0};
     const TPML_PCR_SELECTION no_pcrs = {0};
     (void)Esys_Create_Async(
-        esys, ESYS_TR_RH_NULL, NO_SESSION, ESYS_TR_NONE, ESYS_TR_NONE, &nothing, &template, &no_outside_info, &no_pcrs);
+        esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &nothing, &template, &no_outside_info, &no_pcrs);
 }
 
 static void wipe_answer(ESYS_CONTEXT *esys)
@@ -39,7 +40,17 @@ __attribute__((noinline)) static void wipe_stack(void)
 
 void t2c_forget(ESYS_CONTEXT *esys)
 {
-    wipe_input(esys);
+    create_nothing(esys, ESYS_TR_RH_NULL, NO_SESSION);
     wipe_answer(esys);
+    wipe_stack();
+}
+
+/* A session that has no cipher cannot encrypt a parameter, which ESYS finds after it put the object's value beside the key. */
+void t2c_forget_value(ESYS_CONTEXT *esys, ESYS_TR object, ESYS_TR session, size_t value_len)
+{
+    const TPM2B_AUTH zeros = {.size = (UINT16)value_len};
+    if (Esys_TR_SetAuth(esys, object, &zeros) == TSS2_RC_SUCCESS &&
+        Esys_TRSess_SetAttributes(esys, session, TPMA_SESSION_DECRYPT, 0xFF) == TSS2_RC_SUCCESS)
+        create_nothing(esys, object, session);
     wipe_stack();
 }

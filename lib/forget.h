@@ -12,4 +12,10 @@
  */
 void t2c_forget(ESYS_CONTEXT *esys);
 
+/*
+ * Wipes the authorization value of OBJECT, of that length, from SESSION, which was used with it: one without a cipher, before it is
+ * ended. Sends no TPM command.
+ */
+void t2c_forget_value(ESYS_CONTEXT *esys, ESYS_TR object, ESYS_TR session, size_t value_len);
+
 #endif

@@ -6,6 +6,7 @@
  */
 #include "hierarchy.h"
 
+#include "forget.h"
 #include "key.h"
 #include "refused.h"
 #include "session.h"
@@ -187,6 +188,8 @@ bool t2c_grant_begin(struct t2c_grant *grant, struct t2c_tpm_use *use, ESYS_TR h
 static void end_session(struct t2c_grant *grant, bool command_failed)
 {
     const TPM2B_AUTH zeros = {0};
+    if (grant->session != ESYS_TR_NONE && grant->value.len > 0)
+        t2c_forget_value(grant->use->esys, grant->hierarchy->tr, grant->session, grant->value.len);
     if (grant->value.len > 0)
         Esys_TR_SetAuth(grant->use->esys, grant->hierarchy->tr, &zeros);
     t2c_session_end(grant->use, grant->session, command_failed);

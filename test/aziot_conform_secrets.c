@@ -1,17 +1,15 @@
 /*
  * Where a key in the clear may be: nowhere once a call has returned, but for the one that is kept, which has pages of its own.
- * All memory of the process is searched; what is searched for is nowhere in it but masked. 
+ * All memory of the process is searched; what is searched for is nowhere in it but masked.
  */
 #include "aziot_conform.h"
+#include "memory.h"
 
 #include <openssl/crypto.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HALF 16
-#define MASK 0xa5
 
 /* Two keys, each byte with the mask over it: one that is imported, and one that is derived from it. */
 static unsigned char masked[2][32];
@@ -20,67 +18,7 @@ static unsigned char masked[2][32];
 static void unmask(int which, unsigned char out[32])
 {
     for (int i = 0; i < 32; i++)
-        out[i] = masked[which][i] ^ MASK;
-}
-
-static void mask(int which, unsigned char in[32])
-{
-    for (int i = 0; i < 32; i++)
-        masked[which][i] = in[i] ^ MASK;
-    OPENSSL_cleanse(in, 32);
-}
-
-struct region {
-    uintptr_t from, to;
-    char text[160];
-};
-
-/* All that can be read and written; gives how many there are. */
-static int list_regions(struct region *out, int max)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    int n = 0;
-    char mode[8], line[512];
-    ck_assert_ptr_nonnull(maps);
-    while (n < max && fgets(line, sizeof(line), maps) != NULL) {
-        snprintf(out[n].text, sizeof(out[n].text), "%.*s", (int)strcspn(line, "\n"), line);
-        if (sscanf(line, "%jx-%jx %7s", (uintmax_t *)&out[n].from, (uintmax_t *)&out[n].to, mode) == 3 &&
-            strncmp(mode, "rw", 2) == 0)
-            n++;
-    }
-    fclose(maps);
-    return n;
-}
-
-static bool is_here(const unsigned char *at, const unsigned char *half)
-{
-    for (int i = 0; i < HALF; i++)
-        if ((at[i] ^ MASK) != half[i])
-            return false;
-    return true;
-}
-
-/* Gives how often a half of a key is in REGION. */
-static int search(const struct region *region, int which)
-{
-    int hits = 0;
-    for (const unsigned char *at = (const unsigned char *)region->from; at + HALF <= (const unsigned char *)region->to;
-         at++)
-        hits += is_here(at, masked[which]) || is_here(at, masked[which] + HALF);
-    return hits;
-}
-
-static int search_all(int which, const char *after)
-{
-    static struct region regions[512];
-    int n = list_regions(regions, COUNT(regions)), hits = 0;
-    for (int i = 0; i < n; i++) {
-        int found = search(&regions[i], which);
-        hits += found;
-        if (found > 0)
-            fprintf(stderr, "# after %s: %d of key %d in %s\n", after, found, which, regions[i].text);
-    }
-    return hits;
+        out[i] = masked[which][i] ^ MEMORY_MASK;
 }
 
 /* Gives how often a half of a key went over the wire, in clear. */
@@ -93,8 +31,8 @@ static int search_wire(int which)
     size_t len = fread(traffic, 1, sizeof(traffic), in);
     fclose(in);
     ck_assert(len > 0 && len < sizeof(traffic));
-    const struct region region = {(uintptr_t)traffic, (uintptr_t)traffic + len, "wire"};
-    int hits = search(&region, which);
+    const struct memory_region region = {(uintptr_t)traffic, (uintptr_t)traffic + len, "wire"};
+    int hits = memory_search(&region, masked[which]);
     OPENSSL_cleanse(traffic, len);
     return hits;
 }
@@ -122,20 +60,20 @@ START_TEST(no_key_stays_in_memory)
     size_t len = 0, text_len = 0;
     uintptr_t size = 32;
     import("secret", AZIOT_KEYS_KEY_USAGE_SIGN | AZIOT_KEYS_KEY_USAGE_ENCRYPT);
-    int hits = search_all(0, "import_key");
+    int hits = memory_search_all(masked[0], "key 0", "import_key");
     ck_assert_ok(keys->derive_key("secret", BYTES("derivation"), out, &size));
-    mask(1, out);
-    hits += search_all(1, "derive_key");
+    memory_mask(out, masked[1]);
+    hits += memory_search_all(masked[1], "key 1", "derive_key");
     ck_assert_ok(twice(keys->encrypt, "secret", AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &aead, BYTES("text"), out, &len));
-    hits += search_all(0, "encrypt");
+    hits += memory_search_all(masked[0], "key 0", "encrypt");
     ck_assert_ok(twice(keys->decrypt, "secret", AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &aead, out, len, text, &text_len));
-    hits += search_all(0, "decrypt");
+    hits += memory_search_all(masked[0], "key 0", "decrypt");
     ck_assert_ok(
         twice(keys->sign, "secret", AZIOT_KEYS_SIGN_MECHANISM_DERIVED, &derived_hmac, BYTES("text"), out, &len));
-    hits += search_all(1, "sign by a derived key");
+    hits += memory_search_all(masked[1], "key 1", "sign by a derived key");
     ck_assert_ok(
         twice(keys->encrypt, "secret", AZIOT_KEYS_ENCRYPT_MECHANISM_DERIVED, &derived_aead, BYTES("text"), out, &len));
-    hits += search_all(1, "encrypt by a derived key");
+    hits += memory_search_all(masked[1], "key 1", "encrypt by a derived key");
     ck_assert_int_eq(hits, 0);
 }
 END_TEST
@@ -150,7 +88,7 @@ START_TEST(no_key_goes_over_the_wire)
     import("wire", AZIOT_KEYS_KEY_USAGE_SIGN | AZIOT_KEYS_KEY_USAGE_ENCRYPT);
     ck_assert_ok(twice(keys->encrypt, "wire", AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD, &aead, BYTES("text"), out, &len));
     ck_assert_ok(keys->derive_key("wire", BYTES("derivation"), out, &size));
-    mask(1, out);
+    memory_mask(out, masked[1]);
     ck_assert_int_eq(search_wire(0), 0);
     ck_assert_int_eq(search_wire(1), 0);
     unmask(1, message);
@@ -178,12 +116,12 @@ static const char *mapping_line(uintptr_t at, const char *name)
 /* Gives where the key is; the only place. */
 static uintptr_t find_kept(void)
 {
-    static struct region regions[512];
-    int n = list_regions(regions, COUNT(regions));
+    static struct memory_region regions[MEMORY_REGIONS];
+    int n = memory_list(regions);
     uintptr_t place = 0;
     for (int i = 0; i < n; i++)
-        for (uintptr_t at = regions[i].from; at + HALF <= regions[i].to; at++)
-            if (is_here((const unsigned char *)at, masked[0])) {
+        for (uintptr_t at = regions[i].from; at + MEMORY_HALF <= regions[i].to; at++)
+            if (memory_is_here((const unsigned char *)at, masked[0])) {
                 ck_assert_uint_eq(place, 0);
                 place = at;
             }

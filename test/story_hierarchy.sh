@@ -6,7 +6,7 @@
 need swtpm openssl tpm2_changeauth tpm2_nvreadpublic
 tpm_start
 export TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm" T2C_TCTI_TRAFFIC="$work/wire"
-owner=owner-value-0123456789 endorsement=endorsement-value-0123 lockout=lockout-value-01234567 platform=platform-value-0123456
+owner=owner-value-0123456789-32-bytes. endorsement=endorsement-value-0123 lockout=lockout-value-01234567 platform=platform-value-0123456
 for hierarchy in owner endorsement lockout platform; do
     eval "value=\$$hierarchy"
     printf '%s\n' "$value" >"$work/$hierarchy.auth"
@@ -113,5 +113,10 @@ not_on_wire() {
     done
 }
 check "none of the values was on the wire" not_on_wire
+# ---- what stays behind ----
+unset VALUE
+configure owner
+"$T2C" key create ldevid >/dev/null
+check "the value is nowhere in the memory of a program that used it" "$BUILD/forgets" "$work/owner.auth"
 tpm_clean "all that"
 finish
