@@ -80,7 +80,9 @@ static bool find_source(const struct t2c_hierarchy *hierarchy, char *source, siz
 bool t2c_hierarchy_is_set(ESYS_TR tr)
 {
     char source[512], told[128] = "";
-    return find_source(find(tr), source, sizeof(source), told, sizeof(told), NULL) && told[0] != '\0';
+    const struct t2c_hierarchy *hierarchy = find(tr);
+    return hierarchy != NULL && find_source(hierarchy, source, sizeof(source), told, sizeof(told), NULL) &&
+        told[0] != '\0';
 }
 
 /* Whether the TPM has no value for HIERARCHY, as it has none when it is new or was cleared. */
@@ -242,9 +244,12 @@ static bool fail_closed(const struct t2c_grant *grant, const char *what, struct 
 
 bool t2c_grant_end(struct t2c_grant *grant, TSS2_RC rc, struct t2c_error *err, const char *format, ...)
 {
+    struct t2c_error unused;
     end_session(grant, rc != TSS2_RC_SUCCESS);
     if (rc == TSS2_RC_SUCCESS)
         return true;
+    if (err == NULL)
+        err = &unused;
     char what[256];
     va_list args;
     va_start(args, format);
@@ -252,7 +257,7 @@ bool t2c_grant_end(struct t2c_grant *grant, TSS2_RC rc, struct t2c_error *err, c
     va_end(args);
     if (grant->hierarchy != NULL && grant->hierarchy->id == T2C_HIERARCHY_LOCKOUT && t2c_tss_is(rc, TPM2_RC_LOCKOUT))
         return fail_closed(grant, what, err);
-    if (grant->hierarchy == NULL || !t2c_grant_is_refusal(rc) || err == NULL)
+    if (grant->hierarchy == NULL || !t2c_grant_is_refusal(rc))
         return t2c_fail_tss(err, rc, "%s", what);
     return t2c_fail(err, T2C_AUTH, "%s", what) || explain(grant, err);
 }
@@ -264,7 +269,7 @@ static bool clear_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err
     const ESYS_TR *hierarchy = arg;
     T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
     if (!t2c_grant_begin(&grant, use, *hierarchy, err))
-        return false;
+        return t2c_fail_context(err, "cannot clear the TPM");
     TSS2_RC rc = Esys_Clear(use->esys, *hierarchy, grant.session, ESYS_TR_NONE, ESYS_TR_NONE);
     return t2c_grant_end(&grant, rc, err, "cannot clear the TPM");
 }
