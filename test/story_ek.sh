@@ -288,7 +288,10 @@ tpm2_changeauth -Q -c e secret
 check "with an endorsement authorization, the key at its handle serves" "$T2C" ek verify --roots "$work/roots"
 tpm2_evictcontrol -Q -C o -c 0x81010001
 check "without it, it is told what to do" says \
-    "or with \$TPM2CLOUD_ENDORSEMENT_AUTH; put the endorsement key at its handle: tpm2_createek -c 0x81010001 -G ALGORITHM, with -P file:PATH" \
+    "or with \$TPM2CLOUD_ENDORSEMENT_AUTH; or put the endorsement key at its handle: tpm2_createek -c 0x81010001 -G ALGORITHM" \
+    "$T2C" ek verify --roots "$work/roots"
+printf secret >"$work/endorsement.auth"
+check "with its value the key is made for that" env TPM2CLOUD_ENDORSEMENT_AUTH="file:$work/endorsement.auth" \
     "$T2C" ek verify --roots "$work/roots"
 tpm_clean "after all that"
 finish

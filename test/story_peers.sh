@@ -78,6 +78,14 @@ for algorithm in EC RSA; do
     check "$algorithm: openssl verifies that" openssl dgst -sha256 -verify "$work/theirs.pub" -signature "$work/sig" "$work/data"
     tpm_clean "$algorithm: below a hierarchy"
 done
+tpm2_changeauth -Q -c o "a value"
+check_fails "where the owner has a value, it is asked for" "with \$TPM2CLOUD_OWNER_AUTH" \
+    ssl dgst -sha256 -sign tpm2cloud:hierarchy -out "$work/sig" "$work/data"
+printf 'a value' >"$work/owner.auth"
+export TPM2CLOUD_OWNER_AUTH="file:$work/owner.auth"
+check "with it we sign" ssl dgst -sha256 -sign tpm2cloud:hierarchy -out "$work/sig" "$work/data"
+unset TPM2CLOUD_OWNER_AUTH
+tpm2_changeauth -Q -c o -p "a value" ''
 with_parent 0x4000000C k-ec-p256 >"$work/keys/moved.pem"
 check_fails "the platform's hierarchy is no parent" "its parent is 0x4000000c; a key file can be used if" \
     "$T2C" csr moved --subject /CN=x

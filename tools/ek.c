@@ -111,8 +111,8 @@ static bool find_key(struct ek_cert *cert, struct t2c_error *err)
     }
     if (!t2c_ek_make_public(cert->slot, &key, &why))
         return t2c_fail(err, why.code,
-            "whether this TPM has its key is not known: %s; put the endorsement key at its handle: tpm2_createek -c "
-            "0x%08x -G ALGORITHM, with -P file:PATH where the endorsement hierarchy has an authorization value",
+            "whether this TPM has its key is not known: %s; or put the endorsement key at its handle: tpm2_createek -c "
+            "0x%08x -G ALGORITHM",
             why.text, cert->slot->handle);
     if (!t2c_cert_fits_key(sk_X509_value(cert->certs, 0), key))
         return t2c_fail(err, T2C_INVALID,
