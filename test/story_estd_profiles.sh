@@ -46,20 +46,27 @@ check_equal "is a CA for end entities" "$edge" "$(says edge)"
 module() { # the edge CA certifies a module, as IoT Edge does
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/module.key" -subj /CN=module \
         -out "$work/module.csr" 2>/dev/null
+    printf 'authorityKeyIdentifier = keyid:always\n' >"$work/module.ext"
     openssl x509 -req -in "$work/module.csr" -CA "$work/installed/edge.pem" -CAkey "$work/edge.key" -CAcreateserial -days 1 \
-        -out "$work/module.pem" 2>/dev/null
+        -extfile "$work/module.ext" -out "$work/module.pem" 2>/dev/null
 }
-verified() {
-    openssl verify -CAfile "$work/ca/root.pem" -untrusted "$work/installed/edge.pem" "$work/module.pem"
+verified() { # FILE: with the edge CA's certificates in it alone
+    openssl verify -CAfile "$work/ca/root.pem" -untrusted "$1" "$work/module.pem"
+}
+signer() { # what a verifier knows it by
+    openssl x509 -in "$1" -noout -subject -issuer -pubkey -ext subjectKeyIdentifier
 }
 module
-check "what it issues verifies" verified
+check "what it issues verifies" verified "$work/installed/edge.pem"
 before=$(openssl x509 -in "$work/installed/edge.pem" -noout -serial)
+cp "$work/installed/edge.pem" "$work/edge.before.pem"
 check "it is renewed" once edge
 check_equal "by itself" 1 "$(requests 'op=simplereenroll .*peer="CN=edge"')"
 check "to another certificate" test "$before" != "$(openssl x509 -in "$work/installed/edge.pem" -noout -serial)"
 check_equal "for the same" "$edge" "$(says edge)"
-check "what it issued before verifies still" verified
+check_equal "by the same name and key" "$(signer "$work/edge.before.pem")" "$(signer "$work/installed/edge.pem")"
+check "what it issued before verifies still, by the renewed one alone" verified "$work/installed/edge.pem"
+check "and by the old one, which modules send with it" verified "$work/edge.before.pem"
 ca_stop
 
 # ---- a CA where none was asked for, and none where one was ----
