@@ -8,6 +8,10 @@
 #include "tpm2cloud/own.h"
 #include "tpm2cloud/uri.h"
 
+/* The two files that make aziot-keyd load our library. */
+#define AZIOT_KEYD_DROPIN "/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
+#define AZIOT_UNIT_DROPIN "/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
+
 #define AZIOT_PRELOADED_KEYS "preloaded_keys" /* the table of keyd's configuration */
 
 enum aziot_service { AZIOT_KEYD, AZIOT_CERTD, AZIOT_IDENTITYD, AZIOT_EDGED, AZIOT_SERVICES };

@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEYD_DROPIN "/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
-#define UNIT_DROPIN "/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
-
 enum fate {
     FATE_STAYS,   /* there is nothing to do */
     FATE_RESTORE, /* a file that was set aside takes its place again */
@@ -131,7 +128,7 @@ static bool list_ours(struct aziot_task *task, struct t2c_error *err)
         const char *id = t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS);
         struct t2c_uri uri;
         if (id == NULL || !aziot_is_ours(value->text, &uri) ||
-            strcmp(value->file + strlen(task->place.root), KEYD_DROPIN) == 0)
+            strcmp(value->file + strlen(task->place.root), AZIOT_KEYD_DROPIN) == 0)
             continue;
         if (!aziot_report_add(&task->report, "key", id, value->file, "change", err,
                 "is \"%s\" in %s, which aziot-keyd's own library does not find: change that", value->text, value->file))
@@ -199,7 +196,7 @@ static bool roll_back_key(
             aziot_report_add(report, "key", name, key->record, "lost", err,
                 "exists only in the TPM and stays there; its record is renamed to end in " AZIOT_LEFT "%s",
                 task->dry_run && !task->lose && t2c_aziot_is_master(key->id) ? ", which --lose allows, and nothing else"
-                                                                         : "");
+                                                                             : "");
     default:
         return aziot_report_add(report, "key", name, key->stock, "keep", err,
             key->has_stock ? "is in its file" : "was removed since it was migrated");
@@ -230,8 +227,8 @@ static bool roll_back(struct aziot_task *task, const struct plan *plans, struct 
     for (size_t i = 0; i < task->files.keys_n; i++)
         if (!roll_back_key(task, &task->files.keys[i], &plans[i], err))
             return false;
-    return aziot_tokens_rollback(task, err) && list_ours(task, err) && remove_dropin(task, KEYD_DROPIN, err) &&
-        remove_dropin(task, UNIT_DROPIN, err);
+    return aziot_tokens_rollback(task, err) && list_ours(task, err) && remove_dropin(task, AZIOT_KEYD_DROPIN, err) &&
+        remove_dropin(task, AZIOT_UNIT_DROPIN, err);
 }
 
 /* A token that cannot be looked at, as when the TPM is gone, counts as none if the operator says so. */
