@@ -3,6 +3,7 @@
  * config_cert.c.
  */
 #include "config_cert.h"
+#include "config_dps.h"
 
 #include "aziot.h"
 #include "spool.h"
@@ -58,6 +59,9 @@ static const struct t2c_conf_key main_keys[] = {
     {"defaults", "header_file"},
     {"defaults", "auth_key"},
     {"defaults", "auth_cert"},
+    {"defaults", "dps_scope"},
+    {"defaults", "dps_endpoint"},
+    {"defaults", "dps_trust"},
 };
 
 const char *config_path_of(const char *uri)
@@ -244,7 +248,8 @@ static bool read_cert(const struct source *main, const struct config_daemon *dae
     cert->name = strndup(file, strlen(file) - strlen(SUFFIX));
     if (cert->name == NULL || asprintf(&cert->path, "%s/%s", dir, file) < 0)
         return t2c_fail_nomem(err);
-    return config_cert_load(main, cert, err) && set_place(daemon, cert, err);
+    return config_cert_load(main, cert, err) && set_place(daemon, cert, err) &&
+        config_dps_check(cert, daemon->certs_dir, err);
 }
 
 static bool read_certs(

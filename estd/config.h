@@ -57,7 +57,10 @@ struct config_cert {
     bool deploy;                 /* targets, restart and command are root's work */
     char *restart;               /* names of units */
     char *command;               /* absolute path and arguments, no shell */
-    uint8_t digest[32];          /* of all that was read for it */
+    bool dps;                    /* what is new is registered at Azure's DPS */
+    char *dps_name, *dps_auth;   /* of the key, as the command line knows it; the source of its authorization value */
+    char *dps_scope, *dps_id, *dps_endpoint, *dps_trust;
+    uint8_t digest[32]; /* of all that was read for it */
 };
 
 /* Of [estd]; NULL: none. */

@@ -4,6 +4,7 @@
 #include "config_cert.h"
 
 #include "anchors.h"
+#include "config_dps.h"
 #include "est.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -48,6 +49,11 @@ static const struct t2c_conf_key keys[] = {
     {"install", "deploy"},
     {"install", "restart"},
     {"install", "command"},
+    {"install", "dps"},
+    {"install", "dps_scope"},
+    {"install", "dps_id"},
+    {"install", "dps_endpoint"},
+    {"install", "dps_trust"},
 };
 
 /* ---- checks of single values ---- */
@@ -450,7 +456,8 @@ bool config_cert_load(const struct source *main, struct config_cert *cert, struc
         return false;
     struct source source = {main->main, own, main->main_path, cert->path};
     return read_server(&source, cert, err) && read_names(&source, cert, err) && read_auth(&source, cert, err) &&
-        read_renew(&source, cert, err) && read_install(&source, cert, err) && make_digest(&source, cert, err);
+        read_renew(&source, cert, err) && read_install(&source, cert, err) && config_dps_read(&source, cert, err) &&
+        make_digest(&source, cert, err);
 }
 
 void config_cert_fini(struct config_cert *cert)
@@ -458,7 +465,8 @@ void config_cert_fini(struct config_cert *cert)
     char *const strings[] = {cert->name, cert->path, cert->url, cert->trust, cert->trust_fingerprint, cert->proxy,
         cert->key, cert->subject, cert->san, cert->eku, cert->auth_key, cert->auth_cert, cert->auth_user,
         cert->auth_password_file, cert->auth_header, cert->auth_header_file, cert->cert_id, cert->place, cert->restart,
-        cert->command};
+        cert->command, cert->dps_name, cert->dps_auth, cert->dps_scope, cert->dps_id, cert->dps_endpoint,
+        cert->dps_trust};
     for (size_t i = 0; i < COUNT(strings); i++)
         free(strings[i]);
     for (size_t i = 0; i < cert->targets_n; i++)

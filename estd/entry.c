@@ -91,6 +91,7 @@ static void send_missing(struct entry *entry, bool known)
         .retry_after_s = note_pending_s(entry)};
     t2c_bytes_fini(&entry->installed);
     note_life(entry, &(struct schedule_life){0}, NULL);
+    registration_look(entry);
     entry_feed(entry, &missing);
 }
 
@@ -180,10 +181,18 @@ static struct deployment_of deployment_of(struct entry *entry)
     return (struct deployment_of){common->config, entry->cert, &common->events, entry->state};
 }
 
+/* What was found on the disk is not registered before it is known to be the key's. */
+static void look_at_dps(struct entry *entry)
+{
+    if (entry->renew.state != RENEW_LOOKING)
+        registration_look(entry);
+}
+
 void entry_look_at_root(struct entry *entry)
 {
     const struct deployment_of of = deployment_of(entry);
     deployment_look(&entry->deployment, &of);
+    look_at_dps(entry);
 }
 
 void entry_update_copies(struct entry *entry)
@@ -268,6 +277,7 @@ static void take_look(struct entry *entry, struct job *job)
         entry_feed(entry, &event);
         report_found(entry, job->old);
         aside_plan(entry);
+        look_at_dps(entry);
     } else {
         report_warning(entry, "%s: %s; it will be replaced", entry->cert->place, why.text);
         send_missing(entry, true);
@@ -328,6 +338,7 @@ void entry_free(struct entry *entry)
 {
     if (entry == NULL)
         return;
+    registration_cancel(entry);
     t2c_bytes_fini(&entry->installed);
     t2c_x509_stack_free(entry->received);
     free(entry);
@@ -369,6 +380,7 @@ void entry_wake(struct entry *entry)
     aside_wake(entry);
     const struct deployment_of of = deployment_of(entry);
     deployment_wake(&entry->deployment, &of);
+    look_at_dps(entry);
 }
 
 void entry_take_job(struct entry *entry, struct job *job)
@@ -422,6 +434,7 @@ void entry_cancel(struct entry *entry)
         transfer_cancel(entry->common->transfer, entry->job_id);
     entry->job_id = 0;
     aside_cancel(entry);
+    registration_cancel(entry);
 }
 
 const char *entry_doing(const struct entry *entry)

@@ -6,6 +6,7 @@
 #define ESTD_ENTRY_H
 
 #include "deployment.h"
+#include "registration.h"
 #include "renew.h"
 #include "transfer.h"
 
@@ -37,6 +38,7 @@ struct entry {
     STACK_OF(X509) *received;           /* to be installed */
     uint64_t generation;                /* that waits for it, 0: none */
     struct deployment deployment;
+    struct registration registration;
     enum entry_wish wanted;
     enum renew_begin begin; /* how the first step is taken */
     bool begun;             /* it was */

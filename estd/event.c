@@ -30,6 +30,8 @@ static const struct {
     [EVENT_BARRED] = {"barred", T2C_LOG_ALERT},
     [EVENT_DEPLOY_PENDING] = {"deploy-pending", T2C_LOG_NOTICE},
     [EVENT_DEPLOYED] = {"deployed", T2C_LOG_NOTICE},
+    [EVENT_DPS_REGISTERED] = {"dps-registered", T2C_LOG_NOTICE},
+    [EVENT_DPS_FAILED] = {"dps-failed", T2C_LOG_WARNING},
     [EVENT_TRUST_CHANGED] = {"trust-changed", T2C_LOG_WARNING},
     [EVENT_WARNING] = {"warning", T2C_LOG_WARNING},
 };

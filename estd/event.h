@@ -26,6 +26,8 @@ enum event_type {
     EVENT_BARRED,         /* every identity that may ask is refused */
     EVENT_DEPLOY_PENDING, /* installed as far as estd may; the rest is root's */
     EVENT_DEPLOYED,
+    EVENT_DPS_REGISTERED, /* the new certificate, at Azure's DPS */
+    EVENT_DPS_FAILED,     /* it is not yet */
     EVENT_TRUST_CHANGED,
     EVENT_WARNING
 };

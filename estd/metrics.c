@@ -32,8 +32,8 @@ static const struct metric {
         offsetof(struct t2c_state_entry, last_success_s)},
     {"tpm2cloud_certificate_last_failure_timestamp_seconds", "gauge", "When a step failed last, as Unix time.",
         SHAPE_TIME, offsetof(struct t2c_state_entry, last_failure_s)},
-    {"tpm2cloud_certificate_renewals_total", "counter", "Certificates that were renewed.",
-        SHAPE_COUNT, offsetof(struct t2c_state_entry, renewals)},
+    {"tpm2cloud_certificate_renewals_total", "counter", "Certificates that were renewed.", SHAPE_COUNT,
+        offsetof(struct t2c_state_entry, renewals)},
     {"tpm2cloud_certificate_failures_total", "counter", "Steps that failed.", SHAPE_COUNT,
         offsetof(struct t2c_state_entry, failures_in_all)},
     {"tpm2cloud_certificate_failures", "gauge", "Steps that failed since the last success.", SHAPE_COUNT,
@@ -43,6 +43,8 @@ static const struct metric {
         offsetof(struct t2c_state_entry, rung)},
     {"tpm2cloud_certificate_deploy_pending", "gauge", "1 while root's part of the installation is not done.",
         SHAPE_FLAG, offsetof(struct t2c_state_entry, deploy_pending)},
+    {"tpm2cloud_certificate_dps_failures", "gauge", "Registrations at DPS that failed since the last success.",
+        SHAPE_COUNT, offsetof(struct t2c_state_entry, dps_failures)},
 };
 
 static bool append_head(

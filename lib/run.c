@@ -97,10 +97,16 @@ static int open_input(const struct t2c_bytes *input, int *fd)
     return n == (ssize_t)input->len ? 0 : EIO;
 }
 
+/* How a program is started. */
+struct start {
+    const char *path; /* of it, or its name with SEARCH */
+    bool search;      /* in the PATH */
+    int from, say;    /* what it reads; where it writes, -1: where we do */
+};
+
 /* Gives: 0, or an errno. */
-static int start(char *const argv[], char *const envp[], const struct t2c_bytes *input, pid_t *pid)
+static int start(const struct start *how, char *const argv[], char *const envp[], pid_t *pid)
 {
-    T2C_CLEANUP(t2c_closep) int from = -1;
     T2C_CLEANUP(attr_freep) posix_spawnattr_t attr;
     T2C_CLEANUP(actions_freep) posix_spawn_file_actions_t actions;
     sigset_t none, all;
@@ -112,10 +118,27 @@ static int start(char *const argv[], char *const envp[], const struct t2c_bytes 
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    int errnum = open_input(input, &from);
+    int errnum = posix_spawn_file_actions_adddup2(&actions, how->from, STDIN_FILENO);
+    for (int fd = STDOUT_FILENO; errnum == 0 && how->say >= 0 && fd <= STDERR_FILENO; fd++)
+        errnum = posix_spawn_file_actions_adddup2(&actions, how->say, fd);
+    return errnum != 0 ? errnum
+                       : (how->search ? posix_spawnp : posix_spawn)(pid, how->path, &actions, &attr, argv, envp);
+}
+
+bool t2c_run_start(char *const argv[], char *const envp[], int say, const char *dir, pid_t *pid, struct t2c_error *err)
+{
+    char path[PATH_MAX];
+    T2C_CLEANUP(t2c_closep) int nothing = -1;
+    int errnum = open_input(NULL, &nothing);
+    struct start how = {.path = argv[0], .search = true, .from = nothing, .say = say};
     if (errnum == 0)
-        errnum = posix_spawn_file_actions_adddup2(&actions, from, STDIN_FILENO);
-    return errnum != 0 ? errnum : posix_spawn(pid, argv[0], &actions, &attr, argv, envp);
+        errnum = start(&how, argv, envp, pid);
+    if (errnum == ENOENT && snprintf(path, sizeof(path), "%s/%s", dir, argv[0]) < PATH_MAX) {
+        how.path = path;
+        how.search = false;
+        errnum = start(&how, argv, envp, pid);
+    }
+    return errnum == 0 || t2c_fail_errno(err, errnum, "cannot run %s", argv[0]);
 }
 
 /* Waits until the child PID ends, or for so many seconds. CHANGED, which is blocked, holds SIGCHLD alone. */
@@ -134,7 +157,7 @@ static bool has_ended(pid_t pid, int seconds, const sigset_t *changed)
     }
 }
 
-static bool judge(const char *program, int status, struct t2c_error *err)
+bool t2c_run_judge(const char *program, int status, struct t2c_error *err)
 {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
@@ -156,7 +179,7 @@ static bool collect(pid_t pid, const char *program, int limit_s, const sigset_t 
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return t2c_fail_errno(err, errno, "cannot wait for %s", program);
-    return in_time ? judge(program, status, err)
+    return in_time ? t2c_run_judge(program, status, err)
                    : t2c_fail(err, T2C_IO, "%s was ended: it did not end by itself within %d s", program, limit_s);
 }
 
@@ -168,7 +191,11 @@ bool t2c_run_with_input(
     sigaddset(&changed, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &changed, &before);
     pid_t pid = -1;
-    int errnum = start(argv, envp, input, &pid);
+    T2C_CLEANUP(t2c_closep) int from = -1;
+    int errnum = open_input(input, &from);
+    const struct start how = {.path = argv[0], .from = from, .say = -1};
+    if (errnum == 0)
+        errnum = start(&how, argv, envp, &pid);
     bool ok = errnum == 0 ? collect(pid, argv[0], limit_s, &changed, err)
                           : t2c_fail_errno(err, errnum, "cannot run %s", argv[0]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

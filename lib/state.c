@@ -8,7 +8,7 @@
 #include "tpm2cloud/text.h"
 #include <string.h>
 
-#define VERSION 2
+#define VERSION 3
 
 #define FIELD(member, kind) T2C_CBOR_FIELD(struct t2c_state_entry, member, #member, kind)
 
@@ -29,6 +29,10 @@ const struct t2c_cbor_field t2c_state_fields[T2C_STATE_FIELDS_N] = {
     FIELD(pending_digest, T2C_CBOR_OCTETS),
     FIELD(trust_s, T2C_CBOR_NUMBER),
     FIELD(deploy_pending, T2C_CBOR_BOOL),
+    FIELD(dps_digest, T2C_CBOR_OCTETS),
+    FIELD(dps_failures, T2C_CBOR_NUMBER),
+    FIELD(dps_next_s, T2C_CBOR_NUMBER),
+    FIELD(dps_error, T2C_CBOR_TEXT),
 };
 
 void t2c_state_fini(struct t2c_state *state)

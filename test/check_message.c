@@ -196,7 +196,11 @@ static struct t2c_reply full_reply(enum t2c_reply_kind kind)
             .next_s = INT64_MAX,
             .rung = INT64_MAX,
             .pending_until_s = INT64_MAX,
-            .deploy_pending = true};
+            .deploy_pending = true,
+            .dps_failures = INT64_MAX,
+            .dps_next_s = INT64_MAX};
+        memset(certificate->state.dps_digest, 0xFF, sizeof(certificate->state.dps_digest));
+        fill_text(certificate->state.dps_error, sizeof(certificate->state.dps_error));
         memset(certificate->state.pending_digest, 0xFF, sizeof(certificate->state.pending_digest));
         fill_text(certificate->doing, sizeof(certificate->doing));
         fill_text(certificate->state.name, sizeof(certificate->state.name));

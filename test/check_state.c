@@ -50,6 +50,10 @@ static void fill(struct t2c_state *state)
     b->pending_until_s = 4;
     memset(b->pending_digest, 0xA5, sizeof(b->pending_digest));
     b->deploy_pending = true;
+    memset(b->dps_digest, 0x5A, sizeof(b->dps_digest));
+    b->dps_failures = 3;
+    b->dps_next_s = INT64_C(5000000003);
+    strcpy(b->dps_error, "throttled");
     strcpy(b->issuer, "CN = \xC3\x9C");
 }
 
@@ -77,6 +81,10 @@ static void assert_filled(const struct t2c_state *state)
     ck_assert_int_eq(b->pending_until_s, 4);
     ck_assert_uint_eq(b->pending_digest[31], 0xA5);
     ck_assert(b->deploy_pending);
+    ck_assert_uint_eq(b->dps_digest[31], 0x5A);
+    ck_assert_uint_eq(b->dps_failures, 3);
+    ck_assert_int_eq(b->dps_next_s, INT64_C(5000000003));
+    ck_assert_str_eq(b->dps_error, "throttled");
     ck_assert_str_eq(b->issuer, "CN = \xC3\x9C");
 }
 
@@ -260,10 +268,10 @@ START_TEST(newer_version_is_told_apart)
     uint8_t data[128];
     struct t2c_state state = {0};
     struct t2c_error err = {0};
-    size_t len = unhex("a36776657273696f6e0361617fff", data);
+    size_t len = unhex("a36776657273696f6e0461617fff", data);
     ck_assert(!t2c_state_decode(data, len, &state, &err));
     ck_assert_int_eq(err.code, T2C_EXISTS);
-    ck_assert_str_eq(err.text, "version 3, and this program knows 2");
+    ck_assert_str_eq(err.text, "version 4, and this program knows 3");
 }
 END_TEST
 
@@ -310,7 +318,7 @@ static const struct {
     const char *hex, *why, *suffix;
 } aside[] = {
     {"64616d61676564", "not what belongs there at byte 0", "damaged"},
-    {"a16776657273696f6e09", "version 9, and this program knows 2", "newer"},
+    {"a16776657273696f6e09", "version 9, and this program knows 3", "newer"},
 };
 
 START_TEST(file_is_set_aside)

@@ -83,7 +83,7 @@ cp "$work/state/state.cbor" "$work/good.cbor"
 head -c 100 "$work/good.cbor" >"$work/state/state.cbor"
 state_is "a state file that is cut" damaged "cut off at byte"
 printf '\242gversion\030\143lcertificates\240' >"$work/state/state.cbor"
-state_is "one of version 99" newer "version 99, and this program knows 2"
+state_is "one of version 99" newer "version 99, and this program knows 3"
 dd if=/dev/urandom of="$work/state/state.cbor" bs=1000 count=1 2>/dev/null
 state_is "random octets" damaged ".* at byte"
 # {"version": 1, "certificates": {"a": {"renewals": 41, "last_success_s": 1, "failures": 0, "last_error": ""}}}

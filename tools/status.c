@@ -129,6 +129,13 @@ static void print_trouble(const struct status_row *row, int64_t now_s)
             t2c_civil_text(state->pending_until_s, at));
     if (state->deploy_pending)
         printf("%s: the new certificate waits for root's part of the installation\n", row->name);
+    if (state->dps_failures > 0)
+        printf("%s: the new certificate is not registered at DPS, which failed %" PRIu64
+               " time(s) in a row: %s; next try %s\n",
+            row->name, state->dps_failures, state->dps_error, t2c_civil_text(state->dps_next_s, at));
+    else if (state->dps_next_s > 0)
+        printf("%s: the new certificate is to be registered at DPS, at %s\n", row->name,
+            t2c_civil_text(state->dps_next_s, at));
 }
 
 void status_print_table(const struct status *status, bool bars, int64_t now_s)

@@ -6,6 +6,7 @@
 
 #include "tpm2cloud/bytes.h"
 #include "tpm2cloud/own.h"
+#include <sys/types.h>
 
 /* Cut at blanks; ends with NULL. */
 struct t2c_run_words {
@@ -35,5 +36,14 @@ bool t2c_run_program(char *const argv[], char *const envp[], int limit_s, struct
 /* The same of a program that reads INPUT, which may hold secrets, and is 4096 bytes at most. */
 bool t2c_run_with_input(
     char *const argv[], char *const envp[], const struct t2c_bytes *input, int limit_s, struct t2c_error *err);
+
+/*
+ * Starts ARGV[0], which is looked for in the PATH and then in DIR, as the leader of a process group. It reads nothing, and writes all to SAY.
+ * Gives: *pid, for the caller to wait for.
+ */
+bool t2c_run_start(char *const argv[], char *const envp[], int say, const char *dir, pid_t *pid, struct t2c_error *err);
+
+/* Says whether STATUS, of waitpid, is that of success. Errors: IO. */
+bool t2c_run_judge(const char *program, int status, struct t2c_error *err);
 
 #endif

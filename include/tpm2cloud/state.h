@@ -29,10 +29,14 @@ struct t2c_state_entry {
     uint8_t pending_digest[32]; /* and of what configuration that request was made */
     int64_t trust_s;            /* the CA certificates were fetched */
     bool deploy_pending;        /* installed, and root's part is not done yet */
+    uint8_t dps_digest[32];     /* of the certificate that DPS knows; all zero: not known */
+    uint64_t dps_failures;      /* to register the installed one, in a row */
+    int64_t dps_next_s;         /* when that is tried next; 0: it is registered */
+    char dps_error[160];        /* why it failed last */
 };
 
 /* All but the name. */
-#define T2C_STATE_FIELDS_N 16
+#define T2C_STATE_FIELDS_N 20
 extern const struct t2c_cbor_field t2c_state_fields[T2C_STATE_FIELDS_N];
 
 struct t2c_state {
