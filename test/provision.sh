@@ -105,20 +105,28 @@ scope_id = 0ne0012AB34
 END
 }
 
-# stand_ins: systemctl and iotedge, which write down how they were called. estd is a service; identityd starts when the configuration
-# is applied, and what it finds then is noted.
+# stand_ins: systemctl and iotedge, which write down how they were called. estd is a service, and so is who does root's part;
+# identityd starts when the configuration is applied, and what it finds then is noted.
 stand_ins() {
     cat >"$work/bin/systemctl" <<END
 #!/bin/sh
+exec 2>/dev/null
+unset T2C_TCTI_LOG
+export TPM2CLOUD_TCTI="swtpm:path=$work/tpm"
+serve() { # UNIT COMMAND...
+    : >"$work/enabled.\$1"
+    unit=\$1
+    shift
+    setsid "\$@" </dev/null >/dev/null 2>>"$work/\$unit.log" &
+    echo \$! >"$work/\$unit.pid"
+}
 echo "\$*" >>"$work/systemctl.log"
 case "\$*" in
 *"is-enabled --quiet "*) [ -e "$work/enabled.\$3" ] ;;
-*"is-active --quiet estd.service") kill -0 "\$(cat "$work/estd.pid")" ;;
-*"is-active --quiet "*) [ -e "$work/active.\$3" ] ;;
+*"is-active --quiet aziot-identityd.service") [ -e "$work/active" ] ;;
+*"is-active --quiet "*) kill -0 "\$(cat "$work/\$3.pid")" ;;
 "enable --now estd.service")
-    touch "$work/enabled.\$3"
-    env -u T2C_TCTI_LOG TPM2CLOUD_TCTI="swtpm:path=$work/tpm" setsid "$ESTD" -c "$work/estd.conf" </dev/null >/dev/null 2>>"$work/estd.log" &
-    echo \$! >"$work/estd.pid"
+    serve estd.service "$ESTD" -c "$work/estd.conf"
     tries=200
     until [ -S "$work/estd.sock" ]; do
         tries=\$((tries - 1))
@@ -126,8 +134,10 @@ case "\$*" in
         sleep 0.05
     done
     ;;
-"enable --now "*) touch "$work/enabled.\$3" ;;
-esac 2>/dev/null
+"enable --now tpm2cloud-deploy.path")
+    serve tpm2cloud-deploy.path sh -c "while sleep 0.2; do ls $work/estd/deploy/asks | grep -q . && $BUILD/tpm2cloud-deploy -c $work/estd.conf; done"
+    ;;
+esac
 END
     cat >"$work/bin/iotedge" <<END
 #!/bin/sh
@@ -135,10 +145,34 @@ echo "\$*" >>"$work/iotedge.log"
 [ -s "$certd" ] && [ -e "$work/enabled.estd.service" ] && echo enrolled >"$work/at-start"
 mkdir -p "$root/etc/aziot/identityd/config.d"
 : >"$root/etc/aziot/identityd/config.d/00-super.toml"
-touch "$work/active.aziot-identityd.service"
+: >"$work/active"
 END
     chmod 755 "$work/bin/systemctl" "$work/bin/iotedge"
     PATH=$work/bin:$BUILD:$BUILD/estd:$PATH
+}
+# services_stop: what stand_ins started is gone.
+services_stop() {
+    for unit in tpm2cloud-deploy.path estd.service; do
+        [ -s "$work/$unit.pid" ] || continue
+        kill "$(cat "$work/$unit.pid")" 2>/dev/null
+        wait_for 5 sh -c "! grep '^State:.[^Z]' /proc/$(cat "$work/$unit.pid")/status"
+        rm "$work/$unit.pid"
+    done
+}
+
+# counted COMMAND...: runs it, and $work/tpm.log has a line for each TPM command that it sends.
+counted() {
+    : >"$work/tpm.log"
+    TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm" T2C_TCTI_LOG="$work/tpm.log" "$@"
+}
+# writes: how many of them make or change something in the TPM that stays, or a key: CreatePrimary, Create, CreateLoaded, Import,
+# EvictControl, NV_DefineSpace, NV_UndefineSpace, NV_Write, Clear
+writes() {
+    grep -cE '^00000(131|153|191|156|120|12a|122|137|126)' "$work/tpm.log"
+}
+# enrolments NAME: how many certificates that server issued
+enrolments() {
+    grep -cE 'op=simple(re)?enroll status=200' "$work/$1.log"
 }
 
 provision() {
