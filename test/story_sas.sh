@@ -2,7 +2,7 @@
 # A shared access key goes into the TPM and stays there: its tokens are those of others who have the key, and it is nowhere else.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
-need swtpm tpm2_readpublic tpm2_evictcontrol openssl /usr/bin/python3
+need swtpm strace tpm2_readpublic tpm2_evictcontrol openssl /usr/bin/python3
 tpm_start
 key=$(openssl rand -base64 32)
 other=$(openssl rand -base64 64 | tr -d '\n')
@@ -30,6 +30,7 @@ same() {
     what=$1 with=$2 resource=$3 policy=$4
     shift 4
     "$T2C" sas token "$@" --json >"$work/token" 2>"$work/err"
+    printf '%s\n' "$with" "$resource" "$policy" "$(member expires)" "$(member token)" >>"$work/tokens"
     check_equal "$what" "$(signed "$with" "$resource" "$(member expires)" "$policy")" "$(member token)"
 }
 here="hub.azure-devices.net/devices/pump-(1)*"
@@ -72,6 +73,30 @@ same "of a hub's policy" "$other" h.net owner owner
 echo "HostName=h.net;DeviceId=d;ModuleId=\$edgeHub;SharedAccessKey=$other" >"$work/module"
 "$T2C" sas import module --from "$work/module" >/dev/null
 same "of a module" "$other" "h.net/devices/d/modules/\$edgeHub" "" module
+
+# Microsoft's own SDK makes the same of all these.
+peers=$srcdir/build/peers/dps
+[ -w "$srcdir" ] || [ -d "$peers/node_modules" ] || peers=$work/peers
+if command -v node >/dev/null && "$srcdir/test/dps/npm/build" "$peers" >"$work/build.log" 2>&1; then
+    check_equal "so are they of azure-iot-common" "6 tokens" "$(env -u OPENSSL_MODULES NODE_PATH="$peers/node_modules" \
+        node - "$work/tokens" <<'END'
+const { SharedAccessSignature } = require('azure-iot-common');
+const { encodeUriComponentStrict } = require('azure-iot-common/dist/authorization');
+const lines = require('fs').readFileSync(process.argv[2], 'utf8').split('\n');
+let n = 0;
+for (let i = 0; i + 4 < lines.length; i += 5, n++) {
+    const [key, resource, policy, expires, token] = lines.slice(i, i + 5);
+    const theirs = SharedAccessSignature.create(encodeUriComponentStrict(resource), policy, key, Number(expires)).toString();
+    if (theirs !== token) console.log(theirs + '\n' + token);
+}
+console.log(n + ' tokens');
+END
+    )"
+elif [ "${CI:-}" = true ]; then
+    not_ok "azure-iot-common cannot be had: $(tail -n 1 "$work/build.log")"
+else
+    skip "so are they of azure-iot-common" "node or npm is missing, or Microsoft's packages cannot be had"
+fi
 
 # ---- what is refused ----
 
@@ -121,6 +146,38 @@ printf x >>"$work/keys/broken.sas"
 check_fails "a file that is none" "broken.sas cannot be read" "$T2C" sas token broken
 check "is replaced on demand" "$T2C" sas import broken --from "$work/string" --replace
 tpm_clean "sas"
+
+# ---- killed while one key takes the place of another ----
+
+openssl rand -base64 32 >"$work/one"
+openssl rand -base64 32 >"$work/two"
+"$T2C" sas import rolled --from "$work/one" >/dev/null
+handles=$(tpm2_getcap handles-persistent)
+killed() { # CALL TIMES KEY-FILE: at the call for that time
+    ASAN_OPTIONS=detect_leaks=0 strace -f -o "$work/trace" -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" \
+        "$T2C" sas import rolled --replace --from "$work/$3" >"$work/out" 2>&1
+}
+killed write 999 two
+last=$(grep -c ' write(' "$work/trace") # what it says; before that are commands of the TPM and, fifth from the end, the file
+rolled() { # of the key that it has: one or two
+    have=$("$T2C" sas token rolled --resource r --json 2>"$work/err" | tee "$work/token" | sed 's/.*"token": "\([^"]*\)".*/\1/')
+    for which in one two; do
+        [ "$have" != "$(signed "$(cat "$work/$which")" r "$(member expires)")" ] || echo $which
+    done
+}
+for point in renameat.1 write.$((last - 6)) write.$((last - 4)) write.$((last - 3)) write.$((last - 2)) write.$((last - 1)); do
+    before=$(rolled)
+    after=$([ "$before" = one ] && echo two || echo one)
+    killed "${point%.*}" "${point#*.}" "$after"
+    check_equal "killed at ${point%.*}, $((last - ${point#*.})) before the end" 137 $?
+    tpm2_flushcontext -t
+    check "it has the one key or the other" [ -n "$(rolled)" ]
+    "$T2C" sas import rolled --replace --from "$work/$after" >"$work/out" 2>&1
+    check_equal "and the other, when it is imported again" "$after" "$(rolled)"
+done
+check_equal "no handle was lost" "$handles" "$(tpm2_getcap handles-persistent)"
+check_equal "nor a file left" "rolled.sas" "$(cd "$work/keys" && find . -name '*rolled*' | sed 's|^./||')"
+"$T2C" sas forget rolled >/dev/null
 
 # ---- where the key is: nowhere else ----
 

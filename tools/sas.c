@@ -59,6 +59,7 @@ static bool write_path(const char *path, const struct t2c_sas_record *record, st
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes data = {0};
     char dir[PATH_MAX];
     snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+    t2c_file_tidy(path);
     return t2c_sas_record_encode(record, &data, err) && t2c_file_mkdirs(dir, 0750, err) &&
         t2c_file_replace(path, data.data, data.len, &owner, err);
 }
@@ -161,17 +162,17 @@ static bool place(const char *name, const struct t2c_sas_record *record, struct 
     return open_loaded(name, record, &key, err) && t2c_secret_place(key, (uint32_t)record->handle, err);
 }
 
-/* Writes the file of RECORD, and puts its key to a handle: that of OLD, if it had one. Without a handle it works, too. */
+/*
+ * Writes the file of RECORD, and puts its key to a handle, without which it works, too. The key of OLD leaves its handle first,
+ * while a file still says that it is ours: whoever is interrupted loses speed, and no room in the TPM.
+ */
 static bool keep(const char *name, const char *path, const struct t2c_sas_record *old, struct t2c_sas_record *record,
     struct t2c_error *err)
 {
     struct t2c_error why = {0};
-    record->handle = is_placed(name, old) ? old->handle : 0;
-    if ((record->handle == 0 && !find_handle(&record->handle, err)) || !write_path(path, record, err))
+    if (!displace(name, old, err) || !find_handle(&record->handle, err) || !write_path(path, record, err))
         return false;
-    if (record->handle == 0)
-        return true;
-    if (displace(name, old, &why) && place(name, record, &why))
+    if (record->handle == 0 || place(name, record, &why))
         return true;
     fprintf(stderr, "tpm2cloud: %s has no handle, and will be loaded for each token: %s\n", name, why.text);
     record->handle = 0;
