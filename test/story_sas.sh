@@ -158,14 +158,14 @@ killed() { # CALL TIMES KEY-FILE: at the call for that time
         "$T2C" sas import rolled --replace --from "$work/$3" >"$work/out" 2>&1
 }
 killed write 999 two
-last=$(grep -c ' write(' "$work/trace") # what it says; before that are commands of the TPM and, fifth from the end, the file
+last=$(grep -c ' write(' "$work/trace") # from the end: what it says, FlushContext, EvictControl, Load, the file, GetCapability, EvictControl
 rolled() { # of the key that it has: one or two
     have=$("$T2C" sas token rolled --resource r --json 2>"$work/err" | tee "$work/token" | sed 's/.*"token": "\([^"]*\)".*/\1/')
     for which in one two; do
         [ "$have" != "$(signed "$(cat "$work/$which")" r "$(member expires)")" ] || echo $which
     done
 }
-for point in renameat.1 write.$((last - 6)) write.$((last - 4)) write.$((last - 3)) write.$((last - 2)) write.$((last - 1)); do
+for point in write.$((last - 6)) renameat.1 write.$((last - 3)) write.$((last - 1)); do
     before=$(rolled)
     after=$([ "$before" = one ] && echo two || echo one)
     killed "${point%.*}" "${point#*.}" "$after"
