@@ -59,7 +59,7 @@ mkdir "$work/second-state"
 swtpm socket --tpm2 --tpmstate dir="$work/second-state" --server type=unixio,path="$work/second" \
     --ctrl type=unixio,path="$work/second.ctrl" --flags not-need-init,startup-clear 2>"$work/second.err" &
 pids="$pids $!"
-printf 'keys_dir = %s\ncerts_dir = %s\n' "$work/second-keys" "$work/second-certs" >"$work/second.conf"
+printf 'keys_dir = %s\ncerts_dir = %s\ndps_dir = %s\n' "$work/second-keys" "$work/second-certs" "$work/second-dps" >"$work/second.conf"
 wait_for 5 test -S "$work/second"
 second_ek=$(with_second "$T2C" dps show --json | jq -r .endorsement_key)
 
