@@ -12,7 +12,8 @@
 
 /* ---- keys ---- */
 
-bool t2c_name_evict(uint32_t handle, bool *removed, struct t2c_error *err)
+/* Gives: *removed, whether anything sat at HANDLE. */
+static bool evict(uint32_t handle, bool *removed, struct t2c_error *err)
 {
     struct t2c_error why = {0};
     *removed = t2c_key_evict(handle, &why);
@@ -25,7 +26,7 @@ static bool remove_identity(const struct t2c_identity *identity, struct t2c_name
 {
     for (size_t i = 0; i < T2C_IDENTITY_SLOTS && identity->slots[i].handle != 0; i++) {
         bool removed = false;
-        if (!t2c_name_evict(identity->slots[i].handle, &removed, err))
+        if (!evict(identity->slots[i].handle, &removed, err))
             return t2c_fail_context(err, "%s", identity->name);
         if (removed)
             snprintf(out->place, sizeof(out->place), "0x%08x", identity->slots[i].handle);

@@ -123,5 +123,5 @@ bool t2c_record_write(const struct t2c_record *record, struct t2c_error *err)
 bool t2c_record_remove(uint32_t handle, struct t2c_error *err)
 {
     char path[PATH_MAX];
-    return path_of(handle, path, sizeof(path), err) && t2c_file_remove(path, err);
+    return path_of(handle, path, sizeof(path), err) && (t2c_file_is_missing(path) || t2c_file_remove(path, err));
 }

@@ -55,12 +55,14 @@ static const struct cmd cmds[] = {
     {"status", NULL, "[--json] [--config FILE]", "show the TPM, its names, and what estd does about their certificates",
         cmd_status},
     {"enroll", NULL,
-        "NAME [--auth secret|basic|mtls|ca] [--subject /CN=...] [--san DNS:...,IP:...] [--eku USAGE] [--profile PROFILE] "
+        "NAME [--auth secret|basic|mtls|ca] [--subject /CN=...] [--san DNS:...,IP:...] [--eku USAGE] [--profile "
+        "PROFILE] "
         "[--key-auth file:/PATH|env:VAR|cred:ID] [--url URL] [--trust FILE|system] [--trust-fingerprint sha256:HEX] "
         "[--secret-from file:/PATH|env:VAR|cred:ID] [--header HEADER] [--user USER] "
         "[--password-from file:/PATH|env:VAR|cred:ID] [--method basic|digest|any] [--by NAME] "
         "[--by-auth file:/PATH|env:VAR|cred:ID] [--ca DIR] [--force] [--json] [--config FILE]",
-        "enrol a certificate of estd anew, as its [auth] says; --auth: get a key its first certificate, by what is said here",
+        "enrol a certificate of estd anew, as its [auth] says; --auth: get a key its first certificate, by what is "
+        "said here",
         cmd_enroll},
     {"renew", NULL, "NAME [--now] [--config FILE]",
         "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
@@ -85,7 +87,11 @@ static const struct cmd cmds[] = {
         "[--config FILE] [--dry-run] [--profile tcg|iotedge-tpm2cloud] [--force] [--report FILE] [--json] [--root DIR]",
         "take a device from a blank TPM to a renewing identity; --force: replace files that say something else",
         cmd_provision},
-    {"release", NULL, "", "give a device back: everything of the owner's goes, the IDevID stays", cmd_release},
+    {"release", NULL, "[--yes] [--clear] [--dry-run] [--json] [--root DIR] [--config FILE]",
+        "give a device back: everything of the owner's goes, the IDevID stays; --yes: now; --clear: the TPM forgets "
+        "the "
+        "owner's seed, too",
+        cmd_release},
     {"pkcs11", "link", "", "link the LDevID's key to a token of tpm2-pkcs11", cmd_pkcs11_link},
     {"dps", "register",
         "--scope ID [--id REG] [--tpm] [--x509 NAME] [--auth file:/PATH|env:VAR|cred:ID] [--endpoint URL] [--trust "

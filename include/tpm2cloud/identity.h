@@ -52,6 +52,13 @@ bool t2c_identity_open(const struct t2c_identity *identity, struct t2c_key **out
 bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *spec, bool *made,
     struct t2c_key **out, struct t2c_error *err);
 
+/*
+ * Checks that KEY of IDENTITY, one of the factory's, can be made again after it has left the TPM: it is what the template makes
+ * from the endorsement seed, which TPM2_Clear leaves as it is. Errors: EXISTS when it is another.
+ * Blocks: one TPM command, as long as making a key takes.
+ */
+bool t2c_identity_check_recreate(const struct t2c_identity *identity, const struct t2c_key *key, struct t2c_error *err);
+
 /* Makes the storage root key unless it is there; *made (may be NULL) tells. */
 bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err);
 

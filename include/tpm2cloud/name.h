@@ -109,9 +109,6 @@ bool t2c_name_remove_key(const char *name, struct t2c_name_removed *out, struct 
 /* Removes the certificate of NAME from its file or NV index. */
 bool t2c_name_remove_cert(const char *name, struct t2c_name_removed *out, struct t2c_error *err);
 
-/* Removes what sits at persistent HANDLE, and its record. Gives: *removed, whether anything sat there. */
-bool t2c_name_evict(uint32_t handle, bool *removed, struct t2c_error *err);
-
 /* One NAME that exists here. */
 struct t2c_name_entry {
     char name[T2C_NAME_MAX];

@@ -1,0 +1,182 @@
+#!/bin/sh
+# tpm2cloud release: a device that has all that it can have is given back. What is of the owner is gone from the TPM and the disk,
+# what is of the factory or of others stays, a kill anywhere is mended by doing it again.
+# shellcheck disable=SC1091
+. "${srcdir:-.}/test/harness.sh"
+need swtpm openssl tpm2_getcap tpm2_createprimary tpm2_nvread python3
+POINTS=$BUILD/test/crash/points
+[ -x "$POINTS" ] || POINTS=$BUILD/points
+root=$work/root aziot=$work/root/var/lib/aziot
+tpm_start
+chmod 755 "$work"
+
+# ---- a device ----
+
+mkdir -p "$work/bin" "$work/etc/certs.d"
+cat >"$work/bin/systemctl" <<END
+#!/bin/sh
+echo "\$*" >>"$work/systemctl.log"
+[ "\$1" != is-active ] || [ -e "$work/running" ]
+END
+chmod 755 "$work/bin/systemctl"
+printf 'keys_dir = %s\ncerts_dir = %s\nsystemctl = %s\n' "$work/var/keys" "$work/var/certs" "$work/bin/systemctl" >"$work/tpm2cloud.conf"
+cat >"$work/etc/estd.conf" <<END
+[estd]
+certs_d = $work/etc/certs.d
+state_dir = $work/var/estd
+socket = none
+[defaults]
+url = https://est.example/.well-known/est
+password_file = $work/etc/password
+END
+export TPM2CLOUD_ESTD_CONF="$work/etc/estd.conf"
+certified() { # NAME
+    "$T2C" cert selfsign "$1" --out "$work/$1.pem" 2>/dev/null && "$T2C" cert import "$1" "$work/$1.pem" >/dev/null
+}
+provisioned() {
+    for name in ldevid pump; do
+        "$T2C" key create $name >/dev/null && certified $name
+    done
+    head -c 32 /dev/urandom | base64 >"$work/sas.key"
+    "$T2C" sas import hub --from "file:$work/sas.key" >/dev/null
+    # A key that estd switches together with its certificate, a certificate whose key is elsewhere, and what a kill left.
+    mkdir -p "$work/var/certs/edge/gen-1" "$work/var/estd/deploy/asks" "$work/var/enroll/x" "$work/var/provision"
+    cp "$work/var/keys/pump.pem" "$work/var/certs/edge/gen-1/key.pem"
+    cp "$work/pump.pem" "$work/var/certs/edge/gen-1/cert.pem"
+    ln -sfn gen-1 "$work/var/certs/edge/current"
+    cp "$work/pump.pem" "$work/var/certs/foreign.pem"
+    cp "$work/var/keys/pump.pem" "$work/var/keys/.pump.pem.a1B2c3"
+    echo other >"$work/var/keys/notes.txt"
+    touch "$work/var/estd/state.cbor" "$work/var/estd/lock" "$work/var/enroll/x/y" "$work/var/provision/report.json"
+    echo secret >"$work/etc/password"
+    cp "$work/pump.pem" "$work/installed.pem"
+    printf '[certificate]\nkey = tpm2cloud:pump\n[install]\nfile = %s\n' "$work/installed.pem" >"$work/etc/certs.d/pump.conf"
+    mkdir -p "$aziot/keyd/keys" "$aziot/certd/certs" "$aziot/identityd" "$aziot/edged/cache" "$root/var/secrets/aziot/keyd"
+    cp "$work/var/keys/pump.pem" "$aziot/keyd/keys/deviceid-x.tpm"
+    head -c 32 /dev/urandom >"$aziot/keyd/keys/master-x.key.migrated"
+    cp "$work/pump.pem" "$aziot/certd/certs/deviceid-x.cer"
+    touch "$aziot/identityd/device_info" "$aziot/edged/cache/provisioning_state" "$aziot/edged/other" "$root/var/secrets/aziot/keyd/sas"
+    mkdir -p "$root/etc/aziot/keyd/config.d" "$root/etc/aziot/certd/config.d"
+    printf '[aziot_keys]\nhomedir_path = "/var/lib/aziot/keyd"\n[preloaded_keys]\nsas = "file:///var/secrets/aziot/keyd/sas"\n' \
+        >"$root/etc/aziot/keyd/config.d/00-super.toml"
+    echo 'homedir_path = "/var/lib/aziot/certd"' >"$root/etc/aziot/certd/config.d/00-super.toml"
+    printf '# written by tpm2cloud aziot configure\n' >"$root/etc/aziot/config.toml"
+}
+files() {
+    (cd "$work" && find var root etc installed.pem ! -type d 2>/dev/null | sort | tr '\n' ' ')
+}
+persistent() {
+    tpm2_getcap handles-persistent | sed 's/^- //' | tr '\n' ' '
+}
+release() {
+    "$T2C" release --root "$root" "$@"
+}
+# left_is DISK TPM: no more is there than that.
+left_is() {
+    check_equal "on the disk is what is of others" "$1" "$(files)"
+    check_equal "and in the TPM" "$2" "$(persistent)"
+}
+"$T2C" key create idevid >/dev/null && certified idevid
+tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx" && tpm2_evictcontrol -Q -C o -c "$work/other.ctx" 0x81000005 && tpm2_flushcontext -t
+provisioned
+before=$(files)
+check_equal "a device" "0x81000001 0x81000002 0x81000005 0x81000101 0x81020000 " "$(persistent)"
+identity=$("$T2C" key show idevid --json)
+
+# ---- it is given back ----
+
+check_fails "nothing is done by one word" "nothing was done yet: what goes does not come back. To do it: --yes" release
+check "a list of what would go" release --dry-run --json
+check_equal "changes nothing" "$before" "$(files)"
+check_equal "not even a unit" "" "$(grep stop "$work/systemctl.log")"
+cp "$work/out" "$work/plan"
+exec 9<"$work/var/estd/lock"
+flock -n 9
+check_fails "not while estd runs" "estd runs, and would enrol anew: stop it" release --yes
+exec 9<&-
+check_equal "and nothing is gone then" "$before" "$(files)"
+touch "$work/running"
+: >"$work/systemctl.log"
+check "it is released" release --yes --json
+cp "$work/out" "$work/done"
+check "by the list" python3 -c '
+import json, sys
+plan, done = (json.load(open(name)) for name in sys.argv[1:])
+rows = lambda report: sorted((row["what"], row["name"], row["file"]) for row in report["rows"] if row["what"] != "unit")
+sys.exit(plan["dry_run"] is not True or done["dry_run"] is not False or rows(plan) != rows(done) or "removed" not in str(done))' \
+    "$work/plan" "$work/done"
+check_equal "units are stopped by name" "stop --quiet -- estd.servic[e] tpm2cloud-deploy.* aziot-*" "$(grep stop "$work/systemctl.log")"
+rm "$work/running"
+left="etc/estd.conf etc/password root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/81020000.record var/keys/notes.txt "
+check_equal "on the disk is what is the factory's, of others, and the owner's to see to" "$left" "$(files)"
+check_equal "in the TPM what is the factory's and of others" "0x81000001 0x81000005 0x81020000 " "$(persistent)"
+check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
+check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
+after="$(persistent)$(find "$work/var" "$root" | sort)"
+check "once more" release --yes
+cp "$work/out" "$work/done"
+check "there is nothing to do" grep -q "^nothing is left to release" "$work/done"
+check "for us: where the owner has secrets is said" grep -q "^secret .*keep.*$work/etc/password" "$work/done"
+check_equal "and nothing is done" "$after" "$(persistent)$(find "$work/var" "$root" | sort)"
+
+# ---- killed ----
+
+# released_at POINT ARGUMENTS...: killed there; it must have got that far.
+released_at() {
+    point=$1
+    shift
+    "$POINTS" --root "$work" --kinds file --at "$point" --kill before "$T2C" release --yes --root "$root" "$@" >"$work/killed" 2>&1
+    [ $? -eq 137 ]
+}
+# points_of N: some of 1 to N, or all of them.
+points_of() {
+    seq 1 "$([ "${CRASH_EVERY:-}" = 1 ] && echo 1 || echo 7)" "$1"
+}
+traced=
+if "$POINTS" --root "$work" --kinds file true >/dev/null 2>&1; then
+    traced=yes
+    provisioned
+    "$POINTS" --root "$work" --kinds file "$T2C" release --yes --root "$root" 2>"$work/killed" >/dev/null
+    n=$(sed -n 's/^points: \([0-9]*\).*/\1/p' "$work/killed")
+    for point in $(points_of "$n"); do
+        provisioned
+        check "killed at $point of $n" released_at "$point"
+        check "it is finished by doing it again" release --yes
+        left_is "$left" "0x81000001 0x81000005 0x81020000 "
+    done
+else
+    skip "kills" "programs cannot be traced here"
+fi
+
+# ---- the owner's seed ----
+
+# Where firmware keeps the platform's authorization, the certificate goes with the clearing.
+tpm2_nvundefine -Q -C p 0x01c90200
+tpm2_changeauth -c p firmware
+"$T2C" cert import idevid "$work/idevid.pem" >/dev/null 2>&1
+for point in ${traced:+$(points_of 24)}; do
+    provisioned
+    check "killed at $point while the TPM is cleared" released_at "$point" --clear
+    check "it is finished by doing it again" release --yes
+    check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
+    check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
+    check_equal "and the disk as before" "$left" "$(files)"
+done
+provisioned
+cp "$work/var/keys/pump.pem" "$work/kept.pem"
+check "the TPM is cleared, too" release --yes --clear
+left_is "$left" "0x81020000 "
+check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
+check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
+"$T2C" key create srk >/dev/null
+install -D -m 600 "$work/kept.pem" "$work/var/keys/kept.pem"
+check_fails "a copy of a key file is of no use" "" "$T2C" csr kept --subject /CN=x
+rm "$work/var/keys/kept.pem"
+tpm2_evictcontrol -Q -C o -c 0x81020000
+rm "$work/var/keys/81020000.record"
+tpm2_createprimary -Q -C e -G ecc256:ecdsa-sha256:null -c "$work/idevid.ctx" -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
+tpm2_evictcontrol -Q -C o -c "$work/idevid.ctx" 0x81020000 && tpm2_flushcontext -t
+check_fails "an identity that could not be made again" "once it has left the TPM, it is lost" release --yes --clear
+check_equal "keeps the TPM from being cleared" "0x81000001 0x81020000 " "$(persistent)"
+tpm_clean "release"
+finish

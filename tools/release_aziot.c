@@ -1,0 +1,116 @@
+/*
+ * IoT Edge keeps its directories and loses what is in them: keyd's keys, of whatever library, certd's certificates, what identityd
+ * and edged remember, and what `iotedge config apply` made of the owner's configuration, so that it does not come up as his device.
+ */
+#include "release.h"
+
+#include "tpm2cloud/file.h"
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIG "/etc/aziot/config.toml"
+#define OURS "written by tpm2cloud" /* in its first line */
+#define CONFIG_MAX (1024 * 1024)
+
+#define FILE_URL "file://"
+
+static bool below(const struct release *release, const char *path, char out[PATH_MAX], struct t2c_error *err)
+{
+    return snprintf(out, PATH_MAX, "%s%s", release->aziot.root, path) < PATH_MAX ||
+        t2c_fail(err, T2C_INVALID, "the path of %s below %s is too long", path, release->aziot.root);
+}
+
+/* ---- keys that are where keyd's configuration says ---- */
+
+/* What IoT Edge itself wrote there, or its operator for it alone. */
+static bool is_of_aziot(const char *path)
+{
+    static const char *const dirs[] = {"/var/secrets/aziot/", "/var/lib/aziot/", "/etc/aziot/"};
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+        if (strncmp(path, dirs[i], strlen(dirs[i])) == 0 && strstr(path, "/../") == NULL)
+            return true;
+    return false;
+}
+
+static bool remove_preloaded(struct release *release, struct t2c_error *err)
+{
+    const struct t2c_aziot_values *keyd = &release->aziot.config[AZIOT_KEYD];
+    for (size_t i = 0; i < keyd->n; i++) {
+        const char *id = t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS), *url = keyd->list[i].text;
+        char path[PATH_MAX];
+        if (id == NULL || strncmp(url, FILE_URL, strlen(FILE_URL)) != 0)
+            continue;
+        if (!below(release, url + strlen(FILE_URL), path, err))
+            return false;
+        const struct release_thing thing = {"key", id,
+            is_of_aziot(url + strlen(FILE_URL)) ? "IoT Edge's, in a file"
+                                                : "the owner's; remove it if nothing else needs it"};
+        bool ok = is_of_aziot(url + strlen(FILE_URL))
+            ? release_file(release, &thing, path, err)
+            : t2c_file_is_missing(path) || release_keep(release, &thing, path, err);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* ---- directories ---- */
+
+static bool remove_home(struct release *release, enum aziot_service service, const char *fallback, const char *behind,
+    const struct release_thing *thing, struct t2c_error *err)
+{
+    const char *home = t2c_aziot_text(&release->aziot.config[service], "homedir", NULL);
+    char whole[PATH_MAX], path[PATH_MAX];
+    snprintf(whole, sizeof(whole), "%s%s", home != NULL ? home : fallback, behind);
+    return below(release, whole, path, err) && release_content(release, thing, path, err);
+}
+
+static bool remove_content(struct release *release, struct t2c_error *err)
+{
+    static const struct release_thing keys = {"directory", "aziot-keyd", "keys, and what was set aside of them"};
+    static const struct release_thing certs = {"directory", "aziot-certd", "certificates"};
+    static const struct release_thing identity = {"directory", "aziot-identityd", "what it knows of the device"};
+    static const struct release_thing edged = {"directory", "aziot-edged", "what it knows of the device"};
+    return release_content(release, &keys, release->aziot.keys_dir, err) &&
+        release_content(release, &certs, release->aziot.certs_dir, err) &&
+        remove_home(release, AZIOT_IDENTITYD, "/var/lib/aziot/identityd", "", &identity, err) &&
+        remove_home(release, AZIOT_EDGED, "/var/lib/aziot/edged", "/cache", &edged, err);
+}
+
+/* ---- configuration ---- */
+
+/* Says whether aziot configure wrote it, and nobody in its place. */
+static bool is_ours(const char *path)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    if (!t2c_file_read(path, CONFIG_MAX, &text, NULL) || text.len == 0)
+        return false;
+    const char *line = (const char *)text.data, *found = strstr(line, OURS);
+    return line[0] == '#' && found != NULL && found < line + strcspn(line, "\n");
+}
+
+static bool remove_configuration(struct release *release, struct t2c_error *err)
+{
+    static const char *const made[] = {"/etc/aziot/keyd/config.d/00-super.toml",
+        "/etc/aziot/certd/config.d/00-super.toml", "/etc/aziot/identityd/config.d/00-super.toml",
+        "/etc/aziot/tpmd/config.d/00-super.toml", "/etc/aziot/edged/config.d/00-super.toml"};
+    static const struct release_thing super = {"file", "IoT Edge", "made by: iotedge config apply"};
+    static const struct release_thing ours = {"file", "IoT Edge", "written by: tpm2cloud aziot configure"};
+    static const struct release_thing theirs = {
+        "file", "IoT Edge", "the owner's configuration; remove it before another owner has the device"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        if (!below(release, made[i], path, err) || !release_file(release, &super, path, err))
+            return false;
+    if (!below(release, CONFIG, path, err))
+        return false;
+    if (t2c_file_is_missing(path))
+        return true;
+    return is_ours(path) ? release_file(release, &ours, path, err) : release_keep(release, &theirs, path, err);
+}
+
+bool release_aziot(struct release *release, struct t2c_error *err)
+{
+    return remove_preloaded(release, err) && remove_content(release, err) && remove_configuration(release, err);
+}

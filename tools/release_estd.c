@@ -1,0 +1,97 @@
+/*
+ * A certificate that estd keeps is known by its file in certs.d, which goes when the certificate is gone. What the owner said of all
+ * certificates stays, and is told of: it names servers, and where secrets are.
+ */
+#include "release.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONF_END ".conf"
+#define PROVISION_CONF "/etc/tpm2cloud/provision.conf"
+
+/* Tells of PATH, if it is one and there. */
+static bool keep(struct release *release, const struct release_thing *thing, const char *path, struct t2c_error *err)
+{
+    return path == NULL || path[0] != '/' || access(path, F_OK) != 0 || release_keep(release, thing, path, err);
+}
+
+static bool keep_secrets(
+    struct release *release, const CONF *conf, const char *section, const char *name, struct t2c_error *err)
+{
+    static const char *const settings[] = {"password_file", "header_file"};
+    const struct release_thing secret = {"secret", name, "the owner's; remove it if nothing else needs it"};
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        if (!keep(release, &secret, t2c_conf_get(conf, section, settings[i]), err))
+            return false;
+    return true;
+}
+
+static bool remove_targets(struct release *release, const CONF *conf, const char *name, struct t2c_error *err)
+{
+    static const char *const settings[] = {"file", "leaf", "ca"};
+    const struct release_thing cert = {"certificate", name, "estd installed it"};
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        const char *path = t2c_conf_get(conf, "install", settings[i]);
+        if (path != NULL && path[0] == '/' && !release_file(release, &cert, path, err))
+            return false;
+    }
+    return true;
+}
+
+/* Of a file that cannot be read nothing is known but that it is estd's. */
+static bool remove_conf(struct release *release, const char *file, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(CONF_END));
+    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
+    if (name == NULL || asprintf(&path, "%s/%s", release->certs_d, file) < 0)
+        return t2c_fail_nomem(err);
+    if (t2c_conf_load(path, NULL, 0, &conf, NULL) &&
+        (!remove_targets(release, conf, name, err) || !keep_secrets(release, conf, "auth", name, err)))
+        return false;
+    const struct release_thing thing = {"file", name, "by which estd kept a certificate"};
+    return release_file(release, &thing, path, err);
+}
+
+static int is_conf(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && len > strlen(CONF_END) &&
+        strcmp(entry->d_name + len - strlen(CONF_END), CONF_END) == 0;
+}
+
+static bool remove_confs(struct release *release, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(release->certs_d, &found, is_conf, alphasort);
+    bool ok = true;
+    if (n < 0)
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->certs_d);
+    for (int i = 0; i < n; i++) {
+        ok = ok && remove_conf(release, found[i]->d_name, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
+}
+
+static bool keep_configuration(struct release *release, struct t2c_error *err)
+{
+    static const struct release_thing thing = {
+        "file", "configuration", "the owner's, and names servers; remove it before another owner has the device"};
+    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
+    if (!keep(release, &thing, PROVISION_CONF, err) || !keep(release, &thing, release->estd.conf, err))
+        return false;
+    return !release->estd.configured || !t2c_conf_load(release->estd.conf, NULL, 0, &conf, NULL) ||
+        keep_secrets(release, conf, "defaults", "estd.conf", err);
+}
+
+bool release_estd(struct release *release, struct t2c_error *err)
+{
+    static const struct release_thing state = {"directory", "estd", "what estd remembers"};
+    return remove_confs(release, err) && release_content(release, &state, release->estd.state_dir, err) &&
+        keep_configuration(release, err);
+}

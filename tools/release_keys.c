@@ -1,0 +1,158 @@
+/*
+ * First what the TPM holds, so that nobody can pass for the owner's device any more; then the files, of each name the
+ * certificate before the key, because a key says whose certificate it is. Records come last: by them the TPM is talked to.
+ */
+#include "release.h"
+
+#include "keys_json.h"
+#include "sas.h"
+#include "tpm2cloud/file.h"
+#include "tpm2cloud/identity.h"
+#include "tpm2cloud/name.h"
+#include "tpm2cloud/tree.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HANDLES_FIRST 0x81000000
+#define HANDLES_MAX 254
+#define LDEVID 0x81000002
+#define DPS 0x81000100 /* where aziot-tpmd has that key, too */
+
+#define KEY_END ".pem"
+#define RECORD_END ".record"
+
+/* ---- at handles ---- */
+
+static bool evict(struct release *release, uint32_t handle, const char *name, struct t2c_error *err)
+{
+    const struct release_thing thing = {"key", name, "in the TPM"};
+    uint32_t held[HANDLES_MAX];
+    size_t held_n = 0;
+    char place[KEYS_HANDLE_MAX];
+    if (!t2c_identity_handles(HANDLES_FIRST, held, HANDLES_MAX, &held_n, err))
+        return false;
+    return !t2c_identity_among(held, held_n, handle) ||
+        ((release->dry_run || t2c_key_evict(handle, err)) &&
+            release_add(release, &thing, keys_handle(handle, place), err));
+}
+
+/* ---- files of a name ---- */
+
+static bool remove_generations(struct release *release, const char *name, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_freep) char *dir = NULL;
+    if (asprintf(&dir, "%s/%s", release->settings.certs_dir, name) < 0)
+        return t2c_fail_nomem(err);
+    const struct release_thing thing = {"key", name, "all generations of it, and of its certificate"};
+    return (release->dry_run || t2c_tree_remove(dir, err)) && release_add(release, &thing, dir, err);
+}
+
+static bool remove_name(struct release *release, const struct t2c_name_entry *entry, struct t2c_error *err)
+{
+    const struct t2c_identity *identity = t2c_identity_find(entry->name);
+    struct t2c_name_files files;
+    bool mine = identity == NULL ? entry->has_key : identity->role == T2C_ROLE_LEAF;
+    if (!mine)
+        return true;
+    if (!t2c_name_locate(entry->name, &files, err))
+        return false;
+    if (files.generation)
+        return remove_generations(release, entry->name, err);
+    const struct release_thing cert = {"certificate", entry->name, "of a key of the owner's"};
+    const struct release_thing key = {"key", entry->name, "below the storage root key"};
+    return release_file(release, &cert, files.cert, err) &&
+        (identity != NULL || release_file(release, &key, files.key, err));
+}
+
+static bool remove_names(struct release *release, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
+    if (!t2c_name_list(&list, err))
+        return false;
+    if (list.hidden.code != T2C_OK)
+        return t2c_fail_with(err, &list.hidden);
+    for (size_t i = 0; i < list.n; i++)
+        if (!remove_name(release, &list.entries[i], err))
+            return false;
+    return true;
+}
+
+/* ---- other files of the key directory ---- */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name), end_len = strlen(end);
+    return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+/* Says whether FILE is what somebody who was killed left of a file of the key directory. */
+static bool is_left(const char *file)
+{
+    char name[NAME_MAX + 1];
+    size_t len = strlen(file);
+    if (len <= T2C_FILE_TEMP_LEN)
+        return false;
+    snprintf(name, sizeof(name), "%.*s", (int)(len - T2C_FILE_TEMP_LEN), file + 1);
+    return t2c_file_is_temp(file, name) &&
+        (ends_with(name, KEY_END) || ends_with(name, T2C_SAS_SUFFIX) || ends_with(name, RECORD_END));
+}
+
+static bool forget_sas(struct release *release, const char *file, const char *path, struct t2c_error *err)
+{
+    char name[NAME_MAX + 1];
+    bool there = false;
+    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(T2C_SAS_SUFFIX)), file);
+    const struct release_thing thing = {"key", name, "a shared access key"};
+    return (release->dry_run || sas_forget(name, &there, err)) && release_add(release, &thing, path, err);
+}
+
+/* The record of a key of the factory's stays with it. */
+static bool is_of_owner(const char *file)
+{
+    unsigned handle = 0;
+    return sscanf(file, "%8x", &handle) == 1 && handle >= HANDLES_FIRST && handle < 0x81010000;
+}
+
+static bool remove_other(struct release *release, const char *file, bool records, struct t2c_error *err)
+{
+    const struct release_thing record = {"file", file, "what was recorded of a key"};
+    const struct release_thing left = {"file", file, "left by an interruption"};
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    if (asprintf(&path, "%s/%s", release->settings.keys_dir, file) < 0)
+        return t2c_fail_nomem(err);
+    if (records)
+        return !ends_with(file, RECORD_END) || !is_of_owner(file) || release_file(release, &record, path, err);
+    if (ends_with(file, T2C_SAS_SUFFIX) && file[0] != '.')
+        return forget_sas(release, file, path, err);
+    return !is_left(file) || release_file(release, &left, path, err);
+}
+
+static bool remove_others(struct release *release, bool records, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(release->settings.keys_dir, &found, NULL, alphasort);
+    bool ok = true;
+    if (n < 0)
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->settings.keys_dir);
+    for (int i = 0; i < n; i++) {
+        ok = ok && remove_other(release, found[i]->d_name, records, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
+}
+
+/* ---- the whole ---- */
+
+bool release_keys(struct release *release, struct t2c_error *err)
+{
+    return evict(release, LDEVID, "ldevid", err) && evict(release, DPS, "dps", err) &&
+        remove_others(release, false, err) && remove_names(release, err);
+}
+
+bool release_records(struct release *release, struct t2c_error *err)
+{
+    return remove_others(release, true, err);
+}
