@@ -19,7 +19,8 @@ echo "\$*" >>"$work/systemctl.log"
 [ "\$1" != is-active ] || [ -e "$work/running" ]
 END
 chmod 755 "$work/bin/systemctl"
-printf 'keys_dir = %s\ncerts_dir = %s\nsystemctl = %s\n' "$work/var/keys" "$work/var/certs" "$work/bin/systemctl" >"$work/tpm2cloud.conf"
+printf 'keys_dir = %s\ncerts_dir = %s\ndps_dir = %s\nsystemctl = %s\n' \
+    "$work/var/keys" "$work/var/certs" "$work/var/dps" "$work/bin/systemctl" >"$work/tpm2cloud.conf"
 cat >"$work/etc/estd.conf" <<END
 [estd]
 certs_d = $work/etc/certs.d
@@ -39,6 +40,9 @@ provisioned() {
     done
     head -c 32 /dev/urandom | base64 >"$work/sas.key"
     "$T2C" sas import hub --from "file:$work/sas.key" >/dev/null
+    tpm2_create -Q -C 0x81000001 -G hmac:sha256 -u "$work/dps.pub" -r "$work/dps.priv" -c "$work/dps.ctx" &&
+        tpm2_evictcontrol -Q -C o -c "$work/dps.ctx" 0x81000100 && tpm2_flushcontext -t
+    mkdir -p "$work/var/dps" && echo '{}' >"$work/var/dps/reg.json"
     # A key that estd switches together with its certificate, a certificate whose key is elsewhere, and what a kill left.
     mkdir -p "$work/var/certs/edge/gen-1" "$work/var/estd/deploy/asks" "$work/var/enroll/x" "$work/var/provision"
     cp "$work/var/keys/pump.pem" "$work/var/certs/edge/gen-1/key.pem"
@@ -80,7 +84,7 @@ left_is() {
 tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx" && tpm2_evictcontrol -Q -C o -c "$work/other.ctx" 0x81000005 && tpm2_flushcontext -t
 provisioned
 before=$(files)
-check_equal "a device" "0x81000001 0x81000002 0x81000005 0x81000101 0x81020000 " "$(persistent)"
+check_equal "a device" "0x81000001 0x81000002 0x81000005 0x81000100 0x81000101 0x81020000 " "$(persistent)"
 identity=$("$T2C" key show idevid --json)
 
 # ---- it is given back ----

@@ -38,7 +38,7 @@ static bool open_release(const struct options *options, struct release *release,
 
 bool release_work(struct release *release, struct t2c_error *err)
 {
-    static const char *const names[] = {"enroll", "provision", "dps"};
+    static const char *const names[] = {"enroll", "provision"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const struct release_thing thing = {"directory", names[i], "what it left there"};
         T2C_CLEANUP(t2c_freep) char *path = NULL;
@@ -54,8 +54,9 @@ bool release_work(struct release *release, struct t2c_error *err)
 static bool release_all(struct release *release, bool clear, struct t2c_error *err)
 {
     return release_stop(release, err) && (release->dry_run || release_restore(release, err)) &&
-        (!clear || release_clear(release, err)) && release_keys(release, err) && release_estd(release, err) &&
-        release_aziot(release, err) && release_work(release, err) && release_records(release, err);
+        (!clear || release_clear(release, err)) && release_keys(release, err) && release_dps(release, err) &&
+        release_estd(release, err) && release_aziot(release, err) && release_work(release, err) &&
+        release_records(release, err);
 }
 
 /* Says whether something is left to do, or was done. */

@@ -60,7 +60,10 @@ bool release_estd(struct release *release, struct t2c_error *err);
 /* IoT Edge's keys, certificates, state and what was made of its configuration. */
 bool release_aziot(struct release *release, struct t2c_error *err);
 
-/* What enroll, provision and dps left behind. */
+/* The key and the records of registrations at DPS. */
+bool release_dps(struct release *release, struct t2c_error *err);
+
+/* What enroll and provision left behind. */
 bool release_work(struct release *release, struct t2c_error *err);
 
 #endif

@@ -18,7 +18,6 @@
 #define HANDLES_FIRST 0x81000000
 #define HANDLES_MAX 254
 #define LDEVID 0x81000002
-#define DPS 0x81000100 /* where aziot-tpmd has that key, too */
 
 #define KEY_END ".pem"
 #define RECORD_END ".record"
@@ -148,8 +147,7 @@ static bool remove_others(struct release *release, bool records, struct t2c_erro
 
 bool release_keys(struct release *release, struct t2c_error *err)
 {
-    return evict(release, LDEVID, "ldevid", err) && evict(release, DPS, "dps", err) &&
-        remove_others(release, false, err) && remove_names(release, err);
+    return evict(release, LDEVID, "ldevid", err) && remove_others(release, false, err) && remove_names(release, err);
 }
 
 bool release_records(struct release *release, struct t2c_error *err)
