@@ -1,5 +1,6 @@
 #!/bin/sh
-# Microsoft's own clients of DPS, from the npm registry and unchanged, register at the double by a TPM and by a certificate.
+# Microsoft's own clients of DPS, from the npm registry and unchanged, register at the double by a TPM and by a certificate; and
+# they and tpm2cloud have the same TPM, by turns.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/dps.sh"
@@ -53,6 +54,34 @@ enrolled "tpm $own $ek fault=duplicate"
 check_fails "their TPM refuses a key that was tampered with" "" microsoft "$port" "$scope" tpm "$work/tpm"
 enrolled "tpm $own $ek fault=duplicate@poll"
 check_fails "the hub's key, too" "" microsoft "$port" "$scope" tpm "$work/tpm"
+
+# ---- ours at the same double, with their keys; they with ours
+register() {
+    "$T2C" dps register --scope "$scope" --endpoint "$dps_url" --trust "$dps_ca" --json "$@"
+}
+check_equal "tpm2cloud names the device as they do" "$own $ek" \
+    "$("$T2C" dps show --json | jq -r '"\(.registration_id) \(.endorsement_key)"')"
+theirs=$(public 0x81000100)
+enrolled "tpm $own $ek fault=duplicate"
+check_fails "a registration that fails" 0x3df register
+check_equal "their key is still there" "$theirs" "$(public 0x81000100)"
+enrolled "tpm $own $ek hub=h.example device=pump"
+check "tpm2cloud registers below their SRK, over their key" register
+check_equal "it is told the same" "h.example pump $own" "$(said '"\(.assigned_hub) \(.device_id) \(.registration_id)"')"
+check "with the key that tpm2cloud put there" microsoft token "$work/tpm" h.example pump
+check "they make tokens that the hub takes" hub_takes pump "$(cat "$work/out")"
+enrolled "set retry_after=0" "tpm $own $ek"
+check "and they register again over that" microsoft "$port" "$scope" tpm "$work/tpm"
+
+# ---- the same key in software and in the TPM
+key=$(openssl rand -base64 32)
+device="pump-(1)*'!+%_#?,:=@\$"
+printf 'HostName=h.example;DeviceId=%s;SharedAccessKey=%s\n' "$device" "$key" >"$work/string"
+check "a connection string in the TPM" "$T2C" sas import pump --from "$work/string"
+ours=$("$T2C" sas token pump)
+expiry=$(printf %s "$ours" | sed 's/.*se=\([0-9]*\).*/\1/')
+check "their token of that key" microsoft sas "h.example/devices/$device" "$key" "$expiry"
+check_equal "is ours, byte by byte" "$(cat "$work/out")" "$ours"
 
 # ---- by a certificate
 "$ESTCA" init "$work/ca" --name fleet >/dev/null
