@@ -112,11 +112,33 @@ not_on_wire() {
         ! grep -qaF "$value" "$work/wire" || return 1
     done
 }
-check "none of the values was on the wire" not_on_wire
 # ---- what stays behind ----
 unset VALUE
 configure owner
 "$T2C" key create ldevid >/dev/null
 check "the value is nowhere in the memory of a program that used it" "$BUILD/forgets" "$work/owner.auth"
+
+# ---- clearing ----
+printf '#!/bin/sh\n[ "$1" != is-active ]\n' >"$work/systemctl"
+chmod 755 "$work/systemctl"
+mkdir -p "$work/root" "$work/certs.d"
+printf '[estd]\ncerts_d = %s\nstate_dir = %s\nsocket = none\n' "$work/certs.d" "$work/estd" >"$work/estd.conf"
+release() { # HIERARCHIES whose values are named
+    configure "$@"
+    echo "systemctl = $work/systemctl" >>"$work/tpm2cloud.conf"
+    counted "$T2C" release --yes --clear --root "$work/root" --config "$work/estd.conf"
+}
+check_fails "lockout's value is missing" "cannot clear the TPM: $(missing lockout)" release owner endorsement
+check "and no empty one was tried, which would close it: with all values a device is given back" release owner endorsement lockout
+check_equal "its values are gone" "0" "$(tpm2_getcap properties-variable | grep -c 'AuthSet: *1')"
+check "which is no reason not to make keys, with the settings as they were" "$T2C" key create ldevid
+check "the hierarchies get values again" set_values
+cp "$work/wrong.auth" "$work/lockout.auth"
+check_fails "a wrong value" "the value of the TPM's lockout hierarchy is wrong: correct what lockout_auth = in tpm2cloud.conf names" \
+    release owner endorsement lockout
+check_fails "closes that hierarchy" "the lockout hierarchy is closed, since a wrong value was given: it opens 1000 s after that" \
+    release owner endorsement lockout
+check "but not the platform's" release owner endorsement platform
+check "none of the values was on the wire" not_on_wire
 tpm_clean "all that"
 finish
