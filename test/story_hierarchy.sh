@@ -119,7 +119,10 @@ configure owner
 check "the value is nowhere in the memory of a program that used it" "$BUILD/forgets" "$work/owner.auth"
 
 # ---- clearing ----
-printf '#!/bin/sh\n[ "$1" != is-active ]\n' >"$work/systemctl"
+cat >"$work/systemctl" <<END
+#!/bin/sh
+[ "\$1" != is-active ]
+END
 chmod 755 "$work/systemctl"
 mkdir -p "$work/root" "$work/certs.d"
 printf '[estd]\ncerts_d = %s\nstate_dir = %s\nsocket = none\n' "$work/certs.d" "$work/estd" >"$work/estd.conf"
