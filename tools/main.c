@@ -92,7 +92,10 @@ static const struct cmd cmds[] = {
         "the "
         "owner's seed, too",
         cmd_release},
-    {"pkcs11", "link", "", "link the LDevID's key to a token of tpm2-pkcs11", cmd_pkcs11_link},
+    {"pkcs11", "link",
+        "--pin-from file:/PATH|env:VAR|cred:ID --so-pin-from file:/PATH|env:VAR|cred:ID [--token LABEL] [--store DIR] "
+        "[--auth file:/PATH|env:VAR|cred:ID] [--json]",
+        "put the LDevID into a token of tpm2-pkcs11, for programs that know no other way", cmd_pkcs11_link},
     {"dps", "register",
         "--scope ID [--id REG] [--tpm] [--x509 NAME] [--auth file:/PATH|env:VAR|cred:ID] [--endpoint URL] [--trust "
         "FILE] "

@@ -180,6 +180,16 @@ struct t2c_key_spec {
 };
 
 /*
+ * Appends a `TSS2 PRIVATE KEY` of KEY, which is below the storage root key, that wants the authorization value AUTH. Both work from
+ * then on: KEY where it is, as it was, and this one. Blocks: two TPM commands. Errors: NOT_FOUND when the storage root key is
+ * not recorded; AUTH; TPM for a key below another. Spec: TPM 2.0 part 3, TPM2_ObjectChangeAuth.
+ */
+bool t2c_key_rewrap(struct t2c_key *key, const struct t2c_bytes *auth, struct t2c_bytes *pem, struct t2c_error *err);
+
+/* Appends the TPM2B_PUBLIC of KEY. */
+bool t2c_key_public_blob(const struct t2c_key *key, struct t2c_bytes *out, struct t2c_error *err);
+
+/*
  * Removes the key at persistent HANDLE from the TPM, as the owner; of this process' keys none is loaded afterwards. Blocks:
  * two TPM commands. Errors: NOT_FOUND when nothing sits there; AUTH naming the setting that gives the owner's value.
  */
