@@ -74,6 +74,17 @@ device="dps --scope 0ne00112233 --name gateway"
     check_equal "and nothing is written" "$(cat "$work/before")" "$(listing)"
 }
 
+# A key that estd exchanges is read by the link that it switches, and so is its certificate.
+mkdir -p "$work/certs/turning/gen-2"
+cp "$work/certs/edge.pem" "$work/certs/turning/gen-2/cert.pem"
+cp "$work/edge.key" "$work/certs/turning/gen-2/key.pem"
+ln -s gen-2 "$work/certs/turning/current"
+keep turning 'rotate = yes'
+configure dps --scope 0ne00112233 --name turning --dry-run >"$work/turning"
+check "estd's link is followed" grep -qx "identity_cert = \"file://$work/certs/turning/current/cert.pem\"" "$work/turning"
+check "by whom is known, too" grep -q "^# certificate keep, estd renews it by $root/etc/tpm2cloud/certs.d/turning.conf$" "$work/turning"
+rm "$root/etc/tpm2cloud/certs.d/turning.conf"
+
 # ---- what is there and says something else ----
 
 sed 's/^id_scope = .*/id_scope = "0ne00999999"/; s/^\[edge_ca\]$/[agent]\nname = "edgeAgent"\n\n[edge_ca]/' "$config" >"$work/theirs"

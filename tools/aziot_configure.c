@@ -150,47 +150,50 @@ static bool add_identity(
 
 /* ---- what estd keeps ---- */
 
-/* A pair that estd switches by a link is read by that link; else certd's own file of ID. */
+/* Gives *linked: whether estd switches NAME's key and certificate by a link, by which they are read; else certd's own file of ID. */
 static bool find_kept(
-    const struct aziot_place *place, const char *id, const char *name, char **out, struct t2c_error *err)
+    const struct aziot_place *place, const char *id, const char *name, bool *linked, char **out, struct t2c_error *err)
 {
     static const char link[] = "/" T2C_GENERATION_LINK "/" T2C_GENERATION_CERT;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
     struct t2c_name_files files = {0};
     if (!t2c_name_locate(name, &files, err))
         return false;
-    char *end = files.generation ? strrchr(files.cert, '/') : NULL;
-    if (end != NULL) {
-        *end = '\0';
-        end = strrchr(files.cert, '/');
-    }
-    if (end != NULL)
-        *end = '\0';
-    bool ok = end != NULL ? t2c_bytes_printf(&path, err, "%s%s", files.cert, link)
-                          : t2c_aziot_path(place->certs_dir + strlen(place->root), id, T2C_AZIOT_CERT_END, &path, err);
-    if (ok)
-        *out = (char *)T2C_STEAL(path.data);
-    return ok;
+    char *name_end = NULL; /* files.cert: CERTS_DIR/NAME/gen-N/cert.pem */
+    for (int i = 0; i < 2 && files.generation && (name_end = strrchr(files.cert, '/')) != NULL; i++)
+        *name_end = '\0';
+    *linked = name_end != NULL;
+    if (!(*linked ? t2c_bytes_printf(&path, err, "%s%s", files.cert, link)
+                  : t2c_aziot_path(place->certs_dir + strlen(place->root), id, T2C_AZIOT_CERT_END, &path, err)))
+        return false;
+    *out = (char *)T2C_STEAL(path.data);
+    return true;
+}
+
+/* ROOT: "" for what is not below it. */
+static bool is_there(const char *root, const char *file, bool *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+    if (!t2c_bytes_printf(&path, err, "%s%s", root, file))
+        return false;
+    *out = access((const char *)path.data, F_OK) == 0;
+    return true;
 }
 
 static bool add_kept(
     struct aziot_plan *plan, const struct aziot_place *place, const char *id, const char *name, struct t2c_error *err)
 {
     struct kept *kept = &plan->certs[plan->certs_n];
-    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    struct aziot_renewed cert = {.id = id, .name = name};
     if (name == NULL)
         return true;
     kept->id = id;
     plan->certs_n++;
-    if (!find_kept(place, id, name, &kept->file, err))
+    if (!find_kept(place, id, name, &cert.linked, &kept->file, err))
         return false;
-    const struct aziot_renewed cert = {id, kept->file, name};
-    if (!aziot_check_untouched(place, &cert, err) || !aziot_kept_by_estd(place, &cert, &kept->conf, err))
-        return false;
-    if (asprintf(&path, "%s%s", place->root, kept->file) < 0)
-        return t2c_fail_nomem(err);
-    kept->there = access(path, F_OK) == 0;
-    return true;
+    cert.file = kept->file;
+    return aziot_check_untouched(place, &cert, err) && aziot_kept_by_estd(place, &cert, &kept->conf, err) &&
+        is_there(cert.linked ? "" : place->root, kept->file, &kept->there, err);
 }
 
 /* What certd is to renew, estd must not. */
@@ -202,7 +205,7 @@ static bool check_certds(const struct aziot_place *place, const struct aziot_set
         T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
         if (!t2c_aziot_path(place->certs_dir + strlen(place->root), ids[i], T2C_AZIOT_CERT_END, &path, err))
             return false;
-        const struct aziot_renewed cert = {ids[i], (const char *)path.data, NULL};
+        const struct aziot_renewed cert = {.id = ids[i], .file = (const char *)path.data};
         if (certds[i] && !aziot_check_free(place, &cert, err))
             return false;
     }

@@ -47,6 +47,8 @@ static bool keeps(const CONF *conf, const char *name, const struct aziot_renewed
 {
     const char *id = t2c_conf_get(conf, "install", "cert_id"), *certd = t2c_conf_get(conf, "install", "certd");
     const char *file = t2c_conf_get(conf, "install", "file");
+    if (cert->linked)
+        return strcmp(name, cert->name) == 0;
     if (id == NULL && certd != NULL)
         id = name;
     return (id != NULL && strcmp(id, cert->id) == 0) || (file != NULL && strcmp(file, cert->file) == 0);

@@ -7,9 +7,11 @@
 
 #include "aziot_place.h"
 
-/* A certificate of certd's, and where certd has it; with name, the key of ours that goes with it (else NULL). */
+/* A certificate of certd's, and where certd has it. */
 struct aziot_renewed {
-    const char *id, *file, *name;
+    const char *id, *file;
+    const char *name; /* of the key that goes with it; NULL when that is keyd's */
+    bool linked;      /* estd switches key and certificate of that name by a link, which file leads through */
 };
 
 /* Gives *conf, the file of estd that keeps the certificate, or NULL when none does. Errors: a file that cannot be read. */
