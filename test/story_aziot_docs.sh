@@ -157,6 +157,9 @@ for step in "key create idevid" "cert selfsign idevid --subject /CN=idevid --out
     check "the factory: $step" "$T2C" $step
 done
 follow configure
+printf '%s\n' '[estd]' "certs_d = $root/etc/tpm2cloud/certs.d" "state_dir = $work" "aziot_config_dir = $root/etc/aziot" '[defaults]' \
+    "trust = $root/etc/aziot/est-ca.pem" >"$work/estd.conf"
+check "estd takes what it is told" "$ESTD" -c "$work/estd.conf" --check-config
 check "the device is configured" grep -q '^identity_pk = "pkcs11:token=tpm2cloud;object=gateway"$' "$config"
 rm -f "$config" "$root/etc/tpm2cloud/certs.d"/*
 follow configure-basic

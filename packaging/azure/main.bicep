@@ -15,7 +15,7 @@ param hubName string = 'tpm2cloud-${uniqueString(resourceGroup().id)}'
 @maxLength(64)
 param dpsName string = 'tpm2cloud-${uniqueString(resourceGroup().id)}'
 
-@description('F1 is free, and one of them is allowed in a subscription; IoT Edge needs a standard one or that.')
+@description('F1 is free, and a subscription may have one; basic ones, B1 to B3, do without IoT Edge.')
 @allowed([
   'F1'
   'S1'
@@ -38,9 +38,7 @@ resource hub 'Microsoft.Devices/IotHubs@2023-06-30' = {
     name: hubSku
     capacity: hubUnits
   }
-  properties: {
-    minTlsVersion: '1.2'
-  }
+  properties: {}
 }
 
 resource dps 'Microsoft.Devices/provisioningServices@2022-12-12' = {
