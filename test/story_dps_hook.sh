@@ -3,6 +3,7 @@
 # shellcheck disable=SC1091,SC2016
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/estd.sh"
+. "$srcdir/test/dps.sh"
 need openssl swtpm
 shim=$BUILD/.libs/clockshim.so
 [ -e "$shim" ] || skip_all "clockshim is not built"
@@ -118,6 +119,24 @@ later "$(next 3)"
 check "until it works" wait_for 10 logged 'is registered at DPS again' 3
 check_fails "status has nothing to say of it" "" sh -c "'$T2C' status | grep -q DPS"
 stop
+
+# ---- the command itself, at a double of DPS ----
+
+if dps_can && command -v jq >/dev/null && dps_start; then
+    enrolled "group devices $work/ca/root.pem hub=h9.example retry_after="
+    printf 'dps_dir = %s\n' "$work/dps-known" >>"$work/tpm2cloud.conf"
+    printf 'dps_scope = %s\ndps_endpoint = %s\ndps_trust = %s\n' "$scope" "$dps_url" "$dps_ca" >>"$work/certs.d/device.conf"
+    rm "$work/bin/tpm2cloud"
+    ln -s "$T2C" "$work/bin/tpm2cloud"
+    run
+    check "a renewal" renewed
+    check "estd has the device registered" wait_for 20 logged 'is registered at DPS again' 4
+    check_equal "at its hub" h9.example "$(jq -r .assignedHub "$work/dps-known"/*.json)"
+    check_equal "DPS was asked by the new certificate" 1 "$(asked '.stage == "register"')"
+    stop
+else
+    skip "estd has the device registered" "jq, python3-cryptography or python3-openssl is not installed"
+fi
 
 # ---- mistakes ----
 

@@ -3,6 +3,7 @@
 # where a call that is not in it ends the process, estd enrols, renews, rotates and answers, with keys in files and in the TPM.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
+. "$srcdir/test/dps.sh"
 need swtpm openssl systemd-analyze setpriv
 unset NOTIFY_SOCKET JOURNAL_STREAM
 [ -x "$BUILD/sandbox" ] || skip_all "built without libseccomp (Debian package libseccomp-dev)"
@@ -89,6 +90,13 @@ cert_conf file "$work/home/file.key" no "file = $work/home/file.pem"
 cert_conf turning "$work/home/file.key" yes "ca = $work/home/ca.pem"
 cert_conf staying tpm2cloud:staying no "file = $work/home/staying.pem"
 cert_conf pump tpm2cloud:pump yes "leaf = $work/home/pump.pem"
+if dps_can && dps_start; then
+    enrolled "group pumps $work/plant/root.pem hub=h1.example retry_after="
+    chmod 755 "$work/dps" && chmod 644 "$dps_ca"
+    printf 'dps_dir = %s\n' "$work/home/dps" >>"$work/tpm2cloud.conf"
+    printf 'dps = yes\ndps_scope = %s\ndps_endpoint = %s\ndps_trust = %s\n' "$scope" "$dps_url" "$dps_ca" >>"$work/certs.d/pump.conf"
+fi
+PATH=$BUILD:$PATH
 cert_conf root "$work/home/file.key" no "file = /root/never
 deploy = yes"
 estd() { # in a process of its own
@@ -110,6 +118,11 @@ renewals() { # NAME N: that many at least
 for name in file turning staying pump; do
     check "$name is renewed twice" wait_for 60 renewals $name 2
 done
+if grep -q dps "$work/certs.d/pump.conf"; then
+    check "it has one registered at DPS" wait_for 20 grep -q 'pump: pump is registered at DPS again' "$work/estd.log"
+else
+    skip "it has one registered at DPS" "python3-cryptography or python3-openssl is not installed"
+fi
 check "it answers" sh -c "'$T2C' status --config '$work/estd.conf' >'$work/status' && grep -q pump '$work/status'"
 check "root is asked" grep -q 'root: the certificate waits for root' "$work/estd.log"
 cert_conf late "$work/home/file.key" no "file = $work/home/late.pem"
