@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define LINKS_MAX 40
 
@@ -121,5 +122,18 @@ bool t2c_dir_open(const char *path, int *fd, bool *ours, struct t2c_error *err)
         walk.fd = -1;
     if (ours != NULL)
         *ours = walk.ours && !walk.sticky;
+    return true;
+}
+
+bool t2c_dir_lock(const char *path, int *fd, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_closep) int lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0)
+        return t2c_fail_errno(err, errno, "cannot open %s", path);
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? t2c_fail(err, T2C_EXISTS, "%s is locked", path)
+                                    : t2c_fail_errno(err, errno, "cannot lock %s", path);
+    *fd = lock;
+    lock = -1;
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include "key.h"
 #include "object.h"
+#include "record.h"
 #include "tpm2cloud/conf.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/generation.h"
@@ -335,6 +336,16 @@ bool t2c_name_create_key(
     snprintf(uri, sizeof(uri), T2C_URI_SCHEME "%s", name);
     t2c_key_set_uri(*out, uri);
     return true;
+}
+
+void t2c_name_tidy(const char *name)
+{
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    struct t2c_name_files files = {0};
+    for (size_t i = 0; identity != NULL && i < T2C_IDENTITY_SLOTS && identity->slots[i].handle != 0; i++)
+        t2c_record_tidy(identity->slots[i].handle);
+    if (identity == NULL && t2c_name_locate(name, &files, NULL))
+        t2c_file_tidy(files.key);
 }
 
 bool t2c_name_create_file(

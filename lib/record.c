@@ -125,3 +125,10 @@ bool t2c_record_remove(uint32_t handle, struct t2c_error *err)
     char path[PATH_MAX];
     return path_of(handle, path, sizeof(path), err) && (t2c_file_is_missing(path) || t2c_file_remove(path, err));
 }
+
+void t2c_record_tidy(uint32_t handle)
+{
+    char path[PATH_MAX];
+    if (path_of(handle, path, sizeof(path), NULL))
+        t2c_file_tidy(path);
+}

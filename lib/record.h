@@ -31,4 +31,7 @@ bool t2c_record_write(const struct t2c_record *record, struct t2c_error *err);
 /* Removes it. One that is not there is removed. */
 bool t2c_record_remove(uint32_t handle, struct t2c_error *err);
 
+/* Removes what was left of the record of HANDLE by somebody who was killed while writing it. Nobody else may be writing it. */
+void t2c_record_tidy(uint32_t handle);
+
 #endif

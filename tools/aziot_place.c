@@ -5,6 +5,7 @@
 #include "aziot_place.h"
 
 #include "tpm2cloud/aziot.h"
+#include "tpm2cloud/dir.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/pkcs11.h"
 #include <dirent.h>
@@ -12,7 +13,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 
 #define KEYD_HOME "/var/lib/aziot/keyd"
 #define CERTD_HOME "/var/lib/aziot/certd"
@@ -187,18 +187,13 @@ bool aziot_place_check_stopped(const struct aziot_place *place, struct t2c_error
             "then try again");
 }
 
-/* The directory itself is locked: no file is left, nor the lock when its holder is killed. */
 bool aziot_place_lock(const struct aziot_place *place, int *fd, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_closep) int lock = open(place->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0)
-        return t2c_fail_errno(err, errno, "cannot open %s", place->home);
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK
-            ? t2c_fail(err, T2C_EXISTS, "another tpm2cloud aziot is at work in %s: when it has ended, try again",
-                  place->home)
-            : t2c_fail_errno(err, errno, "cannot lock %s", place->home);
-    *fd = lock;
-    lock = -1;
-    return true;
+    struct t2c_error why = {0};
+    if (t2c_dir_lock(place->home, fd, &why))
+        return true;
+    return why.code == T2C_EXISTS
+        ? t2c_fail(
+              err, T2C_EXISTS, "another tpm2cloud aziot is at work in %s: when it has ended, try again", place->home)
+        : t2c_fail_with(err, &why);
 }

@@ -144,8 +144,10 @@ static bool run_file(const struct planned *file, struct aziot_report *report, st
     bool replaced = file->change == CHANGE_REFUSED;
     if (file->change == CHANGE_NONE || file->change == CHANGE_KEPT)
         return report_change(file, false, report, err);
-    if ((replaced && !back_up(file, &backup, err)) || !make_dir_of(file->path, err) ||
-        !t2c_file_replace(file->path, file->new.data, file->new.len, &file->owner, err))
+    if ((replaced && !back_up(file, &backup, err)) || !make_dir_of(file->path, err))
+        return false;
+    t2c_file_tidy(file->path); /* what was left by one who was killed */
+    if (!t2c_file_replace(file->path, file->new.data, file->new.len, &file->owner, err))
         return false;
     return replaced ? aziot_report_add(report, "file", strrchr(file->path, '/') + 1, file->path, "replaced", err,
                           "%s: what it said is in %s", file->path, (const char *)backup.data)

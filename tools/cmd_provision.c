@@ -61,8 +61,10 @@ static bool write_report(const char *path, const struct t2c_bytes *text, struct 
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
     snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)(slash - path) : 0, path);
-    return (dir[0] != '/' || t2c_file_mkdirs(dir, 0755, err)) &&
-        t2c_file_replace(path, text->data, text->len, &owner, err);
+    if (dir[0] == '/' && !t2c_file_mkdirs(dir, 0755, err))
+        return false;
+    t2c_file_tidy(path);
+    return t2c_file_replace(path, text->data, text->len, &owner, err);
 }
 
 static void find_report(const struct options *options, const struct provision *provision, char out[PATH_MAX])

@@ -4,6 +4,8 @@
 #include "provision.h"
 
 #include "progress.h"
+#include "tpm2cloud/dir.h"
+#include "tpm2cloud/file.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/text.h"
 #include <stdarg.h>
@@ -200,8 +202,19 @@ static bool check_plan(struct provision *provision, struct t2c_error *err)
     return true;
 }
 
+/* Two at once would make one key twice, and tidy away what the other one writes. */
+static bool lock(const struct provision *provision, int *fd, struct t2c_error *err)
+{
+    const char *dir = provision->settings.keys_dir;
+    if (t2c_file_mkdirs(dir, 0750, err) && t2c_dir_lock(dir, fd, err))
+        return true;
+    return err->code == T2C_EXISTS &&
+        t2c_fail(err, T2C_EXISTS, "another tpm2cloud provision is at work in %s: when it has ended, try again", dir);
+}
+
 static bool do_all(struct provision *provision, struct progress *progress, struct t2c_error *err)
 {
+    T2C_CLEANUP(t2c_closep) int fd = -1;
     progress_begin(progress, "plan");
     provision_plan(provision);
     progress_end(progress, "made", "");
@@ -212,7 +225,7 @@ static bool do_all(struct provision *provision, struct progress *progress, struc
         if (provision->lines[i].state != PROVISION_TO_DO)
             continue;
         progress_begin(progress, provision_steps[i].name);
-        bool ok = do_step(provision, i, &why);
+        bool ok = (fd >= 0 || lock(provision, &fd, &why)) && do_step(provision, i, &why);
         progress_end(progress, ok ? "done" : "failed", ok ? provision->lines[i].text : "");
         if (!ok)
             return fail_step(provision, i, &why, err);

@@ -161,6 +161,7 @@ static bool write_conf(const struct described *described, struct t2c_error *err)
     snprintf(backup, sizeof(backup), "%s.bak", described->path);
     if (!t2c_file_mkdirs(dir, 0755, err))
         return false;
+    t2c_file_tidy(described->path);
     if (described->state == FILE_DIFFERS &&
         !t2c_file_replace(backup, described->there.data, described->there.len, &owner, err))
         return false;

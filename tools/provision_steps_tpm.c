@@ -97,6 +97,8 @@ bool provision_run_key(struct provision *provision, const struct provision_ident
     const struct t2c_key_spec spec = {.alg = id->alg};
     bool made = false;
     (void)provision;
+    t2c_name_tidy("srk");
+    t2c_name_tidy(id->name);
     return keys_make(id->name, &spec, &made, &key, err);
 }
 

@@ -20,4 +20,10 @@ bool t2c_dir_is_ours(const struct stat *found);
  */
 bool t2c_dir_open(const char *path, int *fd, bool *ours, struct t2c_error *err);
 
+/*
+ * Keeps others who do this from the directory PATH until *fd is closed. No file is left, nor the lock when its holder is killed.
+ * Errors: EXISTS when another has it; as open says.
+ */
+bool t2c_dir_lock(const char *path, int *fd, struct t2c_error *err);
+
 #endif

@@ -67,6 +67,9 @@ bool t2c_name_check(const struct t2c_uri *uri, struct t2c_name_files *files, str
 bool t2c_name_create_key(
     const char *name, const struct t2c_key_spec *spec, bool *made, struct t2c_key **out, struct t2c_error *err);
 
+/* Removes what somebody who was killed while making the key NAME left of its files. Nobody else may be making it. */
+void t2c_name_tidy(const char *name);
+
 /* Makes a key below the storage root key and appends its `TSS2 PRIVATE KEY` to *pem. */
 bool t2c_name_create_blob(const struct t2c_key_spec *spec, struct t2c_bytes *pem, struct t2c_error *err);
 

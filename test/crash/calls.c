@@ -194,6 +194,11 @@ static void look_at_path(const struct seen *seen, int dir, int path, char *out, 
         out[0] = '\0';
 }
 
+bool calls_tells(const struct call *call)
+{
+    return (call->kinds & CALL_FILE) != 0 || strncmp(call->name, "send", 4) == 0;
+}
+
 /* ---- what it means ---- */
 
 static unsigned kind_of_fd(const struct seen *seen, int fd)

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 /* What a call does; a set of them says which calls are points. */
-enum { CALL_FILE = 1, CALL_READ = 2, CALL_PEER = 4 };
+enum { CALL_FILE = 1, CALL_READ = 2, CALL_PEER = 4, CALL_TELL = 8 /* of CALL_PEER, those that send */ };
 
 /* How a change of the file system is written down. */
 enum call_change {
@@ -50,6 +50,9 @@ struct seen {
 
 /* Gives the call NUMBER, or NULL when it does not matter. */
 const struct call *calls_find(uint64_t number);
+
+/* Says whether CALL, on a socket, sends. */
+bool calls_tells(const struct call *call);
 
 /* Gives *out, what the thread TID, which stands at the entry of CALL with ARGS, is about to do. */
 void calls_look(const struct call *call, pid_t tid, const uint64_t args[6], struct seen *out);

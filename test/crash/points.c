@@ -54,7 +54,7 @@ static const char usage[] =
     "Run COMMAND; kill it, or let a system call of it fail, at the Nth that matters.\n"
     "\n"
     "  --root DIR      of file operations, those below DIR matter\n"
-    "  --kinds LIST    what matters: file (changes), read, peer; default file,peer\n"
+    "  --kinds LIST    what matters: file (changes), read, peer, tell (the peer); default file,peer\n"
     "  --at N          where something happens, from 1\n"
     "  --kill WHEN     it is killed, before or after the call\n"
     "  --fail ERRNO    the call fails: ENOSPC, EIO, EACCES\n"
@@ -116,7 +116,8 @@ static void kill_all(struct run *run)
 /* Sockets are not below a directory; of two paths, one is enough. */
 static bool is_point(const struct run *run, const struct seen *seen)
 {
-    if ((seen->kind & run->kinds) == 0)
+    bool tells = seen->kind == CALL_PEER && (run->kinds & CALL_TELL) != 0 && calls_tells(seen->call);
+    if ((seen->kind & run->kinds) == 0 && !tells)
         return false;
     return seen->kind == CALL_PEER || record_below(run->root, seen->path) != NULL ||
         record_below(run->root, seen->path2) != NULL;
@@ -270,6 +271,7 @@ static unsigned parse_kinds(char *text)
         kinds |= strcmp(word, "file") == 0 ? CALL_FILE
             : strcmp(word, "read") == 0    ? CALL_READ
             : strcmp(word, "peer") == 0    ? CALL_PEER
+            : strcmp(word, "tell") == 0    ? CALL_TELL
                                            : 0;
     return kinds;
 }
