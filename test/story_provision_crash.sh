@@ -34,7 +34,7 @@ printf 'keys_dir = @TREE@/keys\ncerts_dir = @TREE@/certs\nsystemctl = %s\n' "$wo
 : >"$scene/copies"
 echo "keys/device-id.pem certs/device-id.pem" >"$scene/pairs"
 cat >"$scene/env" <<ENV
-ROOT=$work/operator/root.pem T2C=$T2C POINTS=$POINTS WORK=$work PATH=$PATH
+ROOT=$work/operator/root.pem T2C=$T2C POINTS=$POINTS WORK=$work PATH=$PATH CERTD=$certd ROOT_DIR=$work
 PROVIDERS="-provider default -provider tpm2cloud"
 export OPENSSL_MODULES=$OPENSSL_MODULES TPM2CLOUD_ESTD_CONF=\$slot/estd.conf
 tpm=yes optional=yes kinds=file,tell
@@ -65,6 +65,7 @@ completed() {
     done
     total=$(($(issued factory) + $(issued owner) + $(issued operator)))
     [ $total -ge 3 ] && [ $total -le 4 ] || end FAIL "$total certificates were issued, and 3 are in use"
+    cmp -s "$tree/certs/device-id.pem" "$tree/${CERTD#"$ROOT_DIR"/}" || end FAIL "IoT Edge reads another certificate, or none"
     "$T2C" cert verify idevid --trust "$WORK/factory/root.pem" >"$slot/err" || end FAIL "the IDevID: $(head -n 1 "$slot/err")"
     "$T2C" cert verify ldevid --trust "$WORK/owner/root.pem" >"$slot/err" || end FAIL "the LDevID: $(head -n 1 "$slot/err")"
 }

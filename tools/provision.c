@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define CERTS_D "/etc/tpm2cloud/certs.d"
+#define CERTD_DIR "/var/lib/aziot/certd"
 #define ID(field) offsetof(struct provision_conf, field)
 
 const struct provision_step provision_steps[PROVISION_STEPS] = {
@@ -251,20 +252,20 @@ void provision_fini(struct provision *provision)
     t2c_settings_fini(&provision->settings);
     estd_place_fini(&provision->estd);
     free(provision->certs_d);
+    free(provision->certd_dir);
     ek_fini(&provision->ek);
 }
 
-static bool find_certs_d(struct provision *provision, struct t2c_error *err)
+static bool find_dirs(struct provision *provision, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
-    const char *dir = NULL;
-    if (provision->estd.configured) {
-        if (!t2c_conf_load(provision->estd.conf, NULL, 0, &conf, err))
-            return false;
-        dir = t2c_conf_get(conf, "estd", "certs_d");
-    }
-    provision->certs_d = strdup(dir != NULL ? dir : CERTS_D);
-    return provision->certs_d != NULL || t2c_fail_nomem(err);
+    if (provision->estd.configured && !t2c_conf_load(provision->estd.conf, NULL, 0, &conf, err))
+        return false;
+    const char *certs_d = conf != NULL ? t2c_conf_get(conf, "estd", "certs_d") : NULL;
+    const char *certd = conf != NULL ? t2c_conf_get(conf, "estd", "aziot_certd_dir") : NULL;
+    provision->certs_d = strdup(certs_d != NULL ? certs_d : CERTS_D);
+    provision->certd_dir = strdup(certd != NULL ? certd : CERTD_DIR);
+    return (provision->certs_d != NULL && provision->certd_dir != NULL) || t2c_fail_nomem(err);
 }
 
 static bool set_profile(const struct provision *provision, const char *profile, struct t2c_error *err)
@@ -280,5 +281,5 @@ bool provision_open(
     hardware_read(out->root, &out->hardware);
     return provision_conf_read(conf, &out->conf, err) && set_profile(out, profile, err) &&
         t2c_settings_load(&out->settings, err) && estd_find(out->conf.estd_conf, &out->estd, err) &&
-        find_certs_d(out, err);
+        find_dirs(out, err);
 }

@@ -52,7 +52,7 @@ struct provision {
     bool force;       /* replace files that differ */
     struct t2c_settings settings;
     struct estd_place estd;
-    char *certs_d; /* of estd */
+    char *certs_d, *certd_dir; /* of estd: where its certificates' files are, and IoT Edge's certd */
     struct hardware hardware;
     struct ek ek;
     bool ek_read;

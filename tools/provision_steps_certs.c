@@ -6,6 +6,7 @@
 #include "certs.h"
 #include "child.h"
 #include "enrolment.h"
+#include "tpm2cloud/aziot.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/uri.h"
 #include <limits.h>
@@ -170,9 +171,19 @@ static bool write_conf(const struct described *described, struct t2c_error *err)
 
 /* ---- the certificate ---- */
 
-/* Gives: *in_force, whether one of this key is there and not over. What is there otherwise is replaced. */
-static bool look(
-    const struct provision_identity *id, bool *in_force, char *text, size_t text_len, struct t2c_error *err)
+/* Says whether it is where IoT Edge reads it, too. What may not be looked at is. */
+static bool is_placed(const struct provision *provision, const struct provision_identity *id)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof(dir), "%s/certs", provision->certd_dir);
+    return !is_for_aziot(provision, id) || !t2c_aziot_path(dir, id->cert_id, T2C_AZIOT_CERT_END, &path, NULL) ||
+        !t2c_file_is_missing((const char *)path.data);
+}
+
+/* Gives: *in_force, whether one of this key is in its place and not over. What is there otherwise is replaced. */
+static bool look(const struct provision *provision, const struct provision_identity *id, bool *in_force, char *text,
+    size_t text_len, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     int64_t before_s = 0, after_s = 0;
@@ -183,9 +194,19 @@ static bool look(
             t2c_fail_with(err, &why);
     if (!t2c_cert_validity(sk_X509_value(chain, 0), &before_s, &after_s, err))
         return false;
-    *in_force = time(NULL) < after_s;
+    *in_force = time(NULL) < after_s && is_placed(provision, id);
     certs_brief(sk_X509_value(chain, 0), text, text_len);
     return true;
+}
+
+/* Who is to ask for the LDevID's is not made by this configuration, and was not before. */
+static bool lacks_asker(const struct provision *provision, const struct provision_identity *id)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    const struct provision_conf *conf = &provision->conf;
+    struct t2c_error why = {0};
+    return id == &conf->ldevid && id->auth == PROVISION_MTLS && !conf->idevid.wanted &&
+        !provision_read_cert(&conf->idevid, &chain, &why) && why.code == T2C_NOT_FOUND;
 }
 
 void provision_probe_kept(struct provision *provision, const struct provision_identity *id, struct provision_line *out)
@@ -194,13 +215,18 @@ void provision_probe_kept(struct provision *provision, const struct provision_id
     struct t2c_error why = {0};
     bool in_force = false;
     char text[400], subject[PROVISION_SUBJECT_MAX];
-    if (!describe(provision, id, &described, &why) || !look(id, &in_force, text, sizeof(text), &why) ||
+    if (!describe(provision, id, &described, &why) || !look(provision, id, &in_force, text, sizeof(text), &why) ||
         !provision_subject(provision, id, subject, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
     else if (described.state == FILE_DIFFERS && !provision->force)
         say_difference(&described, out);
     else if (described.state == FILE_SAME && in_force)
         provision_say(out, PROVISION_DONE, "%s, kept by estd: %s", text, described.path);
+    else if (lacks_asker(provision, id))
+        provision_say(out, PROVISION_CANNOT,
+            "this TPM holds no IDevID, which is to ask for it; write [idevid] into %s, or user and password into "
+            "[ldevid]",
+            provision->conf.path);
     else
         provision_say(out, PROVISION_TO_DO, "%s%s%s%s%s%s", described.state == FILE_SAME ? "" : described.path,
             described.state == FILE_SAME ? "" : " is written; ", in_force ? text : "", in_force ? " stays" : subject,
@@ -229,7 +255,19 @@ static bool enrol(const struct provision *provision, const struct provision_iden
         return false;
     if (is_by_root(provision, id))
         deploy(provision);
-    return look(id, in_force, text, sizeof(text), err);
+    return look(provision, id, in_force, text, sizeof(text), err);
+}
+
+/* An estd that runs learns of a file that was written. */
+static bool reload(const struct provision *provision, struct t2c_error *err)
+{
+    static const struct t2c_request request = {.kind = T2C_ASK_RELOAD};
+    T2C_CLEANUP(estd_closep) struct estd *estd = NULL;
+    struct t2c_error why = {0};
+    struct t2c_done done;
+    if (!estd_open(&provision->estd, &estd, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+    return estd_request(estd, &request, NULL, NULL, &done, err);
 }
 
 bool provision_run_kept(struct provision *provision, const struct provision_identity *id, struct t2c_error *err)
@@ -237,11 +275,13 @@ bool provision_run_kept(struct provision *provision, const struct provision_iden
     T2C_CLEANUP(described_fini) struct described described = {0};
     char text[400];
     bool in_force = false;
-    if (!describe(provision, id, &described, err) || !write_conf(&described, err))
+    if (!describe(provision, id, &described, err) || !write_conf(&described, err) ||
+        (described.state != FILE_SAME && !reload(provision, err)))
         return false;
     /* What an interrupted run left for root is no reason to ask for another certificate. */
     if (is_by_root(provision, id))
         deploy(provision);
-    return look(id, &in_force, text, sizeof(text), err) && (in_force || enrol(provision, id, false, &in_force, err)) &&
+    return look(provision, id, &in_force, text, sizeof(text), err) &&
+        (in_force || enrol(provision, id, false, &in_force, err)) &&
         (in_force || enrol(provision, id, true, &in_force, err));
 }

@@ -64,6 +64,14 @@ void provision_probe_ek(struct provision *provision, const struct provision_iden
 
 /* ---- a key ---- */
 
+/* A key file may have come with an image, from another TPM. */
+static bool is_here(struct t2c_key *key, struct t2c_error *err)
+{
+    return t2c_key_handle(key) != 0 || t2c_key_check(key, err) ||
+        t2c_fail(err, err->code, "the key file of %s is not this TPM's: %s; remove it, and another is made",
+            t2c_key_label(key), err->text);
+}
+
 void provision_probe_key(struct provision *provision, const struct provision_identity *id, struct provision_line *out)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
@@ -82,7 +90,8 @@ void provision_probe_key(struct provision *provision, const struct provision_ide
     }
     t2c_key_freep(&key);
     /* Of a key that is there, making it only looks whether it is as it should be. */
-    if (!t2c_name_create_key(id->name, &spec, &made, &key, &why) || !t2c_name_is_pinned(id->name, key, &pinned, &why)) {
+    if (!t2c_name_create_key(id->name, &spec, &made, &key, &why) || !is_here(key, &why) ||
+        !t2c_name_is_pinned(id->name, key, &pinned, &why)) {
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
         return;
     }
