@@ -127,11 +127,16 @@ again: tpm2cloud sas import" "$(cat "$work/err")"
 check "it is imported again, and is there" "$T2C" sas import pump --from "$work/rolled"
 counted "$T2C" sas token pump >"$work/out"
 check_equal "for one command" 00000155 "$(cat "$work/commands")"
+doctor() { # NAME: what it says of it
+    "$T2C" doctor 2>"$work/err" | sed -n "s/^\([a-z ]*[a-z]\)  *sas $1  */\1: /p" | sed 's/;.*//'
+}
+check_equal "doctor looks at it" "ok: its key is at its handle" "$(doctor pump)"
 tpm2_createprimary -Q -C o -G ecc -c "$work/primary"
 tpm2_evictcontrol -Q -C o -c 0x81000101
 tpm2_evictcontrol -Q -C o -c "$work/primary" 0x81000101
 tpm2_flushcontext -t
 same "another's key at the handle is not used" "$other" "$here" "" pump
+check_equal "doctor tells that" "not ok: its key works, and is loaded for each token: it is at no handle" "$(doctor pump)"
 check "forgetting leaves it there" "$T2C" sas forget pump
 check "it is" tpm2_readpublic -c 0x81000101
 check_equal "nothing else is" "" "$(find "$work/keys" -name 'pump*')"
@@ -222,6 +227,15 @@ else
     watched "$T2C" sas token secret >"$work/token"
     check_equal "nor when it signs" "" "$(found "$work/memory" "$work/wire")"
 fi
+# ---- the TPM is another one, or was cleared ----
+
+tpm2_clear -c p
+check_fails "a key of before" "the parent key is missing; create it with: tpm2cloud key create srk" "$T2C" sas token secret
+"$T2C" key create srk >"$work/out"
+check_fails "another storage root key" "the key belongs to another TPM, or this TPM was cleared" "$T2C" sas token secret
+check "doctor says what to do" sh -c "'$T2C' doctor 2>&1 | grep -A 2 '^not ok  *sas secret' | grep -q 'sas import --replace'"
+check "the key is imported again" "$T2C" sas import secret --replace --from "$work/string"
+same "and signs" "$key" "$here" "" secret
 check_equal "nor in any file of ours" "" "$(found "$work/keys"/* "$work/tpm2cloud.conf")"
 tpm_clean "at the end"
 finish

@@ -22,6 +22,8 @@ struct doctor {
 
 /* The device, the connection, the resource manager, lockout, and whose keys lie here. Sets doctor->tpm. */
 void doctor_tpm(struct doctor *doctor);
+/* Whether the shared access keys that lie here are of this TPM. */
+void doctor_sas(struct doctor *doctor);
 /* Whether the keys that aziot-keyd has below ROOT (NULL: of this machine) are of this TPM. */
 void doctor_aziot(struct doctor *doctor, const char *root);
 /* The module, and what the effective openssl.cnf does with it. */

@@ -105,11 +105,13 @@ bool sas_sign(const char *name, const struct t2c_sas_record *record, const struc
         return true;
     if (why.code == T2C_IO || why.code == T2C_LOCKOUT || why.code == T2C_RETRY || t2c_secret_is_there(key, NULL))
         return t2c_fail_with(err, &why);
+    if (!sign_loaded(name, record, data, out, err))
+        return false;
     fprintf(stderr,
         "tpm2cloud: %s is not at its handle 0x%08x any more, and was loaded; to put it there again: "
         "tpm2cloud sas import\n",
         name, (unsigned)record->handle);
-    return sign_loaded(name, record, data, out, err);
+    return true;
 }
 
 /* Checks that the key of RECORD is KEY. Errors: EXISTS when it is another. */
@@ -224,6 +226,16 @@ bool sas_import(const char *name, const struct t2c_sas *whom, const struct t2c_b
         return t2c_fail_with(err, &why);
     *made = true;
     return make(name, path, &old, whom, key, err);
+}
+
+bool sas_check(const char *name, bool *placed, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_sas_record_fini) struct t2c_sas_record record = {0};
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    if (!sas_read(name, &record, err) || !open_loaded(name, &record, &key, err) || !t2c_key_check(key, err))
+        return false;
+    *placed = is_placed(name, &record);
+    return true;
 }
 
 bool sas_forget(const char *name, bool *there, struct t2c_error *err)

@@ -21,6 +21,9 @@ bool sas_import(const char *name, const struct t2c_sas *whom, const struct t2c_b
 bool sas_sign(const char *name, const struct t2c_sas_record *record, const struct t2c_bytes *data,
     uint8_t out[T2C_HMAC_LEN], struct t2c_error *err);
 
+/* Checks that the key of NAME is of this TPM. *placed: it is at its handle. Nothing is signed. */
+bool sas_check(const char *name, bool *placed, struct t2c_error *err);
+
 /* Removes NAME, from the TPM first. *there: something was. */
 bool sas_forget(const char *name, bool *there, struct t2c_error *err);
 
