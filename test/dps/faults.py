@@ -122,11 +122,12 @@ def redirect(answer):
     answer.headers["Location"] = "https://elsewhere.invalid/"
 
 
+THROTTLED = "Operations are being throttled for this tenant."
 ANSWERS = {
     "500": (error(500, 500001, "Internal server error."), "HTTP 500"),
     "503": (error(503, 503001, "Service unavailable.", Retry_After="1"), "HTTP 503 with Retry-After"),
-    "throttle": (error(429, 429001, "Operations are being throttled for this tenant.", Retry_After="1"), "HTTP 429 with Retry-After"),
-    "throttle-long": (error(429, 429001, "Operations are being throttled for this tenant.", Retry_After="86400"), "HTTP 429, for a day"),
+    "throttle": (error(429, 429001, THROTTLED, Retry_After="1"), "HTTP 429 with Retry-After"),
+    "throttle-long": (error(429, 429001, THROTTLED, Retry_After="86400"), "HTTP 429, for a day"),
     "gateway": (gateway, "HTTP 502 with a page of a proxy"),
     "redirect": (redirect, "HTTP 307 to another host"),
     "lost": (error(404, 404202, "Operation not found."), "HTTP 404"),

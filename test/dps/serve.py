@@ -1,4 +1,4 @@
-"""HTTPS around the service: threads, a client's certificate that is asked for and not judged, and answers that are cut on their way.
+"""HTTPS around the service: threads, a client's certificate that is asked for and not judged, and answers that are cut on the way.
 
 The TLS is pyOpenSSL's, because Python's own ends a handshake whose certificate does not verify, and DPS answers it.
 """
@@ -75,37 +75,40 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = "/".join(unquote(part) for part in address.path.split("/"))
         request = Request(self.command, path, dict(parse_qsl(address.query)), self.headers, body, chain)
         answer = self.server.service.answer(request)
-        time.sleep(answer.log.pop("delay", 0))
+        time.sleep(request.delay_s)
         self.server.write_log(request, answer, self.client_address)
-        self.deliver(answer)
+        self.deliver(request, answer)
 
-    def deliver(self, answer):
-        octets = answer.octets()
-        if answer.delivery == "reset":
-            self.close_connection = True
-            return self.request.close()
-        self.send_head(answer)
-        chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(octets), octets) if octets else b"0\r\n\r\n"
-        if answer.status == 204:
-            chunked = b""
+    def deliver(self, request, answer):
+        """The answer, as far as its delivery lets it come."""
+        body = chunks(answer)
+        size = 1 if answer.delivery == "slow" else len(body) or 1
         if answer.delivery == "cut":
-            self.connection.sendall(chunked[: len(chunked) // 2])
+            body = body[: len(body) // 2]
+        if answer.delivery != "reset":
+            self.connection.sendall(head(request, answer))
+            for at in range(0, len(body), size):
+                self.connection.sendall(body[at : at + size])
+                time.sleep(0.2 if answer.delivery == "slow" else 0)
+        if answer.delivery in ("cut", "reset"):
             self.close_connection = True
-            return self.request.close()
-        if answer.delivery == "slow":
-            for at in range(len(chunked)):
-                self.connection.sendall(chunked[at : at + 1])
-                time.sleep(0.2)
-            return None
-        return self.connection.sendall(chunked)
+            self.request.close()
 
-    def send_head(self, answer):
-        lines = ["HTTP/1.1 %d %s" % (answer.status, self.responses.get(answer.status, ("",))[0])]
-        lines.append("Date: " + formatdate(answer.log.get("clock", time.time()), usegmt=True))
-        lines += ["%s: %s" % header for header in answer.headers.items()]
-        if answer.status != 204:
-            lines.append("Transfer-Encoding: chunked")
-        self.connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+def head(request, answer):
+    lines = ["HTTP/1.1 %d %s" % (answer.status, http.server.BaseHTTPRequestHandler.responses.get(answer.status, ("",))[0])]
+    lines.append("Date: " + formatdate(request.now_s, usegmt=True))
+    lines += ["%s: %s" % header for header in answer.headers.items()]
+    if answer.status != 204:
+        lines.append("Transfer-Encoding: chunked")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def chunks(answer):
+    octets = answer.octets()
+    if answer.status == 204:
+        return b""
+    return (b"%x\r\n%s\r\n" % (len(octets), octets) if octets else b"") + b"0\r\n\r\n"
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -137,9 +140,7 @@ class Server(socketserver.ThreadingTCPServer):
             "chain": len(request.chain),
             "authorization": "Authorization" in request.headers,
             "agent": request.headers.get("User-Agent"),
-            "body": sorted(request.json()) if request.body.startswith(b"{") else [],
-            **answer.log,
+            **request.log,
         }
-        line.pop("clock", None)
         with self.log_lock, open(self.log_path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -43,8 +43,12 @@ class Refusal(Exception):
 
 
 class Request:
+    """What was asked; with it goes what is to be logged, the time by the server's clock, and how long it thinks."""
+
     def __init__(self, method, path, query, headers, body, chain):
-        self.method, self.path, self.query, self.headers, self.body, self.chain = method, path, query, headers, body, chain
+        self.method, self.path, self.query = method, path, query
+        self.headers, self.body, self.chain = headers, body, chain
+        self.log, self.now_s, self.delay_s = {"stage": "refused"}, time.time(), 0
 
     def json(self):
         try:
@@ -61,12 +65,12 @@ class Answer:
         self.status, self.body, self.raw, self.delivery = status, body, None, "whole"
         self.headers = {"Content-Type": "application/json; charset=utf-8", "x-ms-request-id": str(uuid.uuid4())}
         self.headers.update(headers)
-        self.log = {}
 
     def become_error(self, status, code, message):
         self.status = status
         self.headers.pop("Retry-After", None)
-        self.body = {"errorCode": code, "trackingId": self.headers["x-ms-request-id"], "message": message, "timestampUtc": utc(time.time())}
+        self.body = {"errorCode": code, "trackingId": self.headers["x-ms-request-id"], "message": message}
+        self.body["timestampUtc"] = utc(time.time())
 
     def octets(self):
         if self.raw is not None:
@@ -97,16 +101,13 @@ class Service:
     def answer(self, request):
         with self.lock:
             self.enrolments = Enrolments(self.path, self.settings)
-            self.now_s = time.time()
-            self.log = {"stage": "refused"}
             try:
-                answer = self.route(request)
+                return self.route(request)
             except Refusal as refusal:
                 answer = Answer(refusal.status, None)
                 answer.become_error(refusal.status, refusal.code, refusal.message)
-                self.log.update(error=refusal.code, why=refusal.why)
-            answer.log = self.log
-            return answer
+                request.log.update(error=refusal.code, why=refusal.why)
+                return answer
 
     def route(self, request):
         for method, pattern, name in ROUTES:
@@ -119,16 +120,16 @@ class Service:
 
     def admit(self, request, scope, registration):
         """The enrolment of a request to DPS, and its device."""
-        self.log.update(registration=registration)
-        if request.query.get("api-version") not in API_VERSIONS:
-            raise Refusal(400, 400002, "The api-version is not supported.", "api-version: %s" % request.query.get("api-version"))
+        request.log.update(registration=registration)
+        version = request.query.get("api-version")
+        if version not in API_VERSIONS:
+            raise Refusal(400, 400002, "The api-version is not supported.", "api-version: %s" % version)
         if scope.lower() != self.scope.lower():
             raise Refusal(404, 404002, "Resource not found.", "the scope is not " + self.scope)
         enrolment = self.find(request, registration)
-        self.now_s += float(enrolment.clock)
-        self.log.update(clock=self.now_s, delay=float(enrolment.delay))
-        device = self.devices.setdefault(registration.lower(), Device())
-        return enrolment, device
+        request.now_s += float(enrolment.clock)
+        request.delay_s = float(enrolment.delay)
+        return enrolment, self.devices.setdefault(registration.lower(), Device())
 
     def find(self, request, registration):
         """An individual enrolment goes before groups, as with DPS; a certificate has been judged then."""
@@ -139,17 +140,19 @@ class Service:
         if not groups or not (request.chain or enrolment):
             raise Refusal(404, 404201, "Enrollment not found.", "nothing is enrolled as " + registration)
         for group in groups:
-            refusal = clients.refusal(request.chain, group, registration, time.time() + float(group.clock))
+            refusal = clients.refusal(request.chain, group, registration, request.now_s + float(group.clock))
             if refusal is None:
                 return group
         raise Refusal(401, 401002, *refusal)
 
     def check_token(self, request, key, resource):
         token = tokens.read(request.headers.get("Authorization", ""))
-        why = "there is no shared access signature" if token is None else tokens.refusal(token, key, resource, self.now_s)
+        why = "there is no shared access signature"
+        if token is not None:
+            why = tokens.refusal(token, key, resource, request.now_s)
         if why:
             raise Refusal(401, 401002, "Unauthorized", why)
-        self.log["token"] = {name: token.get(name) for name in ("sr", "se", "skn")}
+        request.log["token"] = {name: token.get(name) for name in ("sr", "se", "skn")}
         return token
 
     def check_registration_token(self, request, device, scope, registration):
@@ -167,11 +170,12 @@ class Service:
         if enrolment.kind == "tpm":
             self.check_endorsement(enrolment, device, body.get("tpm"))
             if "Authorization" not in request.headers:
-                return self.challenge(enrolment, device, registration)
+                return self.challenge(request, enrolment, device)
             self.check_registration_token(request, device, scope, registration)
         operation = "4.%s.%s" % (secrets.token_hex(8), uuid.uuid4())
         self.operations[operation] = Operation(registration, int(enrolment.assigning))
-        return self.finished("register", enrolment, registration, Answer(202, {"operationId": operation, "status": "assigning"}, **again(enrolment)))
+        body = {"operationId": operation, "status": "assigning"}
+        return self.finished("register", request, enrolment, Answer(202, body, **again(enrolment)))
 
     def check_endorsement(self, enrolment, device, offered):
         """The body of the second request may have no keys: then those of the first are meant."""
@@ -186,21 +190,21 @@ class Service:
             raise Refusal(400, 400004, EK_REFUSED, "another EK is enrolled")
         device.ek, device.srk = ek, srk
 
-    def new_key(self, stage, enrolment, device, registration):
+    def new_key(self, stage, request, enrolment, device):
         """A fresh key and its challenge, after the faults that are set."""
-        key = os.urandom(32)
+        key, registration = os.urandom(32), request.log["registration"]
         challenge = Challenge(tpm.Public(device.ek), tpm.Public(device.srk), key)
-        self.log["fault"] = self.faults.happen(faults.CHALLENGES, enrolment, registration, stage, challenge)
+        request.log["fault"] = self.faults.happen(faults.CHALLENGES, enrolment, registration, stage, challenge)
         if self.keys_directory:
             name = "hub" if stage == "poll" else "registration"
             with open(os.path.join(self.keys_directory, "%s.%s" % (registration, name)), "w", encoding="ascii") as file:
                 file.write(key.hex() + "\n")
         return key, challenge.blob()
 
-    def challenge(self, enrolment, device, registration):
-        device.key, blob = self.new_key("challenge", enrolment, device, registration)
+    def challenge(self, request, enrolment, device):
+        device.key, blob = self.new_key("challenge", request, enrolment, device)
         body = {"message": CHALLENGED, "authenticationKey": blob, "keyName": "registration"}
-        return self.finished("challenge", enrolment, registration, Answer(401, body))
+        return self.finished("challenge", request, enrolment, Answer(401, body))
 
     def poll(self, request, scope, registration, operation_id):
         enrolment, device = self.admit(request, scope, registration)
@@ -214,19 +218,20 @@ class Service:
             operation.assigning -= 1
             state = {"registrationId": registration, "status": "assigning"}
             body = {"operationId": operation_id, "status": "assigning", "registrationState": state}
-            return self.finished("poll", enrolment, registration, Answer(202, body, **again(enrolment)))
+            return self.finished("poll", request, enrolment, Answer(202, body, **again(enrolment)))
         if operation.result is None:
             operation.result = device.result = self.result(request, enrolment, device, registration)
         body = {"operationId": operation_id, "status": enrolment.status, "registrationState": dict(operation.result)}
-        return self.finished("poll", enrolment, registration, Answer(200, body))
+        return self.finished("poll", request, enrolment, Answer(200, body))
 
     def throttle(self, enrolment, device):
         device.polls = [at for at in device.polls if at > time.time() - WINDOW_S] + [time.time()]
         if len(device.polls) > int(enrolment.polls):
-            raise Refusal(429, 429001, "Operations are being throttled for this tenant.", "%d polls in %d s" % (len(device.polls), WINDOW_S))
+            why = "%d polls in %d s" % (len(device.polls), WINDOW_S)
+            raise Refusal(429, 429001, faults.THROTTLED, why)
 
     def result(self, request, enrolment, device, registration):
-        now = utc(self.now_s)
+        now = utc(request.now_s)
         state = {"registrationId": registration, "createdDateTimeUtc": now, "status": enrolment.status}
         state.update(lastUpdatedDateTimeUtc=now, etag=str(uuid.uuid4()))
         if enrolment.status == "failed":
@@ -235,16 +240,17 @@ class Service:
             return state
         state.update(assignedHub=enrolment.hub, deviceId=enrolment.device or registration, substatus="initialAssignment")
         if enrolment.kind == "tpm":
-            device.hub_key, blob = self.new_key("poll", enrolment, device, registration)
+            device.hub_key, blob = self.new_key("poll", request, enrolment, device)
             state["tpm"] = {"authenticationKey": blob}
         else:
             state["x509"] = clients.information(enrolment, request.chain)
         return state
 
-    def finished(self, stage, enrolment, registration, answer):
-        self.log["stage"] = stage
-        happened = self.faults.happen(faults.ANSWERS, enrolment, registration, stage, answer)
-        self.log["fault"] = self.log.get("fault", []) + happened
+    def finished(self, stage, request, enrolment, answer):
+        """Does to ANSWER what is set."""
+        log = request.log
+        happened = self.faults.happen(faults.ANSWERS, enrolment, log["registration"], stage, answer)
+        log.update(stage=stage, fault=log.get("fault", []) + happened)
         return answer
 
     def lookup(self, request, scope, registration):
@@ -253,12 +259,12 @@ class Service:
             self.check_registration_token(request, device, scope, registration)
         if device.result is None:
             raise Refusal(404, 404203, "Registration not found.", "it has not registered")
-        return self.finished("lookup", enrolment, registration, Answer(200, device.result))
+        return self.finished("lookup", request, enrolment, Answer(200, device.result))
 
     # ---- the hub
 
     def telemetry(self, request, device_id):
-        self.log.update(stage="telemetry", registration=device_id)
+        request.log.update(stage="telemetry", registration=device_id)
         for name, device in self.devices.items():
             enrolment = self.enrolments.individual(name)
             if device.hub_key and enrolment and (enrolment.device or name).lower() == device_id.lower():

@@ -97,8 +97,9 @@ def digest(algorithm, octets):
 
 
 def kdfa(algorithm, key, label, context, bits):
-    """Part 1, 11.4.10.2: SP 800-108 in counter mode. The zero octet that ends the label is the one that SP 800-108 puts behind it."""
-    return KBKDFHMAC(algorithm, Mode.CounterMode, bits // 8, 4, 4, CounterLocation.BeforeFixed, label, context, None).derive(key)
+    """Part 1, 11.4.10.2: SP 800-108 in counter mode. The zero octet that ends the label is the one that SP 800-108 has behind it."""
+    kdf = KBKDFHMAC(algorithm, Mode.CounterMode, bits // 8, 4, 4, CounterLocation.BeforeFixed, label, context, None)
+    return kdf.derive(key)
 
 
 def kdfe(algorithm, secret, label, ephemeral_x, public_x):
