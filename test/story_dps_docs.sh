@@ -8,6 +8,7 @@ need swtpm openssl jq curl tpm2_hmac tpm2_getcap
 dps_needed
 document=$srcdir/docs/dps.md
 shim=$BUILD/.libs/clockshim.so
+scope=0ne0012AB34 # as the document has it
 tpm_start
 dps_start --set retry_after=0 --set hub=h.example
 mkdir -p "$work/etc/certs.d" "$work/bin"

@@ -64,6 +64,24 @@ printf '%s = %s\n' keys_dir "$work/second-keys" certs_dir "$work/second-certs" d
 wait_for 5 test -S "$work/second"
 second_ek=$(with_second "$T2C" dps show --json | jq -r .endorsement_key)
 
+# ---- certificates of a fleet's CA
+"$ESTCA" init "$work/ca" --name fleet >/dev/null
+certify() { # NAME ESTCA-OPTIONS...: a key in the TPM, with a certificate
+    name=$1
+    shift
+    "$T2C" key create "$name" >/dev/null && "$T2C" csr "$name" --subject "/CN=$name" --out "$work/$name.csr" &&
+        "$ESTCA" sign "$work/ca" --csr "$work/$name.csr" --out "$work/$name.pem" "$@" &&
+        "$T2C" cert import "$name" "$work/$name.pem" >/dev/null
+}
+certify old --not-before -7200 --lifetime 3600
+certify revoked
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s\ndefault_md=sha256\ndefault_crl_days=1\n' "$work/index" >"$work/crl.cnf"
+: >"$work/index"
+for order in "-revoke $work/revoked.pem" "-gencrl -out $work/crl.pem"; do
+    # shellcheck disable=SC2086
+    openssl ca -config "$work/crl.cnf" -cert "$work/ca/ca.pem" -keyfile "$work/ca/ca.key" $order 2>"$work/err"
+done
+
 # ---- no key is there yet
 before=$(state)
 refused "a credential that was changed" 0x1df fault=credential
@@ -75,7 +93,8 @@ tpm2_flushcontext -t
 tpm2_evictcontrol -Q -C o -c "$work/foreign.ctx" $handle
 tpm2_flushcontext -t
 before=$(state)
-always="tpm failed $second_ek status=failed
+always="group fleet $work/ca/root.pem crl=$work/crl.pem
+tpm failed $second_ek status=failed
 tpm cut $second_ek fault=cut
 tpm slow $second_ek fault=slow"
 enrolled
@@ -85,9 +104,17 @@ enrolled
     beside slow --id slow --timeout 1
 } &
 
+check_fails "a certificate that has expired" '"Invalid certificate." (HTTP 401, errorCode 401002' register --x509 old
+check_fails "one that is revoked" '"Invalid certificate." (HTTP 401, errorCode 401002' register --x509 revoked
+check_equal "both for their reason" "old: certificate has expired; revoked: the certificate is revoked; " \
+    "$(jq -jr 'select(.registration == ("old", "revoked")) | "\(.registration): \(.why); "' "$work/dps.log")"
+refused "another scope" 'DPS knows no such registration: "Resource not found." (HTTP 404, errorCode 404002' "" --scope 0ne00OTHER
+refused "a challenge for another EK" "made for another endorsement key" fault=wrong-ek
 refused "half a challenge" "damaged at byte" fault=halved-key
 refused "a challenge that is no base64" "unusable authenticationKey" fault=key-text
 refused "no challenge" "Authorization required" fault=no-key
+refused "a token that is out of date" "this device's clock is 7" clock=7200
+asked_for dev-1 "challenge refused"
 refused "an operation that leads elsewhere" "unusable operationId" fault=bad-operation
 refused "a redirect" "sends us elsewhere" fault=redirect
 refused "an answer that is too long" "longer than" fault=large
