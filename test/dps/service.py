@@ -18,7 +18,7 @@ import tpm
 from challenge import Challenge
 from enrolments import Enrolments
 
-API_VERSIONS = ("2018-11-01", "2019-03-31", "2021-06-01", "2021-10-01")
+API_VERSIONS = ("2019-03-31", "2021-06-01")
 CHALLENGED = "Authorization required, resend request using supplied key"
 EK_REFUSED = "Endorsement key is invalid, or does not match the Enrollment."
 ROUTES = (
