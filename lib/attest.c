@@ -191,14 +191,14 @@ static bool import_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *er
     struct accepting *accepting = arg;
     const struct t2c_challenge *challenge = &accepting->challenge;
     struct t2c_object *srk = accepting->attester->srk->object;
+    if (!t2c_object_ensure(use, srk, NULL, err))
+        return false;
     const TPMT_SYM_DEF_OBJECT wrapper = {.algorithm = TPM2_ALG_AES,
         .keyBits = {.aes = (UINT16)(accepting->inner.size * 8)},
         .mode = {.aes = TPM2_ALG_CFB}};
     T2C_CLEANUP(t2c_esys_freep) TPM2B_PRIVATE *priv = NULL;
     TPM2B_DATA key = {.size = accepting->inner.size};
     memcpy(key.buffer, accepting->inner.buffer, key.size);
-    if (!t2c_object_ensure(use, srk, NULL, err))
-        return false;
     TSS2_RC rc = Esys_Import(use->esys, srk->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &key, &challenge->pub,
         &challenge->duplicate, &challenge->duplicate_seed, &wrapper, &priv);
     OPENSSL_cleanse(&key, sizeof(key));

@@ -11,6 +11,7 @@
 #include "tpm2cloud/civil.h"
 #include "tpm2cloud/ossl.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,11 +21,16 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* One of several members; without TEXT it is null. */
 static void print_member(const char *before, const char *name, const char *text)
 {
     fputs(before, stdout);
-    json_name(name);
-    json_text(text);
+    json_member(name, text);
+}
+
+static const char *or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
 /* ---- register ---- */
@@ -56,17 +62,15 @@ static void print_result(const struct dps_record *record, bool kept)
 
 static void print_result_json(const struct dps_record *record, bool kept)
 {
-    char at[T2C_CIVIL_TEXT_MAX];
     print_member("{", "assigned_hub", record->hub);
     print_member(", ", "device_id", record->device);
-    print_member(", ", "substatus", record->substatus);
+    print_member(", ", "substatus", or_null(record->substatus));
     print_member(", ", "registration_id", record->id);
     print_member(", ", "id_scope", record->scope);
     print_member(", ", "attestation", record->tpm ? "tpm" : "x509");
-    if (record->tpm)
-        print_member(", ", "handle", record->handle);
-    print_member(", ", "registered", t2c_civil_text(record->registered_s, at));
-    printf(", \"kept\": %s}\n", kept ? "true" : "false");
+    print_member(", ", "handle", or_null(record->handle));
+    print_member(", ", "tpm_name", or_null(record->name));
+    printf(", \"registered_s\": %" PRId64 ", \"kept\": %s}\n", record->registered_s, kept ? "true" : "false");
 }
 
 bool cmd_dps_register(int argc, char **argv, struct t2c_error *err)
@@ -140,11 +144,6 @@ static bool look(const char *id, struct shown *out, struct t2c_error *err)
     return true;
 }
 
-static const char *srk_text(const struct shown *shown)
-{
-    return shown->srk_text.data != NULL ? (const char *)shown->srk_text.data : "";
-}
-
 static bool print_shown(const struct shown *shown, struct t2c_error *err)
 {
     bool persistent = false;
@@ -153,7 +152,8 @@ static bool print_shown(const struct shown *shown, struct t2c_error *err)
     printf("endorsement key:  %s, %s\n", t2c_alg_name(slot->alg), shown->place);
     printf("  SHA-256:        %s\n", shown->digest);
     printf("  TPM2B_PUBLIC:   %s\n", (const char *)shown->ek_text.data);
-    printf("storage root key: %s\n", shown->tpm.srk.len > 0 ? srk_text(shown) : "none yet; dps register makes it");
+    printf("storage root key: %s\n",
+        shown->tpm.srk.len > 0 ? (const char *)shown->srk_text.data : "none yet; dps register makes it");
     if (shown->ek.cert == NULL || shown->ek.cert->certs == NULL) {
         puts(shown->ek.cert == NULL ? "certificate:      none; its maker left none in the TPM"
                                     : "certificate:      damaged, see: tpm2cloud ek show");
@@ -174,16 +174,17 @@ static bool print_shown_json(const struct shown *shown, struct t2c_error *err)
     print_member("{", "registration_id", shown->id);
     print_member(", ", "endorsement_key", (const char *)shown->ek_text.data);
     print_member(", ", "endorsement_key_sha256", shown->digest);
-    print_member(", ", "endorsement_key_alg", t2c_alg_name(slot->alg));
-    print_member(", ", "endorsement_key_handle", handle);
-    print_member(", ", "storage_root_key", srk_text(shown));
-    if (shown->ek.cert != NULL && shown->ek.cert->certs != NULL) {
-        printf(", \"certified\": %s, \"certificate\": {", shown->ek.certified ? "true" : "false");
-        if (!certs_print_json(sk_X509_value(shown->ek.cert->certs, 0), err))
-            return false;
-        putchar('}');
+    print_member(", ", "algorithm", t2c_alg_name(slot->alg));
+    print_member(", ", "handle", or_null(handle));
+    print_member(", ", "storage_root_key", or_null((const char *)shown->srk_text.data));
+    if (shown->ek.cert == NULL || shown->ek.cert->certs == NULL) {
+        puts(", \"certified\": null, \"certificate\": null}");
+        return true;
     }
-    puts("}");
+    printf(", \"certified\": %s, \"certificate\": {", shown->ek.certified ? "true" : "false");
+    if (!certs_print_json(sk_X509_value(shown->ek.cert->certs, 0), err))
+        return false;
+    puts("}}");
     return true;
 }
 
