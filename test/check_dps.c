@@ -269,6 +269,8 @@ START_TEST(record_keeps)
         ck_assert(!dps_record_parse(text.data, len, &damaged, &err) && err.code == T2C_INVALID);
     snprintf(other.id, sizeof(other.id), "dev-1");
     ck_assert(dps_record_is_of(&record, &other));
+    snprintf(other.proof, sizeof(other.proof), "another");
+    ck_assert(dps_record_is_of(&record, &other)); /* the key of a TPM has a Name */
     snprintf(other.scope, sizeof(other.scope), "0ne1");
     ck_assert(!dps_record_is_of(&record, &other));
 }

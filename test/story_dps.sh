@@ -114,6 +114,8 @@ check_fails "without the endorsement hierarchy's value" "endorsement" env -u TPM
 check "with it, an elliptic curve registers" json --id dev-ecc
 check_equal "at its hub" "h2.example dev-ecc" "$(told '"\(.assigned_hub) \(.device_id)"')"
 check "with the hub's key" signs_as hub dev-ecc
+json --id Dev-ECC
+check_equal "and is not registered again" "4 true" "$(asked) $(told .kept)"
 tpm_clean "after an elliptic curve"
 
 # ---- by a certificate that estd enrolled ----

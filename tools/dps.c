@@ -10,6 +10,7 @@
 #include "dps_tpm.h"
 #include "tpm2cloud/clock.h"
 #include "tpm2cloud/ossl.h"
+#include "tpm2cloud/tpm.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,8 +166,11 @@ static bool exchange(struct dps_run *run, struct t2c_error *err)
     return true;
 }
 
+/* Nothing of ours is in the TPM meanwhile. */
 static void wait_for(int64_t ms)
 {
+    if (ms > 0)
+        t2c_tpm_close();
     struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0)
         ;

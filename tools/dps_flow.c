@@ -65,12 +65,14 @@ static bool wait_after_failure(struct dps_flow *flow, const struct dps_news *new
         ms = within(ms, POLL_MIN_MS, INT64_MAX);
     flow->wait_ms = ms > wanted ? ms : wanted + part_of(JITTER_MIN_MS, news->random);
     flow->failures++;
-    if (news->now_ms + flow->wait_ms <= flow->end_ms)
-        return t2c_fail_with(again, why) || true;
+    if (news->now_ms + flow->wait_ms <= flow->end_ms) {
+        t2c_fail_with(again, why);
+        return true;
+    }
     return t2c_fail(err, T2C_RETRY,
-        "%s; gave up after %u tries, since the next one would be later than %" PRId64
+        "%s; gave up after %u tr%s, since the next one would be later than %" PRId64
         " s after the first: run this again later, or give it more by --timeout",
-        why->text, flow->failures, flow->limit_s);
+        why->text, flow->failures, flow->failures == 1 ? "y" : "ies", flow->limit_s);
 }
 
 /* ---- what is over ---- */

@@ -111,5 +111,5 @@ bool dps_record_is_of(const struct dps_record *old, const struct dps_record *now
 {
     return strcmp(old->endpoint, now->endpoint) == 0 && strcmp(old->scope, now->scope) == 0 &&
         strcasecmp(old->id, now->id) == 0 && old->tpm == now->tpm &&
-        (now->proof[0] == '\0' || strcmp(old->proof, now->proof) == 0) && strcmp(old->handle, now->handle) == 0;
+        (now->tpm ? strcmp(old->handle, now->handle) == 0 : strcmp(old->proof, now->proof) == 0);
 }

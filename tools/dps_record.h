@@ -27,7 +27,10 @@ bool dps_record_read(const char *path, struct dps_record *out, struct t2c_error 
 /* Replaces it atomically, and makes its directory. */
 bool dps_record_write(const char *path, const struct dps_record *record, struct t2c_error *err);
 
-/* Says whether OLD, which was kept, is of the same registration as NOW: its key, Name and result aside, and the proof that NOW lacks. */
+/*
+ * Says whether OLD, which was kept, is of the same registration as NOW: where, as whom, and by the same certificate. Of a TPM
+ * the Name of its key, which is not compared here, says more than the endorsement key.
+ */
 bool dps_record_is_of(const struct dps_record *old, const struct dps_record *now);
 
 /* Pure halves of reading and writing. Errors: INVALID. */
