@@ -76,7 +76,7 @@ void cmd_close(void);
 cmd_run cmd_key_create, cmd_key_list, cmd_key_show, cmd_key_pem, cmd_key_pin, cmd_csr, cmd_cert_import, cmd_cert_export,
     cmd_cert_show, cmd_cert_verify, cmd_cert_selfsign, cmd_ca_init, cmd_ca_sign, cmd_aziot_migrate, cmd_aziot_rollback,
     cmd_aziot_clean, cmd_aziot_configure, cmd_provision, cmd_release, cmd_pkcs11_link, cmd_dps_register, cmd_dps_show,
-    cmd_sas_import, cmd_sas_token, cmd_sas_forget, cmd_jwt, cmd_key_delete, cmd_doctor, cmd_ek_show, cmd_ek_verify,
-    cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
+    cmd_dps_token, cmd_sas_import, cmd_sas_token, cmd_sas_forget, cmd_jwt, cmd_key_delete, cmd_doctor, cmd_ek_show,
+    cmd_ek_verify, cmd_status, cmd_renew, cmd_enroll, cmd_watch, cmd_reload;
 
 #endif

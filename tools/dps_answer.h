@@ -5,6 +5,7 @@
 #define TPM2CLOUD_TOOLS_DPS_ANSWER_H
 
 #include "tpm2cloud/bytes.h"
+#include "tpm2cloud/sas.h"
 
 #define DPS_ANSWER_MAX 65536 /* bytes of a body */
 
@@ -22,7 +23,7 @@ struct dps_answer {
     long status;         /* of HTTP */
     char operation[129]; /* ASSIGNING */
     /* ASSIGNED */
-    char hub[256], device[129], substatus[64];
+    char hub[T2C_SAS_HOST_MAX], device[T2C_SAS_ID_MAX], substatus[64];
     struct t2c_bytes key; /* the challenge, or when ASSIGNED the hub's key; empty: none */
     /* the server's words: FAILED, REFUSED, BUSY; "" and 0 where it says nothing */
     char state[32];

@@ -14,7 +14,7 @@ struct dps_record {
     bool tpm;
     char proof[DPS_PROOF_MAX];  /* SHA-256 of what it was registered by: the endorsement key, or the certificate */
     char handle[16], name[140]; /* tpm: where the key is, and its Name */
-    char hub[256], device[129], substatus[64];
+    char hub[T2C_SAS_HOST_MAX], device[T2C_SAS_ID_MAX], substatus[64];
     int64_t registered_s;
 };
 

@@ -4,7 +4,6 @@
  */
 #include "dps_tpm.h"
 
-#include "tpm2cloud/sas.h"
 #include "tpm2cloud/tpm.h"
 
 #define TOKEN_LIFE_S 300
@@ -38,16 +37,22 @@ bool dps_tpm_accept(struct dps_tpm *tpm, const struct t2c_bytes *blob, struct t2
     return true;
 }
 
+bool dps_tpm_sign(struct t2c_key *key, const struct t2c_sas_claim *claim, struct t2c_bytes *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
+    uint8_t mac[T2C_HMAC_LEN];
+    return t2c_sas_to_sign(claim, &text, err) && t2c_secret_hmac(key, false, text.data, text.len, mac, err) &&
+        t2c_sas_token(claim, mac, sizeof(mac), out, err);
+}
+
 static bool make_token(struct dps_tpm *tpm, const struct dps_target *target, int64_t expires_s, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes resource = {0}, text = {0};
-    uint8_t mac[T2C_HMAC_LEN];
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes resource = {0};
     if (!dps_resource(target, &resource, err))
         return false;
     const struct t2c_sas_claim claim = {(const char *)resource.data, KEY_NAME, expires_s};
     t2c_bytes_clear(&tpm->token);
-    return t2c_sas_to_sign(&claim, &text, err) && t2c_secret_hmac(tpm->key, false, text.data, text.len, mac, err) &&
-        t2c_sas_token(&claim, mac, sizeof(mac), &tpm->token, err);
+    return dps_tpm_sign(tpm->key, &claim, &tpm->token, err);
 }
 
 bool dps_tpm_token(

@@ -6,6 +6,7 @@
 
 #include "dps_request.h"
 #include "tpm2cloud/attest.h"
+#include "tpm2cloud/sas.h"
 
 struct dps_tpm {
     struct t2c_attester *attester; /* NULL: not open */
@@ -25,6 +26,9 @@ bool dps_tpm_accept(struct dps_tpm *tpm, const struct t2c_bytes *blob, struct t2
 /* Gives a token for TARGET with at least half of its life before it; NULL when there is no key yet. Valid until the next. */
 bool dps_tpm_token(
     struct dps_tpm *tpm, const struct dps_target *target, int64_t now_s, const char **out, struct t2c_error *err);
+
+/* Appends the token of CLAIM by KEY. Blocks: one TPM command, and the loading of a key that is at no handle. */
+bool dps_tpm_sign(struct t2c_key *key, const struct t2c_sas_claim *claim, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Makes the key persistent at HANDLE, in place of the HMAC key that is there. Gives: its Name in hexadecimal. */
 bool dps_tpm_keep(struct dps_tpm *tpm, uint32_t handle, char name[T2C_KEY_NAME_HEX_MAX], struct t2c_error *err);

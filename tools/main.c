@@ -104,6 +104,8 @@ static const struct cmd cmds[] = {
         "done and "
         "still holds",
         cmd_dps_register},
+    {"dps", "token", "[--id REG] [--ttl TIME] [--json]",
+        "make a shared access signature for the hub, by the key that a registration by the TPM brought", cmd_dps_token},
     {"dps", "show", "[--id REG] [--json]",
         "show what an enrolment there needs: registration id, endorsement key, its hash and certificate", cmd_dps_show},
     {"sas", "import", "NAME --from FILE|cred:ID|env:VAR|- [--replace] [--json]",
