@@ -4,6 +4,7 @@
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/provision.sh"
+. "$srcdir/test/token.sh"
 need swtpm swtpm_setup openssl tpm2_ptool
 document=$srcdir/docs/from-scripts.md
 
@@ -37,6 +38,10 @@ esac
 END
 printf '#!/bin/sh\nexec "%s" "$@"\n' "$T2C" >"$work/bin/tpm2cloud"
 chmod +x "$work/bin"/*
+
+token_tools "$root/opt/tpm2-pkcs11"
+rmdir "$root/opt/tpm2-pkcs11"
+PATH=$work/token-bin:$PATH
 
 # ---- each line ----
 
