@@ -116,7 +116,11 @@ not_on_wire() {
 unset VALUE
 configure owner
 "$T2C" key create ldevid >/dev/null
-check "the value is nowhere in the memory of a program that used it" "$BUILD/forgets" "$work/owner.auth"
+if [ -n "$PRELOAD" ]; then
+    skip "the value is nowhere in memory" "a sanitizer's shadow of the memory cannot be searched"
+else
+    check "the value is nowhere in the memory of a program that used it" "$BUILD/forgets" "$work/owner.auth"
+fi
 
 # ---- clearing ----
 cat >"$work/systemctl" <<END
