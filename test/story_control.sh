@@ -99,6 +99,10 @@ fi
 check "at a terminal there are bars" sh -c "script -qec '$T2C status' /dev/null </dev/null | grep -qE '^a .* \[[.#]*\|[.#]*\] [0-9]+ d '"
 check_fails "in a file there are none" "" sh -c "'$T2C' status | grep -q '\[#'"
 
+check "renew --json" t2c renew b --json
+check "is the event" says '^\{"type": "renewed", .*"name": "b"|^\{.*"name": "b".*"type": "renewed"' "$work/said"
+check_equal "reload --json" '{"reloaded": true}' "$("$T2C" reload --json)"
+
 # ---- mistakes ----
 
 check_fails "a certificate that is not configured" 'no certificate "c" is configured; tpm2cloud status lists what there is' "$T2C" renew c

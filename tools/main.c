@@ -64,9 +64,9 @@ static const struct cmd cmds[] = {
         "enrol a certificate of estd anew, as its [auth] says; --auth: get a key its first certificate, by what is "
         "said here",
         cmd_enroll},
-    {"renew", NULL, "NAME [--now] [--config FILE]",
+    {"renew", NULL, "NAME [--now] [--json] [--config FILE]",
         "have a running estd renew a certificate; --now: even while it waits after a failure", cmd_renew},
-    {"reload", NULL, "[--config FILE]", "have a running estd read its configuration again", cmd_reload},
+    {"reload", NULL, "[--json] [--config FILE]", "have a running estd read its configuration again", cmd_reload},
     {"aziot", "migrate", "[--dry-run] [--json] [--pin-from file:/PATH|env:VAR|cred:ID] [--root DIR]",
         "bring aziot-keyd's keys from files and PKCS#11 tokens into the TPM, and list what becomes of keys and "
         "certificates",
