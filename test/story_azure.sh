@@ -12,6 +12,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$w
 
 # Each option that a call has is one that Microsoft documents for that command: COMMAND: OPTION...
 cat >"$work/documented" <<'END'
+login: --tenant --use-device-code
 account show: --output
 extension show: --name --output
 extension add: --name --output
@@ -125,6 +126,11 @@ refused "a name that would be a query" "is no name" deploy --ca "$work/ca.pem" -
 refused "no file" "cannot read" deploy --ca /nonexistent.pem
 refused "an option that is none" "there is no option --resource-group" deploy --resource-group x
 refused "half of it" "usage: deploy-cloud" "$azure/deploy-cloud" --group x
+
+rm -f "$AZ"/[a-z]*
+awk '/^```/ { here = $0 == "```sh"; next } here' "$azure/README.md" >"$work/commands"
+check "what README.md says" env PATH="$work/bin:$azure:$BUILD:$PATH" sh -c "cd '$work' && sh -e ./commands"
+check_equal "ends as it says" "$(awk '/^```/ { here = $0 == "```ini"; next } here' "$azure/README.md")" "$(tail -n 2 "$work/out")"
 
 # ---- the template ----
 
