@@ -5,10 +5,13 @@
 need openssl
 azure=$srcdir/packaging/azure
 mkdir "$work/bin" "$work/azure"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/ca.key" -subj /CN=root -days 30 -out "$work/ca.pem" \
-    -addext basicConstraints=critical,CA:TRUE 2>/dev/null
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/leaf.key" -subj /CN=leaf -days 30 -out "$work/leaf.pem" \
-    -addext basicConstraints=CA:FALSE 2>/dev/null
+certificate() { # NAME BASIC-CONSTRAINTS
+    printf '[req]\ndistinguished_name = name\nx509_extensions = of\n[name]\n[of]\nbasicConstraints = %s\n' "$2" >"$work/req.cnf"
+    openssl req -x509 -config "$work/req.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/$1.key" -subj "/CN=$1" \
+        -days 30 -out "$work/$1.pem" 2>/dev/null
+}
+certificate ca critical,CA:TRUE
+certificate leaf CA:FALSE
 
 # Each option that a call has is one that Microsoft documents for that command: COMMAND: OPTION...
 cat >"$work/documented" <<'END'
