@@ -129,6 +129,7 @@ basic() {
 rm "$config"
 check "by a password, from three endpoints" basic --est-device https://est.example/device --est-edge-ca https://est.example/edge \
     --threshold 10day --retry 90min --keep-key
+check_equal "says who may read it" 1 "$(grep -c "config.toml; it holds a password and is its owner's alone, mode 0600$" "$work/out")"
 check_equal "of the right grammar" "" "$(grammar "$config")"
 check_equal "for root alone" 600 "$(stat -c %a "$config")"
 check_equal "the password is what it was" 'pass "word" \ ü' "$(value cert_issuance est auth password)"

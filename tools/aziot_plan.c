@@ -149,9 +149,11 @@ static bool run_file(const struct planned *file, struct aziot_report *report, st
     t2c_file_tidy(file->path); /* what was left by one who was killed */
     if (!t2c_file_replace(file->path, file->new.data, file->new.len, &file->owner, err))
         return false;
+    const char *who = (file->owner.mode & 077) != 0 ? "" : "; it holds a password and is its owner's alone, mode 0600";
     return replaced ? aziot_report_add(report, "file", strrchr(file->path, '/') + 1, file->path, "replaced", err,
-                          "%s: what it said is in %s", file->path, (const char *)backup.data)
-                    : report_file(file, "written", "done", report, err);
+                          "%s: what it said is in %s%s", file->path, (const char *)backup.data, who)
+                    : aziot_report_add(report, "file", strrchr(file->path, '/') + 1, file->path, "written", err, "%s%s",
+                          file->path, who);
 }
 
 bool aziot_plan_run(const struct aziot_plan *plan, bool force, struct aziot_report *report, struct t2c_error *err)
