@@ -44,7 +44,7 @@ run() { # sets $estd
     env PATH="$work/bin:$PATH" CLOCKSHIM="$work/clock" LD_PRELOAD="$shim" "$ESTD" 2>>"$work/estd.log" &
     estd=$!
     pids="$pids $estd"
-    wait_for 10 "$T2C" status
+    wait_for 10 sh -c "'$T2C' status | grep -q 'running since'"
 }
 renewed() {
     "$T2C" renew device && later 61
