@@ -4,7 +4,7 @@
 # shellcheck disable=SC1091,SC2016
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/estd.sh"
-need openssl tpm2_nvreadpublic
+need openssl tpm2_nvreadpublic tpm2_flushcontext
 tpm_start
 for key in idevid iak ldevid app; do
     "$T2C" key create $key >/dev/null || skip_all "the TPM makes no key $key"
@@ -141,6 +141,40 @@ check "run again, it waits for what that brings" enroll app mtls --subject /CN=a
 check "openssl verifies it" verified app CN=app-3
 check_equal "nobody was asked twice" 2 "$(enrolments)"
 nothing_is_left "killed early"
+
+# ---- killed, with its estd, at system calls that change a file or talk to the server or the TPM ----
+
+# at N ARGUMENTS...: an enrolment of app as app-N, under points
+at() {
+    name=app-$1
+    shift
+    PATH=$BUILD/estd:$PATH "$BUILD/points" --root "$work" "$@" "$T2C" enroll app --auth mtls --by ldevid --subject "/CN=$name" --url "$est" \
+        --trust "$root" >"$work/out" 2>"$work/points.err"
+}
+killed_at() { # N: tells what is wrong after a kill there, and a second run
+    : >"$log"
+    at "$1" --at "$1" --kill before
+    tpm2_flushcontext -t # as a resource manager does
+    asked=$(enrolments)
+    allowed=$((asked + 1))
+    [ ! -e "$work/enroll/app/answer.pem" ] || allowed=$asked
+    [ "$(openssl x509 -in "$work/certs/app.pem" -noout -subject -nameopt RFC2253)" != "subject=CN=app-$1" ] || allowed=$asked
+    at "$1" || echo "$1: $(tail -n 2 "$work/points.err" | head -n 1)"
+    verified app "CN=app-$1" >"$work/out" 2>&1 || echo "$1: $(cat "$work/out")"
+    [ "$(enrolments)" -le "$allowed" ] || echo "$1: $(enrolments) certificates, where $allowed are enough"
+    [ -z "$(ls -A "$work/enroll")" ] || echo "$1: $(ls "$work/enroll") is left"
+}
+ca_stop
+serve tls --auth mtls --client-ca "$work/passwords/root.pem"
+at whole --list "$work/list"
+if [ $? -eq 77 ]; then
+    skip "killed at any point" "programs may not be traced here"
+else
+    points=$(wc -l <"$work/list")
+    check "it has points: $points" [ "$points" -ge 50 ]
+    check_equal "killed at one of ${CRASH_EVERY:-10} of them: the next run completes it, and an answer that was there is not asked for twice" "" \
+        "$(for point in $(seq 1 "${CRASH_EVERY:-10}" $((points + 5))); do killed_at "$point"; done)"
+fi
 ca_stop
 
 # ---- a CA in files ----
