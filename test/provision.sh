@@ -52,6 +52,7 @@ servers() {
     echo "device:$OWNER_PASSWORD" >"$work/owner.users"
     estca_start owner --auth basic --user-file "$work/owner.users" --lifetime 31536000 || return 1
     owner=$port
+    "$ESTCA" init "$work/operator" --name operator --sub-ca >/dev/null
     estca_start operator --auth mtls --client-ca "$work/owner/root.pem" --lifetime "${1:-86400}" --sub-ca || return 1
     operator=$port
     echo "$FACTORY_SECRET" >"$work/factory.secret"

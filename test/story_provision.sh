@@ -4,7 +4,7 @@
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/provision.sh"
-need swtpm swtpm_setup swtpm_localca tpm2_readpublic openssl jq python3 make
+need swtpm swtpm_setup swtpm_localca tpm2_readpublic openssl jq python3 make script
 machine
 made_tpm || skip_all "swtpm_setup makes no certificates"
 tpm_start "$work/made"
@@ -12,10 +12,12 @@ estd_files "window = 8-10"
 servers 40 || skip_all "estca does not start"
 stand_ins
 provision_conf
+printf '[edge_ca]\nurl = %s\n' "$(url "$operator")" >>"$work/provision.conf"
 report=$root/var/lib/tpm2cloud/provision/report.json
 report() { # FILTER
     jq -r "$1" "$report"
 }
+edge_ca=$root/var/lib/aziot/certd/certs/aziotedgedca-$(printf aziot-edged-ca | sha256sum | cut -d ' ' -f 1).cer
 listing() {
     (cd "$work" && find certs certs.d keys enroll estd root -exec ls -ild --time-style=full-iso {} + 2>/dev/null | sort)
 }
@@ -59,10 +61,12 @@ cp "$work/out" "$work/summary"
 cp "$work/err" "$work/second.log"
 check_equal "the factory was asked once" 1 "$(enrolments factory)"
 check_equal "the owner" 1 "$(enrolments owner)"
-check_equal "the operator" 1 "$(enrolments operator)"
+check_equal "the operator for two certificates" 2 "$(enrolments operator)"
 check "by the LDevID" grep -q 'op=simpleenroll .*peer="CN=pump-7" subject="CN=pump-7"' "$work/operator.log"
 check_equal "IoT Edge was started when it had a certificate, and estd ran" enrolled "$(cat "$work/at-start")"
 check "the certificate is where IoT Edge reads it" openssl verify -CAfile "$work/operator/root.pem" -untrusted "$certd" "$certd"
+check "so is that of the edge CA" openssl verify -CAfile "$work/operator/root.pem" -untrusted "$edge_ca" "$edge_ca"
+check "which is a CA" sh -c "openssl x509 -in '$edge_ca' -noout -ext basicConstraints | grep -q CA:TRUE"
 check "by its configuration" grep -qF "file:///var/lib/aziot/certd/certs/${certd##*/}" "$root/etc/aziot/config.toml"
 check "the summary ends with the report" grep -qx "the report is $report" "$work/summary"
 check_equal "a line for what was begun, and for what was done" "ldevid-key ... done" \
@@ -100,8 +104,12 @@ applied=$(wc -l <"$work/iotedge.log")
 check "the same again" counted provision --json
 check_equal "is the report" "$(jq -S . "$report")" "$(jq -S . "$work/out")"
 check_equal "writes nothing to the TPM" 0 "$(writes)"
-check_equal "nobody is asked but by estd" "1 1 1" "$(enrolments factory) $(enrolments owner) $(grep -c op=simpleenroll "$work/operator.log")"
+check_equal "nobody is asked but by estd" "1 1 2" "$(enrolments factory) $(enrolments owner) $(grep -c op=simpleenroll "$work/operator.log")"
 check_equal "IoT Edge is left alone" "$applied" "$(wc -l <"$work/iotedge.log")"
+
+echo 10 >"$work/delay" # a TPM that takes its time
+counted env T2C_TCTI_DELAY="$work/delay" script -qec "'$T2C' provision --config '$work/provision.conf' --root '$root'" /dev/null >"$work/terminal"
+check "on a terminal, something turns, and the time passes" grep -qE '[-|/\\] plan  0\.[1-9] s' "$work/terminal"
 
 # ---- it renews itself ----
 
@@ -129,9 +137,12 @@ check_fails "a file that somebody changed" "certs.d/ldevid.conf is there and say
 check_fails "is shown with what differs" '"subject = /CN=by-hand" in place of "subject = /CN=pump-7"' provision
 check_equal "nothing is written" "0 subject = /CN=by-hand" "$(writes) $(grep ^subject "$work/certs.d/ldevid.conf")"
 check_equal "it is reported" "failed ldevid-cert" "$(report '"\(.result) \(.failed_step)"')"
+echo 'auto_reprovisioning_mode = "Dynamic"' >>"$root/etc/aziot/config.toml"
+check "so is IoT Edge's" sh -c "'$T2C' provision --config '$work/provision.conf' --root '$root' --dry-run | grep '^cannot  *aziot .*-auto_repro'"
 check "unless it is to be replaced" sh -c "'$T2C' provision --config '$work/provision.conf' --root '$root' --force"
 check_equal "then it is, and kept" "subject = /CN=pump-7 subject = /CN=by-hand" \
     "$(grep -h ^subject "$work/certs.d/ldevid.conf" "$work/certs.d/ldevid.conf.bak" | xargs)"
+check_equal "IoT Edge learns of it" $((applied + 1)) "$(wc -l <"$work/iotedge.log")"
 services_stop
 sed "s|^ek_roots = .*|ek_roots = $work/operator/root.pem|" "$work/provision.conf" >"$work/roots.conf"
 check_fails "a TPM whose maker is not known" 'ek: the certificate at 0x01c00002 is refused: its issuer "CN = swtpm-localca" is not known here' \
@@ -160,7 +171,7 @@ wrong "a secret where its place should be" "[idevid] secret: this is no place of
 check_equal "which is not repeated" "" "$(grep hunter2 "$work/err")"
 wrong "half of an identity" "[ldevid] password: is missing beside user" '/^password/d'
 wrong "IoT Edge without a scope" "[dps] scope_id: is missing" '/^scope_id/d'
-wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d'
+wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d; /^\[edge_ca\]/,/^url/d'
 wrong "an algorithm that is none" "[idevid] alg: unknown algorithm; use ec-p256" 's/^header/alg = ec-p257\nheader/'
 check_fails "no configuration" "$work/none.conf" "$T2C" provision --config "$work/none.conf" --root "$root"
 check_equal "is reported, too" "failed" "$(report .result)"

@@ -49,6 +49,14 @@ void provision_say(struct provision_line *line, enum provision_state state, cons
     t2c_text_copy(line->text, sizeof(line->text), text);
 }
 
+bool provision_is_to_do(const struct provision *provision, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(provision_steps[i].name, name) != 0)
+        i++;
+    return provision->lines[i].state == PROVISION_TO_DO;
+}
+
 /* What a device is called where nothing else is said. A name that cannot be made matters only where it is asked for. */
 static bool device_id(const struct provision *provision, char out[PROVISION_SUBJECT_MAX], struct t2c_error *err)
 {

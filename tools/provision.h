@@ -81,6 +81,9 @@ bool provision_do(struct provision *provision, struct t2c_error *err);
 
 void provision_say(struct provision_line *line, enum provision_state state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Says whether the step NAME, which comes before, is to be done. */
+bool provision_is_to_do(const struct provision *provision, const char *name);
+
 /* Gives the subject that is asked for: the configured one, else by the machine. */
 bool provision_subject(const struct provision *provision, const struct provision_identity *id,
     char out[PROVISION_SUBJECT_MAX], struct t2c_error *err);

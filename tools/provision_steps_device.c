@@ -63,6 +63,28 @@ static bool waits_for_cert(const struct provision *provision)
         why.code == T2C_NOT_FOUND;
 }
 
+/* Copies the first line of DIFF that begins with SIGN, and is none of its head. */
+static void first_line(const char *diff, char sign, char out[120])
+{
+    out[0] = '\0';
+    for (const char *at = diff; at != NULL && out[0] == '\0'; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (at[0] == sign && strncmp(at, "---", 3) != 0 && strncmp(at, "+++", 3) != 0)
+            snprintf(out, 120, "%.*s", (int)strcspn(at, "\n"), at);
+    }
+}
+
+static void say_difference(const char *diff, struct provision_line *out)
+{
+    char have[120], want[120];
+    first_line(diff, '-', have);
+    first_line(diff, '+', want);
+    provision_say(out, PROVISION_CANNOT,
+        "IoT Edge's configuration is there and says something else: \"%s\", and not \"%s\"; --force replaces it, and "
+        "keeps a copy",
+        have, want);
+}
+
 void provision_probe_aziot(struct provision *provision, const struct provision_identity *id, struct provision_line *out)
 {
     T2C_CLEANUP(aziot_plan_freep) struct aziot_plan *plan = NULL;
@@ -83,9 +105,7 @@ void provision_probe_aziot(struct provision *provision, const struct provision_i
     else if (!aziot_plan_diff(plan, &diff, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
     else
-        provision_say(out, PROVISION_CANNOT,
-            "IoT Edge's configuration is there and says something else; --force replaces it and keeps a copy:\n%s",
-            (const char *)diff.data);
+        say_difference((const char *)diff.data, out);
 }
 
 bool provision_run_aziot(struct provision *provision, const struct provision_identity *id, struct t2c_error *err)
@@ -166,7 +186,8 @@ static void look(const struct provision *provision, struct services *out)
     out->estd = !is(provision, "is-enabled", ESTD) || !is(provision, "is-active", ESTD);
     out->deploy = aziot && (conf->operational.wanted || conf->edge_ca.wanted) && !is(provision, "is-enabled", DEPLOY);
     out->tool = aziot ? find_tool() : NULL;
-    out->aziot = out->tool != NULL && (!is_applied(provision) || !is(provision, "is-active", IDENTITYD));
+    out->aziot = out->tool != NULL &&
+        (provision_is_to_do(provision, "aziot") || !is_applied(provision) || !is(provision, "is-active", IDENTITYD));
 }
 
 void provision_probe_services(
