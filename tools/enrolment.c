@@ -358,3 +358,15 @@ bool enrolment_run(const struct enrolment *wish, struct enrolment_end *end, stru
         return false;
     return remove_dir(place.dir, err);
 }
+
+bool enrolment_is_begun(const char *name)
+{
+    struct place place = {.lock = -1};
+    return find_place(name, &place, NULL) && access(place.dir, F_OK) == 0;
+}
+
+bool enrolment_tidy(const char *name, struct t2c_error *err)
+{
+    T2C_CLEANUP(place_fini) struct place place = {.lock = -1};
+    return find_place(name, &place, err) && lock(&place, err) && remove_dir(place.dir, err);
+}

@@ -51,6 +51,10 @@ void enrolment_end_fini(struct enrolment_end *end);
  */
 bool enrolment_run(const struct enrolment *enrolment, struct enrolment_end *end, struct t2c_error *err);
 
+/* Says whether a run for NAME was interrupted, and left something; and removes that, when the certificate is stored. */
+bool enrolment_is_begun(const char *name);
+bool enrolment_tidy(const char *name, struct t2c_error *err);
+
 /*
  * Has the certificate NAME of estd's configuration enrolled: by the estd that runs, which reads its configuration again before with RELOAD,
  * else by one that is run for this alone, as the user to whom its state belongs. Tells on stderr what happens.

@@ -124,7 +124,7 @@ static const char *asked_text(const struct provision_identity *id, char *out, si
     return out;
 }
 
-static void say_cert(const X509 *cert, uint32_t nv, struct provision_line *out)
+static void say_cert(const char *name, const X509 *cert, uint32_t nv, struct provision_line *out)
 {
     char brief[320];
     int64_t before_s = 0, after_s = 0;
@@ -135,6 +135,8 @@ static void say_cert(const X509 *cert, uint32_t nv, struct provision_line *out)
     else if (after_s < time(NULL))
         provision_say(out, PROVISION_CANNOT,
             "NV index 0x%08x holds an expired certificate, %s; remove it, and another is asked for", nv, brief);
+    else if (enrolment_is_begun(name))
+        provision_say(out, PROVISION_TO_DO, "%s, NV index 0x%08x; what an interrupted run left is removed", brief, nv);
     else
         provision_say(out, PROVISION_DONE, "%s, NV index 0x%08x", brief, nv);
 }
@@ -158,7 +160,7 @@ void provision_probe_nv(struct provision *provision, const struct provision_iden
     uint32_t nv = 0;
     if (read_index(id, &chain, &nv, &why)) {
         if (provision_read_cert(id, &of_key, &why))
-            say_cert(sk_X509_value(chain, 0), nv, out);
+            say_cert(id->name, sk_X509_value(chain, 0), nv, out);
         else
             provision_say(out, PROVISION_CANNOT, "NV index 0x%08x holds a certificate: %s", nv, why.text);
     } else if (why.code != T2C_NOT_FOUND || !provision_subject(provision, id, subject, &why))
@@ -171,7 +173,10 @@ bool provision_run_nv(struct provision *provision, const struct provision_identi
 {
     static const enum enrolment_how how[] = {ENROLMENT_MTLS, ENROLMENT_BASIC, ENROLMENT_SECRET, ENROLMENT_CA};
     T2C_CLEANUP(enrolment_end_fini) struct enrolment_end end = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     char subject[PROVISION_SUBJECT_MAX];
+    if (provision_read_cert(id, &chain, NULL))
+        return enrolment_tidy(id->name, err);
     if (!provision_subject(provision, id, subject, err))
         return false;
     const struct enrolment enrolment = {.name = id->name,
