@@ -119,8 +119,10 @@ static bool fail_refused(
     if (status == 404)
         return t2c_fail(err, T2C_NOT_FOUND,
             "DPS knows no such registration: %s; check --scope, which the overview of the instance shows, and --id; an "
-            "enrolment is made with what this prints: tpm2cloud dps show",
-            words);
+            "enrolment is made %s",
+            words,
+            flow->tpm ? "with what this prints: tpm2cloud dps show"
+                      : "with the certificate, or a group of enrolments with a CA above it");
     if (status >= 300 && status < 400)
         return t2c_fail(
             err, T2C_PROTO, "the server sends us elsewhere, where we do not go: %s; check --endpoint", words);
