@@ -34,7 +34,7 @@ missing() { # HIERARCHY: how that is said
     echo "the TPM's $1 hierarchy has an authorization value that nothing here gives: say where it is with $1_auth =" \
         "file:/PATH (or env:VAR, cred:ID) in tpm2cloud.conf, or with \$TPM2CLOUD_$(echo "$1" | tr "[:lower:]" "[:upper:]")_AUTH"
 }
-nv_write=00000137 nv_define=0000012a start_session=00000176
+nv_write=00000137 nv_define=0000012a evict=00000120 start_session=00000176
 
 check "the hierarchies get their values" set_values
 tpm2_changeauth -Q -c p $platform
@@ -95,7 +95,8 @@ export VALUE
 check "a variable of the environment names a variable" env TPM2CLOUD_OWNER_AUTH=env:VALUE "$T2C" key delete ldevid
 check_fails "it wins over the configuration" \
     "the value of the TPM's owner hierarchy is wrong: correct what \$TPM2CLOUD_OWNER_AUTH names" \
-    env TPM2CLOUD_OWNER_AUTH="file:$work/wrong.auth" "$T2C" key create ldevid
+    counted env TPM2CLOUD_OWNER_AUTH="file:$work/wrong.auth" "$T2C" key create ldevid
+check_equal "and a wrong value is sent once" 1 "$(sent $evict)"
 CREDENTIALS_DIRECTORY=$work
 export CREDENTIALS_DIRECTORY
 check "a credential" env TPM2CLOUD_OWNER_AUTH=cred:owner.auth "$T2C" key create ldevid
@@ -133,10 +134,12 @@ printf '[estd]\ncerts_d = %s\nstate_dir = %s\nsocket = none\n' "$work/certs.d" "
 release() { # HIERARCHIES whose values are named
     configure "$@"
     echo "systemctl = $work/systemctl" >>"$work/tpm2cloud.conf"
-    counted "$T2C" release --yes --clear --root "$work/root" --config "$work/estd.conf"
+    TPM2CLOUD_PROFILE=iotedge-tpm2cloud counted "$T2C" release --yes --clear --root "$work/root" --config "$work/estd.conf"
 }
 check_fails "lockout's value is missing" "cannot clear the TPM: $(missing lockout)" release owner endorsement
 check "and no empty one was tried, which would close it: with all values a device is given back" release owner endorsement lockout
+check_equal "its IDevID is there again, as it was, whatever the profile" "idevid: exists (ec-p256, 0x81020000)" \
+    "$("$T2C" key create idevid)"
 check_equal "its values are gone" "0" "$(tpm2_getcap properties-variable | grep -c 'AuthSet: *1')"
 check "which is no reason not to make keys, with the settings as they were" "$T2C" key create ldevid
 check "the hierarchies get values again" set_values

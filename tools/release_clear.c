@@ -10,6 +10,7 @@
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
+#include "tpm2cloud/profile.h"
 #include "tpm2cloud/tpm.h"
 #include "tpm2cloud/tree.h"
 #include <limits.h>
@@ -113,6 +114,8 @@ static bool bring_back(const struct release *release, const char *name, struct t
 bool release_restore(struct release *release, struct t2c_error *err)
 {
     char dir[PATH_MAX];
+    if (!t2c_profile_set("tcg", err)) /* nothing else can be made again */
+        return false;
     for (size_t i = 0; i < FACTORY_N; i++)
         if (!bring_back(release, factory[i], err))
             return t2c_fail_context(err, "after the TPM was cleared");
