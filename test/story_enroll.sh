@@ -115,6 +115,9 @@ serve tls --auth mtls --client-ca "$work/passwords/root.pem"
 check "by another key's certificate" enroll app mtls --subject /CN=app-1 --by ldevid
 check "openssl verifies it" verified app CN=app-1
 check_equal "the server saw whose" 1 "$(requests 'op=simpleenroll status=200 auth=(mtls|cert).*ldevid-1')"
+print=$(openssl x509 -in "$root" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g')
+check "the server is known by a fingerprint" "$T2C" enroll app --auth mtls --subject /CN=app-1 --by ldevid --url "$est" \
+    --trust-fingerprint "sha256:$print" --force
 check_fails "by a key without a certificate" "--by: no certificate in tpm2cloud:srk" enroll app mtls --subject /CN=app-2 --by srk
 
 # ---- killed ----
