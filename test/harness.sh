@@ -137,6 +137,27 @@ tpm_start() {
     export OPENSSL_MODULES="$BUILD/.libs"
 }
 
+# tpm_made: a TPM as its maker ships it, for tpm_start, in $work/made: with certificates of swtpm's own CA, which is in $work/localca, and
+# its roots in $work/roots.
+tpm_made() {
+    mkdir -p "$work/localca" "$work/made" "$work/roots"
+    cat >"$work/localca.conf" <<END
+statedir = $work/localca
+signingkey = $work/localca/signkey.pem
+issuercert = $work/localca/issuercert.pem
+certserial = $work/localca/certserial
+END
+    : >"$work/localca.options"
+    cat >"$work/setup.conf" <<END
+create_certs_tool = $(command -v swtpm_localca)
+create_certs_tool_config = $work/localca.conf
+create_certs_tool_options = $work/localca.options
+active_pcr_banks = sha256
+END
+    swtpm_setup --tpm2 --tpmstate "$work/made" --create-ek-cert --lock-nvram --config "$work/setup.conf" >/dev/null || return 1
+    cp "$work/localca/swtpm-localca-rootca-cert.pem" "$work/localca/issuercert.pem" "$work/roots"
+}
+
 # tpm_stop: the TPM is gone; the next tpm_start has a blank one.
 tpm_stop() {
     tpm_pid=$(cat "$work/swtpm.pid")

@@ -25,26 +25,6 @@ machine() {
         DESTDIR="$root" >"$work/installed" 2>&1 || skip_all "make install fails: $(tail -n 1 "$work/installed")"
 }
 
-# made_tpm: a TPM as its maker ships it, with certificates of swtpm's CA, in $work/made; its roots in $work/roots.
-made_tpm() {
-    mkdir -p "$work/localca" "$work/made" "$work/roots"
-    cat >"$work/localca.conf" <<END
-statedir = $work/localca
-signingkey = $work/localca/signkey.pem
-issuercert = $work/localca/issuercert.pem
-certserial = $work/localca/certserial
-END
-    : >"$work/localca.options"
-    cat >"$work/setup.conf" <<END
-create_certs_tool = $(command -v swtpm_localca)
-create_certs_tool_config = $work/localca.conf
-create_certs_tool_options = $work/localca.options
-active_pcr_banks = sha256
-END
-    swtpm_setup --tpm2 --tpmstate "$work/made" --create-ek-cert --lock-nvram --config "$work/setup.conf" >/dev/null || return 1
-    cp "$work/localca/swtpm-localca-rootca-cert.pem" "$work/localca/issuercert.pem" "$work/roots"
-}
-
 # servers: the maker's wants a header, the owner's a password, the operator's a certificate of the owner's.
 servers() {
     estca_start factory --auth header --header "Secret-Value:$FACTORY_SECRET" --not-after 99991231235959Z || return 1

@@ -20,24 +20,7 @@ says() { # TEXT COMMAND...: exit code 1, and TEXT in the answer
 
 # ---- swtpm's own CA: what swtpm_setup leaves in a TPM is what makers leave ----
 
-mkdir "$work/localca" "$work/made"
-cat >"$work/localca.conf" <<END
-statedir = $work/localca
-signingkey = $work/localca/signkey.pem
-issuercert = $work/localca/issuercert.pem
-certserial = $work/localca/certserial
-END
-: >"$work/localca.options"
-cat >"$work/setup.conf" <<END
-create_certs_tool = $(command -v swtpm_localca)
-create_certs_tool_config = $work/localca.conf
-create_certs_tool_options = $work/localca.options
-active_pcr_banks = sha256
-END
-check "swtpm_setup makes a TPM with certificates" swtpm_setup --tpm2 --tpmstate "$work/made" --create-ek-cert --lock-nvram \
-    --config "$work/setup.conf"
-mkdir "$work/roots"
-cp "$work/localca/swtpm-localca-rootca-cert.pem" "$work/localca/issuercert.pem" "$work/roots"
+check "swtpm_setup makes a TPM with certificates" tpm_made
 tpm_start "$work/made"
 check "they verify" "$T2C" ek verify --roots "$work/roots"
 check_equal "by what, and whose key they certify" \

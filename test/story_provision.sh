@@ -6,7 +6,7 @@
 . "$srcdir/test/provision.sh"
 need swtpm swtpm_setup swtpm_localca tpm2_readpublic openssl jq python3 make script
 machine
-made_tpm || skip_all "swtpm_setup makes no certificates"
+tpm_made || skip_all "swtpm_setup makes no certificates"
 tpm_start "$work/made"
 estd_files "window = 8-10"
 servers 40 || skip_all "estca does not start"
