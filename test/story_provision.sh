@@ -46,6 +46,9 @@ sampler=$!
 pids="$pids $sampler"
 wait_for 10 test -s "$work/argv"
 sed "s|$(url "$owner")|$(url 1)|" "$work/provision.conf" >"$work/early.conf"
+mkdir "$work/keys"
+check_fails "another run is at work" "another tpm2cloud provision is at work in $work/keys: when it has ended, try again" \
+    flock "$work/keys" "$T2C" provision --config "$work/provision.conf" --root "$root"
 check_fails "the owner's server is down" "ldevid-cert: " "$T2C" provision --config "$work/early.conf" --root "$root"
 cp "$work/err" "$work/first.log"
 check_equal "the report says so" "failed ldevid-cert" "$(report '"\(.result) \(.failed_step)"')"
@@ -174,6 +177,6 @@ wrong "IoT Edge without a scope" "[dps] scope_id: is missing" '/^scope_id/d'
 wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d; /^\[edge_ca\]/,/^url/d'
 wrong "an algorithm that is none" "[idevid] alg: unknown algorithm; use ec-p256" 's/^header/alg = ec-p257\nheader/'
 check_fails "no configuration" "$work/none.conf" "$T2C" provision --config "$work/none.conf" --root "$root"
-check_equal "is reported, too" "failed" "$(report .result)"
+check_equal "is reported, too" "failed unknown" "$(report '"\(.result) \(.steps[1].state)"')"
 check_fails "an unknown profile" "iotedge-tpm2cloud" provision --profile iotedge
 finish

@@ -9,7 +9,7 @@
 . "$srcdir/test/crash/scene.sh"
 crash_needs
 need swtpm openssl jq make
-every=${CRASH_EVERY:-36}
+every=${CRASH_EVERY:-60}
 [ -z "$PRELOAD" ] || skip_all "a program under ptrace finds no leaks"
 
 machine

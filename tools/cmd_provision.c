@@ -20,7 +20,7 @@ struct options {
 
 static void print_steps(const struct provision *provision)
 {
-    for (size_t i = 0; i < PROVISION_STEPS; i++)
+    for (size_t i = 0; i < PROVISION_STEPS && provision->lines[i].state != PROVISION_UNKNOWN; i++)
         printf("%-8s  %-16s  %s\n", provision_state_name(provision->lines[i].state), provision_steps[i].name,
             provision->lines[i].text);
 }

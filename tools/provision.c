@@ -32,7 +32,7 @@ const struct provision_step provision_steps[PROVISION_STEPS] = {
 
 const char *provision_state_name(enum provision_state state)
 {
-    static const char *const names[] = {"done", "to do", "cannot", "left out"};
+    static const char *const names[] = {"unknown", "done", "to do", "cannot", "left out"};
     return names[state];
 }
 

@@ -15,6 +15,7 @@
 #define PROVISION_SUBJECT_MAX 512
 
 enum provision_state {
+    PROVISION_UNKNOWN, /* nobody has looked yet */
     PROVISION_DONE,
     PROVISION_TO_DO,
     PROVISION_CANNOT,  /* a human decides first */
