@@ -8,9 +8,9 @@ tpm_start
 # Words.
 check_fails "no such command" 'unknown command "kye"; did you mean "key"? see tpm2cloud --help' "$T2C" kye create x
 check_fails "nothing like it" 'unknown command "frobnicate"; see tpm2cloud --help' "$T2C" frobnicate
-check_fails "a verb without noun" 'unknown command "show"; it is a verb of key, cert, ek; see tpm2cloud --help' "$T2C" show ldevid
+check_fails "a verb without noun" 'unknown command "show"; it is a verb of key, cert, ek, dps; see tpm2cloud --help' "$T2C" show ldevid
 check_fails "an option that stands alone" 'did you mean "--version"?' "$T2C" --verison
-check_fails "a noun without verb" '"key" wants a verb; there are create, list, show, pem, pin; see tpm2cloud help key' "$T2C" key
+check_fails "a noun without verb" '"key" wants a verb; there are create, list, show, pem, pin, delete; see tpm2cloud help key' "$T2C" key
 check_fails "with another" '"key" wants a verb, not "make"; there are create,' "$T2C" key make ldevid
 check_fails "with a mistyped one" '"key" wants a verb, not "craete"; did you mean "create"? see tpm2cloud help key' \
     "$T2C" key craete ldevid
@@ -70,7 +70,7 @@ check_fails "help into a full device" "" sh -c "'$T2C' --help >/dev/full"
 check "help wherever it is asked for" "$T2C" key create --help ldevid
 check_equal "and of what" "usage: tpm2cloud key create NAME" "$(head -n 1 "$work/out" | cut -d ' ' -f 1-5)"
 check_equal "help of a verb is the same" "$(cat "$work/out")" "$("$T2C" help key create)"
-check_equal "help of a noun has its verbs" "clean migrate rollback" \
+check_equal "help of a noun has its verbs" "clean configure migrate rollback" \
     "$("$T2C" help aziot | sed -n 's/^  aziot \([a-z]*\).*/\1/p' | sort | xargs)"
 "$T2C" key create pipe-user >/dev/null
 "$T2C" csr pipe-user --subject /CN=x --san "$(seq -s , -f 'DNS:n%g.example' 9000)" 2>/dev/null | true
@@ -185,7 +185,7 @@ printf 'keys_dir = /x\nrubbish\n' >"$work/bad.conf"
 check_fails "a syntax error, with its line" "$work/bad.conf: line 2: missing equal sign" \
     env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
 printf 'profile = custom\n' >"$work/bad.conf"
-check_fails "an unknown profile" "profile = custom is not known; this version knows: tcg" \
+check_fails "an unknown profile" "profile custom is not known; this version knows: tcg, iotedge-tpm2cloud" \
     env TPM2CLOUD_CONF="$work/bad.conf" "$T2C" key list
 check_fails "a directory for a conf file" "$work is no regular file" env TPM2CLOUD_CONF="$work" "$T2C" key list
 printf 'keys_dir =\n' >"$work/bad.conf"
