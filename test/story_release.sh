@@ -81,10 +81,11 @@ left_is() {
     check_equal "and in the TPM" "$2" "$(persistent)"
 }
 "$T2C" key create idevid >/dev/null && certified idevid
+"$T2C" key create ek --alg ec-p256 >/dev/null
 tpm2_createprimary -Q -C o -G ecc -c "$work/other.ctx" && tpm2_evictcontrol -Q -C o -c "$work/other.ctx" 0x81000005 && tpm2_flushcontext -t
 provisioned
 before=$(files)
-check_equal "a device" "0x81000001 0x81000002 0x81000005 0x81000100 0x81000101 0x81020000 " "$(persistent)"
+check_equal "a device" "0x81000001 0x81000002 0x81000005 0x81000100 0x81000101 0x8101000A 0x81020000 " "$(persistent)"
 identity=$("$T2C" key show idevid --json)
 
 # ---- it is given back ----
@@ -111,9 +112,9 @@ sys.exit(plan["dry_run"] is not True or done["dry_run"] is not False or rows(pla
     "$work/plan" "$work/done"
 check_equal "units are stopped by name" "stop --quiet -- estd.servic[e] tpm2cloud-deploy.* aziot-*" "$(grep stop "$work/systemctl.log")"
 rm "$work/running"
-left="etc/estd.conf etc/password root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/81020000.record var/keys/notes.txt "
+left="etc/estd.conf etc/password root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/8101000a.record var/keys/81020000.record var/keys/notes.txt "
 check_equal "on the disk is what is the factory's, of others, and the owner's to see to" "$left" "$(files)"
-check_equal "in the TPM what is the factory's and of others" "0x81000001 0x81000005 0x81020000 " "$(persistent)"
+check_equal "in the TPM what is the factory's and of others" "0x81000001 0x81000005 0x8101000A 0x81020000 " "$(persistent)"
 check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
 check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
 after="$(persistent)$(find "$work/var" "$root" | sort)"
@@ -146,7 +147,7 @@ if "$POINTS" --root "$work" --kinds file true >/dev/null 2>&1; then
         provisioned
         check "killed at $point of $n" released_at "$point"
         check "it is finished by doing it again" release --yes
-        left_is "$left" "0x81000001 0x81000005 0x81020000 "
+        left_is "$left" "0x81000001 0x81000005 0x8101000A 0x81020000 "
     done
 else
     skip "kills" "programs cannot be traced here"
@@ -169,7 +170,7 @@ done
 provisioned
 cp "$work/var/keys/pump.pem" "$work/kept.pem"
 check "the TPM is cleared, too" release --yes --clear
-left_is "$left" "0x81020000 "
+left_is "$left" "0x8101000A 0x81020000 "
 check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
 check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
 "$T2C" key create srk >/dev/null
@@ -181,6 +182,6 @@ rm "$work/var/keys/81020000.record"
 tpm2_createprimary -Q -C e -G ecc256:ecdsa-sha256:null -c "$work/idevid.ctx" -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
 tpm2_evictcontrol -Q -C o -c "$work/idevid.ctx" 0x81020000 && tpm2_flushcontext -t
 check_fails "an identity that could not be made again" "once it has left the TPM, it is lost" release --yes --clear
-check_equal "keeps the TPM from being cleared" "0x81000001 0x81020000 " "$(persistent)"
+check_equal "keeps the TPM from being cleared" "0x81000001 0x8101000A 0x81020000 " "$(persistent)"
 tpm_clean "release"
 finish
