@@ -55,9 +55,9 @@ static bool write_note(
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes note = {0};
     struct t2c_error why = {0};
     struct t2c_uri uri = {0};
-    char file[NAME_MAX + 1], path[PATH_MAX], dir[PATH_MAX];
+    char file[80], path[PATH_MAX], dir[PATH_MAX];
     snprintf(uri.name, sizeof(uri.name), "%s", name);
-    snprintf(file, sizeof(file), "%.60s.%.60s", name, t2c_alg_name(t2c_key_alg(key)));
+    snprintf(file, sizeof(file), "%s.%s", name, t2c_alg_name(t2c_key_alg(key)));
     if (!t2c_name_read_certs(&uri, NULL, &chain, &why) && why.code != T2C_NOT_FOUND)
         return t2c_fail_with(err, &why);
     return (chain == NULL || t2c_cert_append_pem(chain, &note, err)) && path_of(release, file, path, err) &&
@@ -112,9 +112,9 @@ static bool bring_back(const struct release *release, const char *file, struct t
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     const char *dot = strchr(file, '.');
     struct t2c_key_spec spec = {.alg = dot != NULL ? t2c_alg_find(dot + 1) : T2C_ALG_OTHER};
-    char path[PATH_MAX], name[NAME_MAX + 1];
+    char path[PATH_MAX], name[T2C_NAME_MAX];
     bool made = false;
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(file, "."), file);
+    snprintf(name, sizeof(name), "%.*s", dot != NULL ? (int)(dot - file) : 0, file);
     const struct t2c_identity *identity = t2c_identity_find(name);
     if (!path_of(release, file, path, err))
         return false;
