@@ -6,6 +6,7 @@
 #include "forget.h"
 
 #include <openssl/crypto.h>
+#include <string.h>
 
 /* No number that ESYS ever gave. */
 #define NO_SESSION ((ESYS_TR)0x7ffffffe)
@@ -48,8 +49,9 @@ void t2c_forget(ESYS_CONTEXT *esys)
 /* A session that has no cipher cannot encrypt a parameter, which ESYS finds after it put the object's value beside the key. */
 void t2c_forget_value(ESYS_CONTEXT *esys, ESYS_TR object, ESYS_TR session, size_t value_len)
 {
-    const TPM2B_AUTH zeros = {.size = (UINT16)value_len};
-    if (Esys_TR_SetAuth(esys, object, &zeros) == TSS2_RC_SUCCESS &&
+    TPM2B_AUTH other = {.size = (UINT16)value_len};
+    memset(other.buffer, 0xFF, value_len); /* tpm2-tss 4 cuts zeros off */
+    if (Esys_TR_SetAuth(esys, object, &other) == TSS2_RC_SUCCESS &&
         Esys_TRSess_SetAttributes(esys, session, TPMA_SESSION_DECRYPT, 0xFF) == TSS2_RC_SUCCESS)
         create_nothing(esys, object, session);
     wipe_stack();
