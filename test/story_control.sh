@@ -156,6 +156,24 @@ check_fails "the socket cannot change" "[estd] socket cannot change while estd r
 sed -i "s|^socket = .*|socket = $sock|" "$work/est.conf"
 check "and nothing has changed" "$T2C" renew b
 
+# ---- as provision has a certificate enrolled, of whose file estd may not know ----
+
+by_estd() { # NAME...: the answer stays in $work/said
+    "$BUILD/by_estd" "$work/est.conf" "$@" >"$work/said"
+}
+granted() {
+    requests 'op=simpleenroll status=200 .*"CN=c"'
+}
+cert_conf c
+check "a new certificate" by_estd c reload
+check_equal "is enrolled once, whether by itself or because it is asked for" 1 "$(granted)"
+check "again" by_estd c reload
+check "it is in force" says '^a certificate is in force until 2' "$work/said"
+check "anew" by_estd c reload anew
+check_equal "it is asked for" 2 "$(granted)"
+rm "$work/certs.d/c.conf"
+check_fails "one that is not configured any more" "estd keeps no certificate c" by_estd c reload
+
 # ---- watch ----
 
 "$T2C" watch >"$work/watched" 2>"$work/watch.err" &

@@ -60,7 +60,10 @@ static bool look(struct estd *estd, struct estd_wait *wait, bool *idle, bool *en
     return true;
 }
 
-/* Waits until estd is not at the certificate any more: one of which it has just read it enrols by itself. */
+/*
+ * Waits until estd is not at the certificate any more: one of which it has just read it enrols by itself. What it tried in vain does not
+ * count.
+ */
 static bool settle(
     struct estd *estd, struct estd_wait *wait, bool *enough, char text[ENROLMENT_TEXT_MAX], struct t2c_error *err)
 {
@@ -68,12 +71,14 @@ static bool settle(
         wait->moved = false;
         if (!look(estd, wait, &idle, enough, text, err))
             return false;
+        wait->over = wait->over && wait->good;
         if (!idle && !estd_wait_move(estd, wait, err))
             return false;
     }
     return true;
 }
 
+/* One that has just come, by itself, is as new as one that would be asked for. */
 static bool ask(
     struct estd *estd, const char *name, bool reload, bool anew, char text[ENROLMENT_TEXT_MAX], struct t2c_error *err)
 {
@@ -84,12 +89,12 @@ static bool ask(
     bool enough = false;
     strcpy(request.name, name);
     if (!estd_watch(estd, err) || (reload && !estd_request(estd, &again, estd_wait_notice, &wait, &done, err)) ||
-        (!anew && !settle(estd, &wait, &enough, text, err)))
+        ((reload || !anew) && !settle(estd, &wait, &enough, text, err)))
         return false;
-    if (enough)
+    if (enough && !anew)
         return true;
-    wait.over = false; /* what it tried by itself */
-    if (!estd_request(estd, &request, estd_wait_notice, &wait, &done, err) || !estd_wait_end(estd, &wait, err))
+    if (!wait.over &&
+        (!estd_request(estd, &request, estd_wait_notice, &wait, &done, err) || !estd_wait_end(estd, &wait, err)))
         return false;
     t2c_text_copy(text, ENROLMENT_TEXT_MAX, wait.outcome.text);
     return true;
