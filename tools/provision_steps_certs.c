@@ -233,29 +233,25 @@ void provision_probe_kept(struct provision *provision, const struct provision_id
             in_force ? "" : " is asked for of ", in_force ? "" : id->url);
 }
 
-/*
- * Root's part, now: nobody has to wait for systemd to have it done. What it could not do is told; whether the certificate is in
- * its place is seen.
- */
-static void deploy(const struct provision *provision)
+/* Root's part, now: nobody has to wait for systemd to have it done. */
+static bool deploy(const struct provision *provision, struct t2c_error *err)
 {
     static char program[] = "tpm2cloud-deploy", config[] = "-c";
     char *const argv[] = {program, config, provision->estd.conf, NULL};
-    struct t2c_error why = {0};
-    if (!child_run(argv, NULL, NULL, &why))
-        fprintf(stderr, "tpm2cloud: %s\n", why.text);
+    return child_run(argv, NULL, NULL, err);
 }
 
-/* ANEW: whatever estd believes to have. */
+/* ANEW: whatever estd believes to have. What root could not do matters if the certificate is not in its place. */
 static bool enrol(const struct provision *provision, const struct provision_identity *id, bool anew, bool *in_force,
     struct t2c_error *err)
 {
     char outcome[ENROLMENT_TEXT_MAX], text[400];
+    struct t2c_error why = {0};
     if (!enrolment_by_estd(&provision->estd, id->name, true, anew, outcome, err))
         return false;
-    if (is_by_root(provision, id))
-        deploy(provision);
-    return look(provision, id, in_force, text, sizeof(text), err);
+    bool deployed = !is_by_root(provision, id) || deploy(provision, &why);
+    return look(provision, id, in_force, text, sizeof(text), err) &&
+        (*in_force || deployed || t2c_fail_with(err, &why));
 }
 
 /* An estd that runs learns of a file that was written. */
@@ -274,13 +270,14 @@ bool provision_run_kept(struct provision *provision, const struct provision_iden
 {
     T2C_CLEANUP(described_fini) struct described described = {0};
     char text[400];
+    struct t2c_error why = {0};
     bool in_force = false;
     if (!describe(provision, id, &described, err) || !write_conf(&described, err) ||
         (described.state != FILE_SAME && !reload(provision, err)))
         return false;
     /* What an interrupted run left for root is no reason to ask for another certificate. */
-    if (is_by_root(provision, id))
-        deploy(provision);
+    if (is_by_root(provision, id) && !deploy(provision, &why))
+        fprintf(stderr, "tpm2cloud: %s\n", why.text);
     return look(provision, id, &in_force, text, sizeof(text), err) &&
         (in_force || enrol(provision, id, false, &in_force, err)) &&
         (in_force || enrol(provision, id, true, &in_force, err));
