@@ -150,6 +150,7 @@ tpm2_evictcontrol -Q -C o -P of-o -c 0x81000100 && tpm2_load -Q -C 0x81000001 -u
     tpm2_evictcontrol -Q -C o -P of-o -c "$work/new.ctx" 0x81000100
 tpm2_flushcontext -t
 check_fails "a token by a key that came since" "another key than the one of the registration is at handle 0x81000100" "$T2C" dps token --id dev-ecc
+check "which doctor notices" sh -c "'$T2C' doctor | grep -q 'another key is at handle 0x81000100, and not the key by which h2.example knows dev-ecc'"
 check_fails "a token of what is not registered" "dev-2 is not registered from here" "$T2C" dps token --id dev-2
 check_fails "a token where a certificate is shown" "is registered by a certificate" "$T2C" dps token --id pump-7
 

@@ -82,6 +82,7 @@ bool cmd_doctor(int argc, char **argv, struct t2c_error *err)
         return false;
     doctor_tpm(&doctor);
     doctor_sas(&doctor);
+    doctor_dps(&doctor);
     doctor_aziot(&doctor, root);
     if (!estd_find(conf, &place, &no_conf))
         checklist_bad(&doctor.list, "estd", DOCTOR_FIX_CONF, "%s", no_conf.text);

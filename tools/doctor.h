@@ -24,6 +24,7 @@ struct doctor {
 void doctor_tpm(struct doctor *doctor);
 /* Whether the shared access keys that lie here are of this TPM. */
 void doctor_sas(struct doctor *doctor);
+void doctor_dps(struct doctor *doctor);
 /* Whether the keys that aziot-keyd has below ROOT (NULL: of this machine) are of this TPM. */
 void doctor_aziot(struct doctor *doctor, const char *root);
 /* The module, and what the effective openssl.cnf does with it. */

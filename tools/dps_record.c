@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define RECORD_MAX 8192
+#define FILE_END ".json"
 
 T2C_DEFINE_FREEP(json_freep, json_t, json_decref)
 
@@ -78,6 +79,12 @@ bool dps_record_format(const struct dps_record *record, struct t2c_bytes *out, s
     return text != NULL ? t2c_bytes_printf(out, err, "%s\n", text) : t2c_fail_nomem(err);
 }
 
+int dps_record_is_file(const struct dirent *entry)
+{
+    const size_t len = strlen(entry->d_name), end_len = strlen(FILE_END);
+    return entry->d_name[0] != '.' && len > end_len && strcmp(entry->d_name + len - end_len, FILE_END) == 0;
+}
+
 bool dps_record_path(const char *id, char **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
@@ -86,7 +93,7 @@ bool dps_record_path(const char *id, char **out, struct t2c_error *err)
         name[i] = (char)tolower((unsigned char)id[i]);
     if (!t2c_settings_load(&settings, err))
         return false;
-    return asprintf(out, "%s/%s.json", settings.dps_dir, name) >= 0 || t2c_fail_nomem(err);
+    return asprintf(out, "%s/%s" FILE_END, settings.dps_dir, name) >= 0 || t2c_fail_nomem(err);
 }
 
 bool dps_record_read(const char *path, struct dps_record *out, struct t2c_error *err)

@@ -6,6 +6,7 @@
 
 #include "dps_answer.h"
 #include "dps_request.h"
+#include <dirent.h>
 
 #define DPS_PROOF_MAX 65 /* a SHA-256 in hexadecimal */
 
@@ -17,6 +18,9 @@ struct dps_record {
     char hub[T2C_SAS_HOST_MAX], device[T2C_SAS_ID_MAX], substatus[64];
     int64_t registered_s;
 };
+
+/* For scandir(3): says whether ENTRY of the directory of records is one. */
+int dps_record_is_file(const struct dirent *entry);
 
 /* Gives: *out, the path of the record of ID; ids that differ by case alone have one. */
 bool dps_record_path(const char *id, char **out, struct t2c_error *err);

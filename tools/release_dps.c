@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define HANDLE 0x81000100
-#define RECORD_END ".json"
 
 /* NAME: the TPM's of the key that is meant; "" for any. */
 static bool evict(struct release *release, uint32_t handle, const char *name, struct t2c_error *err)
@@ -46,17 +45,11 @@ static bool evict_recorded(struct release *release, const char *file, struct t2c
     return handle == HANDLE || evict(release, (uint32_t)handle, record.name, err);
 }
 
-static int is_record(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-    return len > strlen(RECORD_END) && strcmp(entry->d_name + len - strlen(RECORD_END), RECORD_END) == 0;
-}
-
 bool release_dps(struct release *release, struct t2c_error *err)
 {
     static const struct release_thing thing = {"directory", "dps", "what became of registrations"};
     struct dirent **found = NULL;
-    int n = scandir(release->settings.dps_dir, &found, is_record, alphasort);
+    int n = scandir(release->settings.dps_dir, &found, dps_record_is_file, alphasort);
     if (n < 0 && errno != ENOENT)
         return t2c_fail_errno(err, errno, "cannot list %s", release->settings.dps_dir);
     bool ok = evict(release, HANDLE, "", err);
