@@ -100,7 +100,7 @@ tpm slow $second_ek fault=slow"
 enrolled
 {
     beside failed --id failed
-    beside cut --id cut --timeout 1
+    beside cut --id cut --timeout 3
     beside slow --id slow --timeout 1
 } &
 
