@@ -16,15 +16,15 @@ int memory_list(struct memory_region out[MEMORY_REGIONS])
 {
     FILE *maps = fopen("/proc/self/maps", "r");
     int n = 0;
+    uintmax_t from = 0, to = 0;
     char mode[8], line[512];
     if (maps == NULL)
         abort();
-    while (n < MEMORY_REGIONS && fgets(line, sizeof(line), maps) != NULL) {
-        snprintf(out[n].text, sizeof(out[n].text), "%.*s", (int)strcspn(line, "\n"), line);
-        if (sscanf(line, "%jx-%jx %7s", (uintmax_t *)&out[n].from, (uintmax_t *)&out[n].to, mode) == 3 &&
-            strncmp(mode, "rw", 2) == 0)
-            n++;
-    }
+    while (n < MEMORY_REGIONS && fgets(line, sizeof(line), maps) != NULL)
+        if (sscanf(line, "%jx-%jx %7s", &from, &to, mode) == 3 && strncmp(mode, "rw", 2) == 0) {
+            out[n] = (struct memory_region){.from = (uintptr_t)from, .to = (uintptr_t)to};
+            snprintf(out[n++].text, sizeof(out->text), "%.*s", (int)strcspn(line, "\n"), line);
+        }
     fclose(maps);
     return n;
 }
