@@ -3,7 +3,6 @@
  */
 #include "key.h"
 #include "tpm2cloud/identity.h"
-#include "tpm2cloud/profile.h"
 
 struct trying {
     TPM2B_PUBLIC template;
@@ -32,13 +31,7 @@ static const struct t2c_identity_slot *slot_of(const struct t2c_identity *identi
 bool t2c_identity_check_recreate(const struct t2c_identity *identity, const struct t2c_key *key, struct t2c_error *err)
 {
     struct trying trying = {0};
-    enum t2c_profile profile = T2C_PROFILE_TCG;
     const struct t2c_identity_slot *slot = slot_of(identity, t2c_key_handle(key));
-    if (!t2c_profile_get(&profile, err))
-        return false;
-    if (profile != T2C_PROFILE_TCG && identity->role == T2C_ROLE_IDEVID)
-        return t2c_fail(err, T2C_EXISTS,
-            "the %s of this profile is made at random: once it has left the TPM, it is lost", identity->what);
     if (!t2c_template_fill(t2c_identity_role(identity, slot), t2c_key_alg(key), &trying.template, err) ||
         !t2c_tpm_run(try_work, &trying, err))
         return false;

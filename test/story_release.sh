@@ -97,6 +97,9 @@ check_equal "not even a unit" "" "$(grep stop "$work/systemctl.log")"
 cp "$work/out" "$work/plan"
 exec 9<"$work/var/estd/lock"
 flock -n 9
+sed "s|^state_dir.*|state_dir = /var/lib|" "$work/etc/estd.conf" >"$work/wrong.conf"
+check_fails "nor is a directory emptied that is nobody's own" "/var/lib is configured as the directory of estd" \
+    release --yes --dry-run --config "$work/wrong.conf"
 check_fails "not while estd runs" "estd runs, and would enrol anew: stop it" release --yes
 exec 9<&-
 check_equal "and nothing is gone then" "$before" "$(files)"

@@ -5,6 +5,7 @@
 
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/tree.h"
+#include <string.h>
 
 void release_fini(struct release *release)
 {
@@ -36,11 +37,23 @@ bool release_file(struct release *release, const struct release_thing *thing, co
     return (release->dry_run || t2c_file_remove(path, err)) && release_add(release, thing, path, err);
 }
 
+/* A configuration that names /, or /var/lib, is a mistake that nobody should pay for. */
+static bool is_deep(const char *path)
+{
+    size_t names = 0;
+    for (const char *at = path; *at != '\0'; at++)
+        names += at[0] == '/' && at[1] != '/' && at[1] != '\0';
+    return names >= 3 && strstr(path, "/../") == NULL;
+}
+
 bool release_content(
     struct release *release, const struct release_thing *thing, const char *path, struct t2c_error *err)
 {
     bool any = false;
     if (!t2c_tree_has_content(path, &any, err))
         return false;
+    if (any && !is_deep(path))
+        return t2c_fail(err, T2C_INVALID,
+            "%s is configured as the directory of %s, and is nobody's own: it is not emptied", path, thing->name);
     return !any || ((release->dry_run || t2c_tree_empty(path, err)) && release_add(release, thing, path, err));
 }

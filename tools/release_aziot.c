@@ -33,23 +33,25 @@ static bool is_of_aziot(const char *path)
     return false;
 }
 
+/* A key of the owner's elsewhere may be another program's, too. */
+static bool remove_preloaded_key(struct release *release, const char *id, const char *on_device, struct t2c_error *err)
+{
+    const struct release_thing ours = {"key", id, "IoT Edge's, in a file"};
+    const struct release_thing theirs = {"key", id, "the owner's; remove it if nothing else needs it"};
+    char path[PATH_MAX];
+    if (!below(release, on_device, path, err))
+        return false;
+    return is_of_aziot(on_device) ? release_file(release, &ours, path, err)
+                                  : t2c_file_is_missing(path) || release_keep(release, &theirs, path, err);
+}
+
 static bool remove_preloaded(struct release *release, struct t2c_error *err)
 {
     const struct t2c_aziot_values *keyd = &release->aziot.config[AZIOT_KEYD];
     for (size_t i = 0; i < keyd->n; i++) {
         const char *id = t2c_aziot_member(keyd, i, AZIOT_PRELOADED_KEYS), *url = keyd->list[i].text;
-        char path[PATH_MAX];
-        if (id == NULL || strncmp(url, FILE_URL, strlen(FILE_URL)) != 0)
-            continue;
-        if (!below(release, url + strlen(FILE_URL), path, err))
-            return false;
-        const struct release_thing thing = {"key", id,
-            is_of_aziot(url + strlen(FILE_URL)) ? "IoT Edge's, in a file"
-                                                : "the owner's; remove it if nothing else needs it"};
-        bool ok = is_of_aziot(url + strlen(FILE_URL))
-            ? release_file(release, &thing, path, err)
-            : t2c_file_is_missing(path) || release_keep(release, &thing, path, err);
-        if (!ok)
+        if (id != NULL && strncmp(url, FILE_URL, strlen(FILE_URL)) == 0 &&
+            !remove_preloaded_key(release, id, url + strlen(FILE_URL), err))
             return false;
     }
     return true;
