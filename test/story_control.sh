@@ -85,6 +85,8 @@ check_equal "status counts it" 1 "$(row a | awk '{print $4}')"
 check "enroll" t2c enroll a
 check "it is a first enrolment, by the password" says "op=simpleenroll status=200 auth=basic" "$log"
 check "and told so" says "^a: enrolled" "$work/said"
+check "enroll, for programs" t2c enroll a --json
+check "tells the same" says '^\{"name": "a", "outcome": "enrolled, issuer ' "$work/said"
 openssl x509 -in "$work/installed/a.pem" -noout -enddate | cut -d= -f2 >"$work/ends"
 check_equal "--json has the same times as the certificate" "$(date -u -d "$(cat "$work/ends")" +%s)" \
     "$("$T2C" status --json | sed -n 's/.*"name": "a", .*"not_after_s": \([0-9]*\), "issuer": "CN = ca.*/\1/p' | head -n 1)"

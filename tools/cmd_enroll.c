@@ -60,14 +60,14 @@ static bool check(const struct wish *wish, struct t2c_error *err)
     return true;
 }
 
-/* Without --auth only --config has a meaning. */
+/* Without --auth only --config and --json have a meaning. */
 static bool check_estd(const struct wish *wish, struct t2c_error *err)
 {
     const struct enrolment *what = &wish->what;
     const char *const others[] = {what->subject, what->san, what->eku, what->profile, what->url, what->trust,
         what->trust_fingerprint, what->secret, what->header, what->user, what->password, what->method, what->by,
         what->by_auth, what->ca, what->auth};
-    bool any = what->force || wish->json;
+    bool any = what->force;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         any = any || others[i] != NULL;
     return !any ||
@@ -133,7 +133,15 @@ static bool enroll_by_estd(const struct wish *wish, struct t2c_error *err)
     char text[ENROLMENT_TEXT_MAX];
     if (!estd_find(wish->conf, &place, err) || !enrolment_by_estd(&place, wish->what.name, false, true, text, err))
         return false;
-    printf("%s: %s\n", wish->what.name, text);
+    if (!wish->json) {
+        printf("%s: %s\n", wish->what.name, text);
+        return true;
+    }
+    fputs("{\"name\": ", stdout);
+    json_text(wish->what.name);
+    fputs(", \"outcome\": ", stdout);
+    json_text(text);
+    puts("}");
     return true;
 }
 
