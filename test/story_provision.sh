@@ -152,8 +152,14 @@ check_fails "a TPM whose maker is not known" 'ek: the certificate at 0x01c00002 
     "$T2C" provision --config "$work/roots.conf" --root "$root"
 check_equal "which is reported" 'failed ek its issuer "CN = swtpm-localca" is not known here' \
     "$(report '"\(.result) \(.failed_step) \(.ek[0].refused | sub(";.*"; ""))"')"
+cp "$work/keys/device-id.pem" "$work/image.pem"
 tpm_stop
+mkdir "$work/keys"
+cp "$work/image.pem" "$work/keys/device-id.pem"
 tpm_start
+check "a key that came with another device's image" sh -c \
+    "'$T2C' provision --config '$work/provision.conf' --root '$root' --dry-run | grep \"^cannot  *operational-key  *the key file of device-id is not this TPM's: \""
+rm "$work/keys/device-id.pem"
 sed 's/^ek_roots.*/ek = require/' "$work/provision.conf" >"$work/require.conf"
 check "a TPM without a certificate, where one is required" sh -c \
     "'$T2C' provision --config '$work/require.conf' --root '$root' --dry-run | grep '^cannot  *ek  *this TPM holds no certificate of an endorsement key'"

@@ -191,9 +191,10 @@ static bool do_step(struct provision *provision, size_t i, struct t2c_error *err
 {
     const struct provision_step *step = &provision_steps[i];
     struct provision_line *line = &provision->lines[i];
-    if (!step->run(provision, identity_of(provision, step), err))
-        return false;
+    bool ran = step->run(provision, identity_of(provision, step), err);
     probe(provision, i);
+    if (!ran)
+        return false;
     return line->state == PROVISION_DONE || line->state == PROVISION_LEFT_OUT ||
         t2c_fail(err, T2C_IO, "it was done, but is not there: %s", line->text);
 }
