@@ -17,7 +17,7 @@
 
 struct dps_http {
     CURL *easy;
-    const struct dps_http_settings *settings;
+    struct dps_http_settings settings;
     struct t2c_bytes *body; /* of the answer */
     bool too_long;
     int alert;             /* of TLS, from the server; 0: none */
@@ -61,7 +61,7 @@ static CURLcode prepare_tls(CURL *easy, void *ctx, void *context)
     SSL_CTX_set_ex_data(ctx, kept_at, http);
     SSL_CTX_set_info_callback(ctx, note);
     ERR_clear_error();
-    if (http->settings->key == NULL || use_identity(http->settings, ctx))
+    if (http->settings.key == NULL || use_identity(&http->settings, ctx))
         return CURLE_OK;
     t2c_fail_openssl(&http->ours, T2C_INVALID, "TLS does not take the certificate and its key");
     return CURLE_SSL_CERTPROBLEM;
@@ -81,7 +81,7 @@ static size_t take_body(char *data, size_t one, size_t data_len, void *context)
 
 static bool set_up(struct dps_http *http)
 {
-    const char *trust = http->settings->trust;
+    const char *trust = http->settings.trust;
     return SET(CURLOPT_ERRORBUFFER, http->text) && SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_PROTOCOLS_STR, "https") &&
         SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
         SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
@@ -98,7 +98,7 @@ bool dps_http_open(const struct dps_http_settings *settings, struct dps_http **o
     T2C_CLEANUP(dps_http_closep) struct dps_http *http = calloc(1, sizeof(*http));
     if (http == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (http->easy = curl_easy_init()) == NULL)
         return t2c_fail_nomem(err);
-    http->settings = settings;
+    http->settings = *settings;
     if (!set_up(http))
         return t2c_fail(err, T2C_IO, "libcurl %s does not take what HTTPS needs; it lacks TLS by OpenSSL",
             curl_version_info(CURLVERSION_NOW)->version);
@@ -202,7 +202,7 @@ static bool fail(const struct dps_http *http, CURLcode result, const char *url, 
         return t2c_fail(err, T2C_AUTH,
             "the server refuses the %s (TLS alert: %s); see whether it is expired or revoked, "
             "and whether the enrolment knows the CA that issued it",
-            http->settings->key != NULL ? "certificate" : "connection without a certificate",
+            http->settings.key != NULL ? "certificate" : "connection without a certificate",
             SSL_alert_desc_string_long(http->alert));
     switch (result) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -210,7 +210,7 @@ static bool fail(const struct dps_http *http, CURLcode result, const char *url, 
             server, text);
     case CURLE_SSL_CACERT_BADFILE:
         return t2c_fail(err, T2C_INVALID, "--trust %s cannot be used: %s",
-            http->settings->trust != NULL ? http->settings->trust : "", text);
+            http->settings.trust != NULL ? http->settings.trust : "", text);
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:

@@ -15,7 +15,7 @@ struct dps_http_settings {
     const STACK_OF(X509) *chain; /* of the key, leaf first */
 };
 
-/* Gives: *out, which borrows SETTINGS. */
+/* Gives: *out, which borrows what SETTINGS names. */
 bool dps_http_open(const struct dps_http_settings *settings, struct dps_http **out, struct t2c_error *err);
 void dps_http_close(struct dps_http *http);
 T2C_DEFINE_FREEP(dps_http_closep, struct dps_http, dps_http_close)
