@@ -34,12 +34,13 @@ static void check_one(struct doctor *doctor, const char *dir, const char *file)
     T2C_CLEANUP(t2c_freep) char *path = NULL;
     struct dps_record record;
     struct t2c_error why = {0};
-    snprintf(check, sizeof(check), "dps %.27s", file);
     if (asprintf(&path, "%s/%s", dir, file) < 0) {
         path = NULL;
         return;
     }
-    if (!dps_record_read(path, &record, &why))
+    const bool read = dps_record_read(path, &record, &why);
+    snprintf(check, sizeof(check), "dps %.27s", read ? record.id : file);
+    if (!read)
         checklist_bad(&doctor->list, check, FIX_RECORD, "%s", why.text);
     else if (!record.tpm)
         checklist_ok(&doctor->list, check, "%s at %s, by a certificate", record.device, record.hub);
