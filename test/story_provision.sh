@@ -165,6 +165,9 @@ check "a TPM without a certificate, where one is required" sh -c \
     "'$T2C' provision --config '$work/require.conf' --root '$root' --dry-run | grep '^cannot  *ek  *this TPM holds no certificate of an endorsement key'"
 check "is else no reason" sh -c \
     "'$T2C' provision --config '$work/provision.conf' --root '$root' --dry-run | grep \"^left out  *ek  *this TPM's maker left no certificate in it\""
+rm -r "$root/run/systemd"
+check "without systemd somebody else starts estd" sh -c \
+    "'$T2C' provision --config '$work/provision.conf' --root '$root' --dry-run | grep '^left out  *services  *no systemd runs here: have this system start estd'"
 
 # ---- a configuration that is wrong ----
 

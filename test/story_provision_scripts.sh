@@ -51,6 +51,31 @@ check "again" counted provision --json
 check_equal "there is nothing to do" 0 "$(writes)"
 check_equal "the password is in no file" "" "$(grep -rl "$OWNER_PASSWORD" "$work" --exclude=users)"
 
+# ---- the two forms in which IoT Edge asks by itself ----
+
+mkdir -p "$root/etc/ssl"
+cp "$work/trust.pem" "$root/etc/ssl/trust.pem"
+cp "$work/provision.conf" "$work/dps.conf"
+form() { # MODE LINE...: that configuration
+    mode=$1
+    shift
+    cp "$work/dps.conf" "$work/provision.conf"
+    printf '[aziot]\nmode = %s\nurl = https://localhost:%s/.well-known/est\ntrust = /etc/ssl/trust.pem\n' "$mode" "$operator" >>"$work/provision.conf"
+    [ $# -eq 0 ] || printf '%s\n' "$@" >>"$work/provision.conf"
+}
+form est-basic "user = device" "password = env:LDEVID_CA_EST_PASSWORD"
+check_fails "what is there stays" "--force replaces it, and keeps a copy" provision
+check "unless it is to be replaced: est-basic" provision --force
+check "it has the id and the password" sh -c \
+    "grep -q 'registration_id = \"14398\"' '$root/etc/aziot/config.toml' && grep -q '$OWNER_PASSWORD' '$root/etc/aziot/config.toml'"
+check_equal "who else has the password" "" "$(grep -rl "$OWNER_PASSWORD" "$work" --exclude=users --exclude='config.toml*')"
+form est-mtls
+check "est-mtls" provision --force
+check "it asks by the LDevID" grep -q 'identity_pk = "pkcs11:token=tpm2cloud;object=ldevid"' "$root/etc/aziot/config.toml"
+check "again" counted provision --json
+check_equal "there is nothing to do" "0 done" "$(writes) $(state aziot)"
+cp "$work/dps.conf" "$work/provision.conf"
+
 # ---- one of theirs ----
 
 tpm_stop

@@ -79,6 +79,8 @@ static void say_difference(const char *diff, struct provision_line *out)
     char have[120], want[120];
     first_line(diff, '-', have);
     first_line(diff, '+', want);
+    if (have[0] == '\0' && want[0] == '\0')
+        snprintf(have, sizeof(have), "another secret");
     provision_say(out, PROVISION_CANNOT,
         "IoT Edge's configuration is there and says something else: \"%s\", and not \"%s\"; --force replaces it, and "
         "keeps a copy",
