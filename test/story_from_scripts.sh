@@ -12,7 +12,7 @@ document=$srcdir/docs/from-scripts.md
 
 machine
 stand_ins
-made_tpm || skip_all "swtpm_setup fails"
+tpm_made || skip_all "swtpm_setup fails"
 tpm_start "$work/made"
 estca_start secret --auth header --header Secret-Value:5678-est --not-after 99991231235959Z || skip_all "estca does not start"
 factory=$port
