@@ -18,8 +18,7 @@ static void say_none(enum provision_ek wish, struct provision_line *out)
     if (wish == PROVISION_EK_REQUIRE)
         provision_say(out, PROVISION_CANNOT,
             "this TPM holds no certificate of an endorsement key, and ek = require asks for one; ask its maker, or "
-            "write "
-            "ek = verify");
+            "write ek = verify");
     else
         provision_say(out, PROVISION_LEFT_OUT, "this TPM's maker left no certificate in it");
 }
