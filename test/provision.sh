@@ -7,7 +7,8 @@ unset IDEVID_CA_EST_FQDN_PORT IDEVID_CA_EST_USER IDEVID_CA_EST_PASSWORD LDEVID_C
 unset LDEVID_CA_EST_PASSWORD OPERATIONAL_CA_FQDN_PORT DPS_SCOPE_ID
 root=$work/root
 certd=$root/var/lib/aziot/certd/certs/deviceid-bd732105ef89cf8edd2606a5309c8a26b7b5599a4e124a0fe6199b6b2f60e655.cer
-FACTORY_SECRET=factory-3f1c9a77 OWNER_PASSWORD=owner-5d20be41
+# Of this run alone: others may run beside it, and who samples command lines sees theirs, too.
+FACTORY_SECRET=factory-$(od -An -N6 -tx1 /dev/urandom | tr -d ' ') OWNER_PASSWORD=owner-$(od -An -N6 -tx1 /dev/urandom | tr -d ' ')
 
 # machine: what it says of itself, and IoT Edge without a configuration.
 machine() {
