@@ -263,7 +263,7 @@ ok "the server ends well" stop
 
 # renegotiate TEXT: openssl renegotiates a connection of TLS 1.2 and says TEXT; all that it says is in renegotiated.
 renegotiate() {
-	rm -f ./commands
+	rm -f ./commands renegotiated
 	mkfifo ./commands
 	openssl s_client -connect "localhost:$PORT" -CAfile ca/root.pem -tls1_2 <./commands >renegotiated 2>&1 &
 	client=$!
