@@ -99,22 +99,21 @@ static struct t2c_object *read_object(uint32_t handle, struct t2c_error *err)
     return t2c_tpm_run(read_work, &reading, err) ? reading.object : NULL;
 }
 
-bool t2c_key_open_object_at(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
+struct t2c_key *t2c_key_open_object_at(uint32_t handle, const char *label, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = key_new(label);
-    if (key == NULL)
-        return t2c_fail_nomem(err);
+    if (key == NULL) {
+        t2c_fail_nomem(err);
+        return NULL;
+    }
     key->object = read_object(handle, err);
-    if (key->object == NULL)
-        return false;
-    *out = T2C_STEAL(key);
-    return true;
+    return key->object != NULL ? T2C_STEAL(key) : NULL;
 }
 
 bool t2c_key_open_handle(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    if (!t2c_key_open_object_at(handle, label, &key, err) || !check_supported(key, err))
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = t2c_key_open_object_at(handle, label, err);
+    if (key == NULL || !check_supported(key, err))
         return false;
     *out = T2C_STEAL(key);
     return true;

@@ -66,8 +66,8 @@ bool t2c_key_make_secret(const TPM2B_PUBLIC *template, const struct t2c_bytes *d
 bool t2c_key_open_object(
     const void *data, size_t data_len, const char *label, struct t2c_key **out, struct t2c_error *err);
 
-/* Opens what sits at persistent HANDLE, be it a key or not. */
-bool t2c_key_open_object_at(uint32_t handle, const char *label, struct t2c_key **out, struct t2c_error *err);
+/* Opens what sits at persistent HANDLE, be it a key or not; NULL on failure. */
+struct t2c_key *t2c_key_open_object_at(uint32_t handle, const char *label, struct t2c_error *err);
 
 /* Makes a key like SPEC under the storage key at PARENT and persists it at HANDLE. */
 bool t2c_key_make_child_at(

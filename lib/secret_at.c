@@ -74,10 +74,10 @@ static bool is_hmac(const TPMT_PUBLIC *pub)
 
 bool t2c_secret_open_handle(uint32_t handle, struct t2c_key **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     char label[T2C_NAME_MAX];
     snprintf(label, sizeof(label), "handle 0x%08x", handle);
-    if (!t2c_key_open_object_at(handle, label, &key, err))
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = t2c_key_open_object_at(handle, label, err);
+    if (key == NULL)
         return false;
     if (!is_hmac(&t2c_key_public(key)->publicArea))
         return t2c_fail(err, T2C_EXISTS,

@@ -175,8 +175,9 @@ if [ $? -eq 77 ]; then
 else
     points=$(wc -l <"$work/list")
     check "it has points: $points" [ "$points" -ge 50 ]
-    check_equal "killed at one of ${CRASH_EVERY:-20} of them: the next run completes it, and an answer that was there is not asked for twice" "" \
-        "$(for point in $(seq 1 "${CRASH_EVERY:-20}" $((points + 5))); do killed_at "$point"; done)"
+    every=${FIRST_CRASH_EVERY:-${CRASH_EVERY:-20}}
+    check_equal "killed at one of $every of them: the next run completes it, and an answer that was there is not asked for twice" "" \
+        "$(for point in $(seq 1 "$every" $((points + 5))); do killed_at "$point"; done)"
 fi
 ca_stop
 
