@@ -5,6 +5,7 @@
 #include "tls.h"
 
 #include "keys.h"
+#include "tpm2cloud/alert.h"
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
@@ -302,21 +303,8 @@ const struct t2c_error *tls_error(const struct tls *tls)
 
 const char *tls_refusal(const struct tls *tls)
 {
-    switch (tls->alert & 0xff) {
-    case SSL_AD_HANDSHAKE_FAILURE:
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_REVOKED:
-    case SSL_AD_CERTIFICATE_EXPIRED:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-    case SSL_AD_UNKNOWN_CA:
-    case SSL_AD_ACCESS_DENIED:
-        return tls->asked ? SSL_alert_desc_string_long(tls->alert) : NULL;
-    case SSL_AD_CERTIFICATE_REQUIRED:
-        return SSL_alert_desc_string_long(tls->alert);
-    default:
-        return NULL;
-    }
+    bool refused = t2c_alert_wants_certificate(tls->alert) || (tls->asked && t2c_alert_is_refusal(tls->alert));
+    return refused ? SSL_alert_desc_string_long(tls->alert) : NULL;
 }
 
 const STACK_OF(X509) *tls_presented(const struct tls *tls)

@@ -70,10 +70,8 @@ bool t2c_name_check_keys(t2c_name_foreign *fn, void *arg, size_t *checked_n, str
 {
     struct check check = {fn, arg, 0};
     T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
-    if (!t2c_name_list(&list, err))
+    if (!t2c_name_list_all(&list, err))
         return false;
-    if (list.hidden.code != T2C_OK)
-        return t2c_fail_with(err, &list.hidden);
     for (size_t i = 0; i < list.n; i++)
         if (list.entries[i].has_key && list.entries[i].handle == 0)
             check_name(&check, list.entries[i].name);

@@ -133,6 +133,11 @@ static bool list_dir(struct t2c_name_list *list, const char *dir, bool keys, str
     return ok || t2c_fail_nomem(err);
 }
 
+bool t2c_name_list_all(struct t2c_name_list *out, struct t2c_error *err)
+{
+    return t2c_name_list(out, err) && (out->hidden.code == T2C_OK || t2c_fail_with(err, &out->hidden));
+}
+
 bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};

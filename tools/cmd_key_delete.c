@@ -41,10 +41,8 @@ static bool check_keyd(struct t2c_error *err)
 static bool check_srk(struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
-    if (!t2c_name_list(&list, err))
+    if (!t2c_name_list_all(&list, err))
         return false;
-    if (list.hidden.code != T2C_OK)
-        return t2c_fail_with(err, &list.hidden);
     for (size_t i = 0; i < list.n; i++)
         if (needs_srk(&list.entries[i]))
             return t2c_fail(err, T2C_EXISTS,

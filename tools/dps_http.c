@@ -5,6 +5,7 @@
 #include "dps_http.h"
 
 #include "dps_answer.h"
+#include "tpm2cloud/alert.h"
 #include <curl/curl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -162,25 +163,6 @@ static int64_t clock_ahead(CURL *easy)
     return server_s > 0 ? server_s - (int64_t)time(NULL) : 0;
 }
 
-/* Whether ALERT is about the certificate that was shown, or that none was. Spec: RFC 8446 6.2. */
-static bool is_about_certificate(int alert)
-{
-    switch (alert & 0xff) {
-    case SSL_AD_HANDSHAKE_FAILURE:
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_REVOKED:
-    case SSL_AD_CERTIFICATE_EXPIRED:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-    case SSL_AD_UNKNOWN_CA:
-    case SSL_AD_ACCESS_DENIED:
-    case SSL_AD_CERTIFICATE_REQUIRED:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* The server in URL, for messages. */
 static const char *server_of(const char *url, char out[SERVER_MAX])
 {
@@ -198,7 +180,7 @@ static bool fail(const struct dps_http *http, CURLcode result, const char *url, 
         return t2c_fail_with(err, &http->ours);
     if (http->too_long)
         return t2c_fail(err, T2C_PROTO, "the answer of %s is longer than %d bytes", server, DPS_ANSWER_MAX);
-    if (is_about_certificate(http->alert))
+    if (t2c_alert_is_refusal(http->alert) || t2c_alert_wants_certificate(http->alert))
         return t2c_fail(err, T2C_AUTH,
             "the server refuses the %s (TLS alert: %s); see whether it is expired or revoked, "
             "and whether the enrolment knows the CA that issued it",

@@ -68,10 +68,8 @@ static bool remove_name(struct release *release, const struct t2c_name_entry *en
 static bool remove_names(struct release *release, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
-    if (!t2c_name_list(&list, err))
+    if (!t2c_name_list_all(&list, err))
         return false;
-    if (list.hidden.code != T2C_OK)
-        return t2c_fail_with(err, &list.hidden);
     for (size_t i = 0; i < list.n; i++)
         if (!remove_name(release, &list.entries[i], err))
             return false;

@@ -136,5 +136,7 @@ bool t2c_name_check_keys(t2c_name_foreign *fn, void *arg, size_t *checked_n, str
 
 /* Lists identities that are in the TPM, then the names of the key and certificate directories, sorted. Two TPM commands. */
 bool t2c_name_list(struct t2c_name_list *out, struct t2c_error *err);
+/* The same; a directory that cannot be listed is an error. */
+bool t2c_name_list_all(struct t2c_name_list *out, struct t2c_error *err);
 
 #endif
