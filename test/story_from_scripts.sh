@@ -1,7 +1,7 @@
 #!/bin/sh
 # docs/from-scripts.md, followed: each of its commands is run as it stands there, one after the other on one device, which is a
 # directory.
-# shellcheck disable=SC1091
+# shellcheck disable=SC1091,SC2016
 . "${srcdir:-.}/test/harness.sh"
 . "$srcdir/test/provision.sh"
 . "$srcdir/test/token.sh"
