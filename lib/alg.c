@@ -50,7 +50,8 @@ enum t2c_alg t2c_alg_find(const char *name)
     return T2C_ALG_OTHER;
 }
 
-enum t2c_alg t2c_alg_of_group(const char *group)
+/* GROUP: OpenSSL's name of a curve. */
+static enum t2c_alg alg_of_group(const char *group)
 {
     for (int i = 0; i < T2C_ALG_OTHER; i++)
         if (algs[i].group != NULL && strcmp(algs[i].group, group) == 0)
@@ -74,7 +75,7 @@ enum t2c_alg t2c_alg_of_pkey(const EVP_PKEY *key)
     ERR_set_mark();
     EVP_PKEY_get_group_name(key, group, sizeof(group), NULL); /* what has none leaves an error behind */
     ERR_pop_to_mark();
-    return t2c_alg_of_group(group);
+    return alg_of_group(group);
 }
 
 const struct t2c_hash *t2c_hash_find(const char *name)

@@ -23,12 +23,6 @@ struct t2c_attester {
 
 /* ---- which keys ---- */
 
-static bool is_ek(const struct t2c_key *key)
-{
-    const TPMA_OBJECT needed = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
-    return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
-}
-
 /* The first that is at its handle, if any. */
 static bool find_persistent(struct t2c_attester *attester, struct t2c_error *err)
 {
@@ -43,7 +37,7 @@ static bool find_persistent(struct t2c_attester *attester, struct t2c_error *err
             continue;
         if (!t2c_key_open_handle(identity->slots[i].handle, "ek", &key, err))
             return false;
-        if (!is_ek(key))
+        if (!t2c_ek_is(key))
             continue;
         attester->slot = &identity->slots[i];
         attester->pub = *t2c_key_public(key);

@@ -8,17 +8,13 @@
 
 bool t2c_aziot_stem(const char *id, struct t2c_bytes *out, struct t2c_error *err)
 {
-    uint8_t digest[32];
-    char hex[2 * sizeof(digest) + 1];
+    char hex[T2C_SHA256_HEX_MAX];
     for (const char *at = id; *at != '\0'; at++) {
         bool alnum = (*at >= '0' && *at <= '9') || (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z');
         if (alnum && !t2c_bytes_append(out, at, 1, err))
             return false;
     }
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, id, strlen(id), digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash an id");
-    t2c_hex(digest, sizeof(digest), hex);
-    return t2c_bytes_printf(out, err, "-%s", hex);
+    return t2c_host_sha256_hex(id, strlen(id), hex, err) && t2c_bytes_printf(out, err, "-%s", hex);
 }
 
 bool t2c_aziot_path(const char *dir, const char *id, const char *end, struct t2c_bytes *out, struct t2c_error *err)

@@ -106,6 +106,23 @@ const char *t2c_conf_get(const CONF *conf, const char *section, const char *name
     return found;
 }
 
+/* A backslash takes the next character as it is. */
+bool t2c_conf_append(struct t2c_bytes *out, const char *name, const char *value, struct t2c_error *err)
+{
+    if (value == NULL)
+        return true;
+    if (!t2c_bytes_printf(out, err, "%s = ", name))
+        return false;
+    for (const char *at = value; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return t2c_fail(err, T2C_INVALID, "there is a control character in the %s", name);
+        bool special = strchr("\\\"'`#$", *at) != NULL;
+        if ((special && !t2c_bytes_append(out, "\\", 1, err)) || !t2c_bytes_append(out, at, 1, err))
+            return false;
+    }
+    return t2c_bytes_append(out, "\n", 1, err);
+}
+
 static const char *setting(const CONF *conf, const char *name, const char *fallback)
 {
     const char *value = conf != NULL ? t2c_conf_get(conf, NULL, name) : NULL;
@@ -121,6 +138,13 @@ static bool set_path(
         return t2c_fail(err, T2C_INVALID, "%s: %s = %s must be an absolute path", path, name, value);
     *field = strdup(value);
     return *field != NULL || t2c_fail_nomem(err);
+}
+
+static bool set_state_dir(struct t2c_settings *settings, struct t2c_error *err)
+{
+    const char *certs_dir = settings->certs_dir;
+    settings->state_dir = strndup(certs_dir, (size_t)(strrchr(certs_dir, '/') - certs_dir));
+    return settings->state_dir != NULL || t2c_fail_nomem(err);
 }
 
 static bool set_text(char **field, const CONF *conf, const char *name, struct t2c_error *err)
@@ -163,6 +187,7 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
     if (!set_text(&settings.tcti, conf, "tcti", err) || !set_hierarchies(&settings, conf, err) ||
         !set_path(&settings.keys_dir, conf, path, "keys_dir", "/var/lib/tpm2cloud/keys", err) ||
         !set_path(&settings.certs_dir, conf, path, "certs_dir", "/var/lib/tpm2cloud/certs", err) ||
+        !set_state_dir(&settings, err) ||
         !set_path(&settings.dps_dir, conf, path, "dps_dir", "/var/lib/tpm2cloud/dps", err) ||
         !set_path(&settings.systemctl, conf, path, "systemctl", "/usr/bin/systemctl", err)) {
         t2c_settings_fini(&settings);
@@ -177,6 +202,7 @@ void t2c_settings_fini(struct t2c_settings *settings)
     free(settings->tcti);
     free(settings->keys_dir);
     free(settings->certs_dir);
+    free(settings->state_dir);
     free(settings->dps_dir);
     free(settings->systemctl);
     for (size_t i = 0; i < T2C_HIERARCHIES; i++)

@@ -7,6 +7,9 @@
 #include "esys.h"
 #include "tpm2cloud/ek.h"
 
+/* Says whether KEY is one by its attributes. */
+bool t2c_ek_is(const struct t2c_key *key);
+
 /* Gives what the endorsement key of SLOT is made from: TCG's template, or the one and the nonce that the TPM holds for it. */
 bool t2c_ek_template(const struct t2c_identity_slot *slot, TPM2B_PUBLIC *out, struct t2c_error *err);
 

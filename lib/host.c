@@ -31,6 +31,21 @@ bool t2c_host_random(void *out, size_t out_len, struct t2c_error *err)
     return RAND_bytes_ex(t2c_host(), out, out_len, 0) == 1 || t2c_fail_openssl(err, T2C_IO, "no random numbers");
 }
 
+bool t2c_host_sha256(const void *data, size_t data_len, uint8_t out[T2C_SHA256_LEN], struct t2c_error *err)
+{
+    return EVP_Q_digest(t2c_host(), "SHA256", NULL, data, data_len, out, NULL) == 1 ||
+        t2c_fail_openssl(err, T2C_NOMEM, "cannot make a SHA-256");
+}
+
+bool t2c_host_sha256_hex(const void *data, size_t data_len, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
+{
+    uint8_t hash[T2C_SHA256_LEN];
+    if (!t2c_host_sha256(data, data_len, hash, err))
+        return false;
+    t2c_hex(hash, sizeof(hash), out);
+    return true;
+}
+
 bool t2c_host_hmac(
     const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len, uint8_t out[32], struct t2c_error *err)
 {

@@ -148,8 +148,7 @@ bool t2c_name_open_key(
 
 bool t2c_name_read_key(const char *name, struct t2c_key **out, struct t2c_error *err)
 {
-    struct t2c_uri uri = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return open_key(&uri, false, NULL, out, err);
 }
 

@@ -21,10 +21,9 @@ struct check {
 
 static void check_name(struct check *check, const char *name)
 {
-    struct t2c_uri uri = {0};
     struct t2c_error why = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     check->n++;
     if (!t2c_name_open_key(&uri, NULL, &key, &why) || !t2c_key_check(key, &why))
         check->fn(check->arg, name, &why);

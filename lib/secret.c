@@ -52,9 +52,9 @@ static bool mark(TPM2B_PUBLIC *template, struct t2c_error *err)
 
 static bool hash(const struct t2c_bytes *data, struct t2c_bytes *out, struct t2c_error *err)
 {
-    uint8_t digest[32];
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, data->data, data->len, digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a key");
+    uint8_t digest[T2C_SHA256_LEN];
+    if (!t2c_host_sha256(data->data, data->len, digest, err))
+        return false;
     bool ok = t2c_bytes_append(out, digest, sizeof(digest), err);
     OPENSSL_cleanse(digest, sizeof(digest));
     return ok;

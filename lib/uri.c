@@ -5,6 +5,7 @@
 
 #include "tpm2cloud/bytes.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,13 @@ static bool check(const struct t2c_uri *uri, struct t2c_error *err)
     if (places == 0 && (uri->type != T2C_URI_ANY || uri->auth_source[0] != '\0'))
         return t2c_fail(err, T2C_INVALID, "the URI has attributes but names no key");
     return true;
+}
+
+struct t2c_uri t2c_uri_of(const char *name)
+{
+    struct t2c_uri uri = {0};
+    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    return uri;
 }
 
 bool t2c_uri_parse(const char *text, struct t2c_uri *out, struct t2c_error *err)

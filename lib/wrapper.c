@@ -5,7 +5,6 @@
 
 #include "tpm2cloud/ossl.h"
 #include <openssl/asn1t.h>
-#include <openssl/pem.h>
 #include <string.h>
 
 #define DESCRIPTION "tpm2cloud URI v1"
@@ -37,17 +36,6 @@ bool t2c_wrapper_append_der(const char *uri, struct t2c_bytes *out, struct t2c_e
     if (der_len <= 0)
         return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the wrapper of %s", uri);
     return t2c_bytes_append(out, der, (size_t)der_len, err);
-}
-
-bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0};
-    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-    if (!t2c_wrapper_append_der(uri, &der, err))
-        return false;
-    if (bio == NULL || PEM_write_bio(bio, T2C_WRAPPER_LABEL, "", der.data, (long)der.len) <= 0)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot encode the wrapper of %s", uri);
-    return t2c_bytes_append_bio(out, bio, err);
 }
 
 bool t2c_wrapper_parse_der(const void *der, size_t der_len, struct t2c_bytes *uri, struct t2c_error *err)

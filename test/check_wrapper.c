@@ -7,9 +7,6 @@
 #include <string.h>
 
 /* SEQUENCE { VISIBLESTRING "tpm2cloud URI v1", UTF8String "tpm2cloud:ldevid" } */
-static const char pem[] = "-----BEGIN TPM2CLOUD KEY URI-----\n"
-                          "MCQaEHRwbTJjbG91ZCBVUkkgdjEMEHRwbTJjbG91ZDpsZGV2aWQ=\n"
-                          "-----END TPM2CLOUD KEY URI-----\n";
 static const uint8_t der[] = "\x30\x24\x1a\x10tpm2cloud URI v1\x0c\x10tpm2cloud:ldevid";
 #define DER_LEN (sizeof(der) - 1)
 
@@ -17,8 +14,9 @@ START_TEST(writes)
 {
     struct t2c_bytes out = {0};
     struct t2c_error err = {0};
-    ck_assert_msg(t2c_wrapper_append_pem("tpm2cloud:ldevid", &out, &err), "%s", err.text);
-    ck_assert_str_eq((char *)out.data, pem);
+    ck_assert_msg(t2c_wrapper_append_der("tpm2cloud:ldevid", &out, &err), "%s", err.text);
+    ck_assert_uint_eq(out.len, DER_LEN);
+    ck_assert_mem_eq(out.data, der, DER_LEN);
     t2c_bytes_fini(&out);
 }
 END_TEST

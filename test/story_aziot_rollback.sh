@@ -97,12 +97,15 @@ cp "$(command -v sleep)" "$root/aziot-keyd"
 keyd=$!
 pids="$pids $keyd"
 check_fails "not while keyd runs" "aziot-keyd runs, and may be using the keys: stop it with: iotedge system stop" t2c migrate
+check_fails "not by another name of its root either" "aziot-keyd runs" \
+    env -C "${root%/*}" "$T2C" aziot migrate --root "${root##*/}/../${root##*/}"
 kill $keyd
 wait $keyd 2>/dev/null
 rm "$root/aziot-keyd"
 check_fails "not while another does it" "another tpm2cloud aziot is at work in $home" \
     flock "$home" "$T2C" aziot migrate --root "$root"
 check "but a list is to be had" flock "$home" "$T2C" aziot migrate --dry-run --root "$root"
+mkdir "$work/nowhere"
 check_fails "not where no IoT Edge is" "there is no $work/nowhere/var/lib/aziot/keyd" \
     "$T2C" aziot migrate --root "$work/nowhere"
 check "nothing was changed" diff -r "$work/before" "$root"

@@ -7,6 +7,7 @@ need swtpm openssl socat tpm2_dictionarylockout
 . "$srcdir/test/estd.sh"
 tpm_start
 unset TPM2CLOUD_ESTD_CONF
+mkdir "$work/root"
 : >"$work/plain.cnf"
 export OPENSSL_CONF="$work/plain.cnf"
 printf '[estd]\ncerts_d = %s\nstate_dir = %s\n' "$work/certs.d" "$work/state" >"$work/est.conf"

@@ -33,6 +33,10 @@ check_equal "it writes nothing to the TPM" 0 "$(writes)"
 check_equal "nor elsewhere" "$before" "$(listing)"
 check_equal "and asks nobody" "" "$(cat "$work/factory.log" "$work/owner.log" "$work/operator.log" 2>/dev/null)"
 cp "$work/out" "$work/plan"
+check_equal "a root may be named from here" "$(cat "$work/plan")" \
+    "$(cd "$work" && "$T2C" provision --config provision.conf --root root --dry-run)"
+check_fails "but not one that is not there" "cannot find the directory $work/none of --root: No such file" \
+    "$T2C" provision --config "$work/provision.conf" --root "$work/none"
 name=$(printf '%s\n%s\n%s\n' "Raspberry Pi 4 Model B Rev 1.4" 10000000abcdef01 dc:a6:32:01:02:03 | sha256sum | cut -d ' ' -f 1)
 check "the TPM is its maker's" grep -q '^done  *ek  *verified, and of this TPM: 0x01c00002' "$work/plan"
 check "the IDevID is named by the machine" grep -qF "/serialNumber=10000000abcdef01/CN=$name is asked for" "$work/plan"

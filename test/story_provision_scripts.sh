@@ -33,6 +33,9 @@ attributes() { # HANDLE
 # ---- a new device, in their layout ----
 
 tpm_start
+check_fails "a user's name is no place for a line of estd's configuration" "ldevid-cert: there is a control character in the user" \
+    old_environment env LDEVID_CA_EST_USER="device
+command = /bin/true" "$T2C" provision --config "$work/provision.conf" --root "$root" --profile iotedge-tpm2cloud
 check "what the scripts wanted to know is enough" provision
 check_equal "the IDevID's key is an RSA key at 0x81020000, as theirs" 0x60472 "$(attributes 0x81020000)"
 qualified() { # HANDLE

@@ -14,10 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CONFIG "/etc/aziot/config.toml"
 #define IDENTITY_CERT "/etc/aziot/est-id.pem"
 #define BOOTSTRAP_CERT "/etc/aziot/est-bootstrap-id.pem"
-#define CERTD_USER "aziotcs"
 
 static const struct {
     const char *from, *to;
@@ -97,8 +95,7 @@ static bool read_name(
     const char *name, const struct t2c_name_files *files, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_uri uri = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return t2c_name_read_certs(&uri, files, &chain, err) && t2c_cert_append_pem(chain, out, err);
 }
 
@@ -116,7 +113,7 @@ static bool is_same_key(const struct planned *file)
 static bool add_copy(struct aziot_plan *plan, const char *name, const struct t2c_name_files *files, const char *path,
     bool certds, struct t2c_error *err)
 {
-    const struct passwd *user = certds && geteuid() == 0 ? getpwnam(CERTD_USER) : NULL;
+    const struct passwd *user = certds && geteuid() == 0 ? getpwnam(AZIOT_CERTD_USER) : NULL;
     struct planned *file = NULL;
     if (!add_file(plan, path, 0644, &file, err) || !read_name(name, files, &file->new, err))
         return false;
@@ -226,7 +223,7 @@ static bool check_installed(const struct aziot_place *place, struct t2c_error *e
 /* Says whether certd may read what STAT found, directories aside. */
 static bool is_certds(const struct stat *found)
 {
-    const struct passwd *user = getpwnam(CERTD_USER);
+    const struct passwd *user = getpwnam(AZIOT_CERTD_USER);
     return (found->st_mode & S_IROTH) != 0 ||
         (user != NULL && found->st_uid == user->pw_uid && (found->st_mode & S_IRUSR) != 0);
 }
@@ -243,7 +240,7 @@ static bool check_trust(const struct aziot_place *place, const char *trust, stru
             return t2c_fail_context(err, "--trust");
         if (stat(path, &file) == 0 && !is_certds(&file))
             return t2c_fail(err, T2C_AUTH, "--trust: aziot-certd, which runs as %s, may not read %s: chmod o+r %s",
-                CERTD_USER, path, path);
+                AZIOT_CERTD_USER, path, path);
     }
     return true;
 }
@@ -252,7 +249,7 @@ static bool add_config(struct aziot_plan *plan, const struct aziot_settings *set
     struct t2c_error *err)
 {
     struct planned *file = NULL;
-    return add_file(plan, CONFIG, settings->password != NULL ? 0600 : 0644, &file, err) &&
+    return add_file(plan, AZIOT_CONFIG, settings->password != NULL ? 0600 : 0644, &file, err) &&
         aziot_settings_toml(settings, paths, &file->new, err) && compare(file, CHANGE_REFUSED, err);
 }
 

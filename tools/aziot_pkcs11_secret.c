@@ -16,12 +16,11 @@ bool pkcs11_secret_of_pin(
     const struct t2c_bytes *pin, const struct t2c_bytes *salt, struct t2c_bytes *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes both = {0};
-    uint8_t digest[32];
+    uint8_t digest[T2C_SHA256_LEN];
     char hex[2 * PIN_HASH_LEN + 1];
-    if (!t2c_bytes_append(&both, pin->data, pin->len, err) || !t2c_bytes_append(&both, salt->data, salt->len, err))
+    if (!t2c_bytes_append(&both, pin->data, pin->len, err) || !t2c_bytes_append(&both, salt->data, salt->len, err) ||
+        !t2c_host_sha256(both.data, both.len, digest, err))
         return false;
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, both.data, both.len, digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a PIN");
     t2c_hex(digest, PIN_HASH_LEN, hex);
     bool ok = t2c_bytes_append(out, hex, 2 * PIN_HASH_LEN, err);
     OPENSSL_cleanse(digest, sizeof(digest));

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define KEYD_HOME "/var/lib/aziot/keyd"
@@ -120,11 +121,24 @@ bool aziot_is_ours(const char *text, struct t2c_uri *out)
 
 /* ---- the whole ---- */
 
+bool aziot_root(const char *root, char **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_freep) char *real = realpath(root != NULL && root[0] != '\0' ? root : "/", NULL);
+    if (real == NULL)
+        return t2c_fail_errno(err, errno, "cannot find the directory %s of --root", root);
+    if (strcmp(real, "/") == 0)
+        real[0] = '\0';
+    *out = T2C_STEAL(real);
+    return true;
+}
+
 bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_freep) char *config = NULL;
-    T2C_CLEANUP(aziot_place_fini) struct aziot_place place = {.root = strdup(root != NULL ? root : "")};
-    if (place.root == NULL || asprintf(&config, "%s/etc/aziot", place.root) < 0)
+    T2C_CLEANUP(aziot_place_fini) struct aziot_place place = {0};
+    if (!aziot_root(root, &place.root, err))
+        return false;
+    if (asprintf(&config, "%s/etc/aziot", place.root) < 0)
         return t2c_fail_nomem(err);
     if (!add_known(&place, err))
         return false;

@@ -12,6 +12,9 @@
 #define AZIOT_KEYD_DROPIN "/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
 #define AZIOT_UNIT_DROPIN "/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
 
+#define AZIOT_CONFIG "/etc/aziot/config.toml"
+#define AZIOT_CERTD_USER "aziotcs" /* whom aziot-certd runs as */
+
 #define AZIOT_PRELOADED_KEYS "preloaded_keys" /* the table of keyd's configuration */
 
 enum aziot_service { AZIOT_KEYD, AZIOT_CERTD, AZIOT_IDENTITYD, AZIOT_EDGED, AZIOT_SERVICES };
@@ -30,6 +33,9 @@ struct aziot_place {
     size_t names_n;
 };
 void aziot_place_fini(struct aziot_place *place);
+
+/* Gives *out, the directory --root names, as it stands in front of every path: "" for / and for none (NULL). */
+bool aziot_root(const char *root, char **out, struct t2c_error *err);
 
 /* Reads the configuration below ROOT (NULL: of this machine). What of it cannot be read is told on stderr. */
 bool aziot_place_read(const char *root, struct aziot_place *out, struct t2c_error *err);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define ESTD_CONF "/etc/tpm2cloud/estd.conf"
-#define CERTS_D "/etc/tpm2cloud/certs.d"
 #define SUFFIX ".conf"
 #define SUPER "00-super.toml"
 
@@ -23,17 +22,13 @@ static bool find_certs_d(const struct aziot_place *place, struct t2c_bytes *out,
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes below = {0};
     T2C_CLEANUP(estd_place_fini) struct estd_place estd = {0};
-    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     if (!t2c_bytes_printf(&below, err, "%s" ESTD_CONF, place->root))
         return false;
     bool ours = place->root[0] == '\0';
     if ((ours || access((const char *)below.data, F_OK) == 0) &&
         !estd_find(ours ? NULL : (const char *)below.data, &estd, err))
         return false;
-    if (estd.configured && !t2c_conf_load(estd.conf, NULL, 0, &conf, err))
-        return false;
-    const char *dir = conf != NULL ? t2c_conf_get(conf, "estd", "certs_d") : NULL;
-    return t2c_bytes_printf(out, err, "%s%s", place->root, dir != NULL ? dir : CERTS_D);
+    return t2c_bytes_printf(out, err, "%s%s", place->root, estd.certs_d != NULL ? estd.certs_d : ESTD_CERTS_D);
 }
 
 static int is_conf(const struct dirent *entry)

@@ -17,6 +17,8 @@ enum aziot_form {
 #define AZIOT_THRESHOLD "80%"
 #define AZIOT_RETRY "4%"
 
+#define AZIOT_SETTINGS_MARK "written by tpm2cloud" /* in the first line of the text, and of nobody else's */
+
 /* Strings may be NULL where it says so; paths and URLs are those of the device. */
 struct aziot_settings {
     enum aziot_form form;

@@ -150,9 +150,8 @@ bool aziot_settings_toml(const struct aziot_settings *settings, const struct azi
 {
     bool estd = settings->form == AZIOT_DPS;
     return t2c_bytes_printf(out, err,
-               "# IoT Edge with its keys in the TPM, written by tpm2cloud aziot configure; put in force by: iotedge "
-               "config "
-               "apply\n") &&
+               "# IoT Edge with its keys in the TPM, " AZIOT_SETTINGS_MARK
+               " aziot configure; put in force by: iotedge config apply\n") &&
         put(out, "hostname", settings->hostname, err) && put_provisioning(out, settings, err) &&
         (estd ? put_preloaded(out, settings, paths, err)
               : put_issued(out, settings, err) && put_est(out, settings, paths, err)) &&

@@ -78,24 +78,32 @@ bool certs_collect(const char *path, STACK_OF(X509) *all, struct t2c_error *err)
 
 /* ---- what is told of one ---- */
 
-bool certs_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err)
+/* LEN: what an i2d function returned for DER. */
+static bool hash_der(const unsigned char *der, int len, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
 {
-    uint8_t hash[32];
-    if (X509_digest(cert, EVP_sha256(), hash, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a certificate");
-    t2c_hex(hash, sizeof(hash), out);
-    return true;
+    return len > 0 ? t2c_host_sha256_hex(der, (size_t)len, out, err)
+                   : t2c_fail_openssl(err, T2C_NOMEM, "cannot encode what is to be hashed");
 }
 
-bool certs_key_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err)
+bool certs_hash(const X509 *cert, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    uint8_t hash[32];
+    int len = i2d_X509(cert, &der);
+    return hash_der(der, len, out, err);
+}
+
+bool certs_key_hash(const X509 *cert, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
-    if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a public key");
-    t2c_hex(hash, sizeof(hash), out);
-    return true;
+    return hash_der(der, len, out, err);
+}
+
+bool certs_pkey_hash(const EVP_PKEY *key, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    return hash_der(der, len, out, err);
 }
 
 void certs_key_text(const X509 *cert, char *out, size_t out_len)
@@ -112,7 +120,7 @@ void certs_key_text(const X509 *cert, char *out, size_t out_len)
 }
 
 struct facts {
-    char subject[256], issuer[256], key[48], hash[CERTS_HASH_MAX], key_hash[CERTS_HASH_MAX];
+    char subject[256], issuer[256], key[48], hash[T2C_SHA256_HEX_MAX], key_hash[T2C_SHA256_HEX_MAX];
     char serial[2 * 64 + 1];
     int64_t not_before_s, not_after_s;
 };

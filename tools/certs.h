@@ -15,10 +15,10 @@ bool certs_read(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
  */
 bool certs_collect(const char *path, STACK_OF(X509) *all, struct t2c_error *err);
 
-/* Lower-case hexadecimal of the certificate's SHA-256, and of its public key's (SubjectPublicKeyInfo). */
-#define CERTS_HASH_MAX (2 * 32 + 1)
-bool certs_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err);
-bool certs_key_hash(const X509 *cert, char out[CERTS_HASH_MAX], struct t2c_error *err);
+/* SHA-256 in hexadecimal: of the certificate, of its public key (SubjectPublicKeyInfo), of a key's public half likewise. */
+bool certs_hash(const X509 *cert, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err);
+bool certs_key_hash(const X509 *cert, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err);
+bool certs_pkey_hash(const EVP_PKEY *key, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err);
 
 /* "rsa-2048", "ec-p256", or what OpenSSL calls the type of the public key. */
 void certs_key_text(const X509 *cert, char *out, size_t out_len);

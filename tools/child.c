@@ -5,6 +5,7 @@
 #include "child.h"
 
 #include "tpm2cloud/own.h"
+#include "tpm2cloud/run.h"
 #include "tpm2cloud/tpm.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -95,16 +96,16 @@ static const char *message_of(const char *line, const char *program)
 
 static bool judge(const char *program, int status, const char *last, struct t2c_error *err)
 {
-    bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    struct t2c_error why = {0};
+    bool ok = t2c_run_judge(program, status, &why);
     if (ok && last != NULL)
         fprintf(stderr, "%s\n", last);
     if (ok)
         return true;
-    if (WIFSIGNALED(status))
-        return t2c_fail(err, T2C_IO, "%s was ended by signal %d%s%s", program, WTERMSIG(status),
-            last != NULL ? "; last it said: " : "", last != NULL ? last : "");
-    return last != NULL ? t2c_fail(err, T2C_IO, "%s", message_of(last, program))
-                        : t2c_fail(err, T2C_IO, "%s ended with status %d", program, WEXITSTATUS(status));
+    if (last == NULL)
+        return t2c_fail_with(err, &why);
+    return WIFSIGNALED(status) ? t2c_fail(err, T2C_IO, "%s; last it said: %s", why.text, last)
+                               : t2c_fail(err, T2C_IO, "%s", message_of(last, program));
 }
 
 /* Starts it. Gives: *pid, and the files from which its outputs are read. */

@@ -39,11 +39,10 @@ bool cmd_cert_export(int argc, char **argv, struct t2c_error *err)
     const char *name = NULL, *path = NULL;
     bool json = false;
     const struct cmd_option options[] = {{"out", &path, NULL}, {"json", NULL, &json}};
-    struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     if (!cmd_parse(argc, argv, options, 2, &name, 1, err) || !cmd_check_name(name, err))
         return false;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return t2c_name_read_certs(&uri, NULL, &chain, err) && certs_write_chain(chain, path, json, err);
 }
 
@@ -76,10 +75,9 @@ static bool read_cert(const char *name, struct cert *cert, struct t2c_error *err
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
     struct t2c_name_files files;
-    struct t2c_uri uri = {0};
     if (identity != NULL && identity->slots[0].nv != 0)
         return read_index(identity, cert, err);
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     if (!t2c_name_locate(name, &files, err) || !t2c_name_read_certs(&uri, &files, &cert->chain, err))
         return false;
     snprintf(cert->where, sizeof(cert->where), "%s", files.cert);

@@ -60,10 +60,9 @@ static bool read_password(struct options *options, struct t2c_bytes *password, s
 static bool check_name(const char *name, struct t2c_error *err)
 {
     struct t2c_name_files files = {0};
-    struct t2c_uri uri = {0};
     if (name == NULL)
         return true;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return t2c_name_check(&uri, &files, err);
 }
 

@@ -29,9 +29,8 @@ static bool tell_early(struct doctor *doctor, const char *name, int64_t not_befo
 static bool tell_early_name(struct doctor *doctor, const char *name, int64_t now_s)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_uri uri = {0};
     int64_t before_s = 0, after_s = 0;
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return t2c_name_read_certs(&uri, NULL, &chain, NULL) &&
         t2c_cert_validity(sk_X509_value(chain, 0), &before_s, &after_s, NULL) &&
         tell_early(doctor, name, before_s, now_s);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HANDLE 0x81000100 /* where aziot-tpmd has it, too */
 #define LIMIT_S 120
 #define LIMIT_MAX_S 86400
 
@@ -75,7 +74,7 @@ static void print_result_json(const struct dps_record *record, bool kept)
 
 bool cmd_dps_register(int argc, char **argv, struct t2c_error *err)
 {
-    struct dps_job job = {.target = {.endpoint = DPS_ENDPOINT, .api_version = DPS_API_VERSION}, .handle = HANDLE};
+    struct dps_job job = {.target = {.endpoint = DPS_ENDPOINT, .api_version = DPS_API_VERSION}, .handle = DPS_HANDLE};
     const char *handle = NULL, *timeout = NULL;
     bool tpm = false, json = false, kept = false;
     uint32_t limit_s = LIMIT_S;
@@ -109,7 +108,7 @@ struct shown {
     struct dps_ek ek;
     struct t2c_error doubt;
     char id[DPS_ID_MAX], place[64];
-    char digest[DPS_PROOF_MAX];
+    char digest[T2C_SHA256_HEX_MAX];
     struct t2c_bytes ek_text, srk_text; /* base64 */
 };
 
@@ -123,19 +122,16 @@ static void shown_fini(struct shown *shown)
 
 static bool look(const char *id, struct shown *out, struct t2c_error *err)
 {
-    uint8_t digest[32];
     bool persistent = false;
     const struct dps_target target = {DPS_ENDPOINT, DPS_API_VERSION, "0", id};
     if ((id != NULL && !dps_target_check(&target, err)) || !dps_tpm_open(&out->tpm, false, err) ||
         !dps_ek_look(out->tpm.attester, &out->ek, &out->doubt, err) || !dps_id_of_ek(&out->tpm.ek, out->id, err) ||
         !t2c_bytes_base64(&out->ek_text, out->tpm.ek.data, out->tpm.ek.len, 0, err) ||
-        !t2c_bytes_base64(&out->srk_text, out->tpm.srk.data, out->tpm.srk.len, 0, err))
+        !t2c_bytes_base64(&out->srk_text, out->tpm.srk.data, out->tpm.srk.len, 0, err) ||
+        !t2c_host_sha256_hex(out->tpm.ek.data, out->tpm.ek.len, out->digest, err))
         return false;
     if (id != NULL)
         snprintf(out->id, sizeof(out->id), "%s", id);
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, out->tpm.ek.data, out->tpm.ek.len, digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the endorsement key");
-    t2c_hex(digest, sizeof(digest), out->digest);
     const struct t2c_identity_slot *slot = t2c_attester_slot(out->tpm.attester, &persistent);
     if (persistent)
         snprintf(out->place, sizeof(out->place), "at 0x%08x", slot->handle);

@@ -143,10 +143,9 @@ bool cmd_key_list(int argc, char **argv, struct t2c_error *err)
 /* What is known here, from a key file or a record; the TPM does not tell. */
 static bool wants_auth(const char *name)
 {
-    struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     struct t2c_error why = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return t2c_name_open_key(&uri, NULL, &key, &why) && t2c_key_wants_auth(key);
 }
 

@@ -84,9 +84,8 @@ static void tell(const char *name, const char *what, const char *place)
 /* A certificate that stays is told of. */
 static void tell_left(const struct deletion *deletion)
 {
-    struct t2c_uri uri = {0};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    snprintf(uri.name, sizeof(uri.name), "%s", deletion->name);
+    const struct t2c_uri uri = t2c_uri_of(deletion->name);
     if (t2c_name_read_certs(&uri, NULL, &chain, NULL))
         printf("%s: its certificate stays; to delete that, too: --cert\n", deletion->name);
 }

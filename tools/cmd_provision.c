@@ -3,6 +3,7 @@
  */
 #include "cmd.h"
 
+#include "aziot_place.h"
 #include "json.h"
 #include "provision.h"
 #include "tpm2cloud/file.h"
@@ -112,8 +113,11 @@ bool cmd_provision(int argc, char **argv, struct t2c_error *err)
     T2C_CLEANUP(provision_fini) struct provision provision = {.force = false};
     if (!cmd_parse(argc, argv, known, sizeof(known) / sizeof(known[0]), NULL, 0, err))
         return false;
+    T2C_CLEANUP(t2c_freep) char *root = NULL;
+    if (!aziot_root(options.root, &root, err))
+        return false;
     provision.force = options.force;
-    if (!provision_open(options.conf, options.profile, options.root, &provision, err)) {
+    if (!provision_open(options.conf, options.profile, root, &provision, err)) {
         if (options.dry_run)
             return false;
         provision.why = *err;

@@ -9,31 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CERTS_D "/etc/tpm2cloud/certs.d"
-
 struct options {
     const char *root, *conf;
     bool clear, dry_run, json, yes;
 };
 
-static bool find_certs_d(struct release *release, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
-    if (release->estd.configured && !t2c_conf_load(release->estd.conf, NULL, 0, &conf, err))
-        return false;
-    const char *dir = conf != NULL ? t2c_conf_get(conf, "estd", "certs_d") : NULL;
-    release->certs_d = strdup(dir != NULL ? dir : CERTS_D);
-    return release->certs_d != NULL || t2c_fail_nomem(err);
-}
-
 static bool open_release(const struct options *options, struct release *release, struct t2c_error *err)
 {
-    if (!t2c_settings_load(&release->settings, err) || !estd_find(options->conf, &release->estd, err) ||
-        !find_certs_d(release, err) || !aziot_place_read(options->root, &release->aziot, err))
-        return false;
-    const char *certs_dir = release->settings.certs_dir, *slash = strrchr(certs_dir, '/');
-    release->state_dir = strndup(certs_dir, (size_t)(slash - certs_dir));
-    return release->state_dir != NULL || t2c_fail_nomem(err);
+    return t2c_settings_load(&release->settings, err) && estd_find(options->conf, &release->estd, err) &&
+        aziot_place_read(options->root, &release->aziot, err);
 }
 
 bool release_work(struct release *release, struct t2c_error *err)
@@ -42,7 +26,7 @@ bool release_work(struct release *release, struct t2c_error *err)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const struct release_thing thing = {"directory", names[i], "what it left there"};
         T2C_CLEANUP(t2c_freep) char *path = NULL;
-        if (asprintf(&path, "%s/%s", release->state_dir, names[i]) < 0)
+        if (asprintf(&path, "%s/%s", release->settings.state_dir, names[i]) < 0)
             return t2c_fail_nomem(err);
         if (!release_content(release, &thing, path, err))
             return false;

@@ -39,10 +39,9 @@ static void fill_key(struct status_row *row)
 static void fill_cert(struct status_row *row)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_uri uri = {0};
     struct t2c_error why = {0};
     char issuer[256];
-    t2c_text_copy(uri.name, sizeof(uri.name), row->name);
+    const struct t2c_uri uri = t2c_uri_of(row->name);
     if (!t2c_name_read_certs(&uri, NULL, &chain, &why) ||
         !t2c_cert_validity(sk_X509_value(chain, 0), &row->not_before_s, &row->not_after_s, &why)) {
         row->cert_unreadable = why.code != T2C_NOT_FOUND;

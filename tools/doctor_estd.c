@@ -4,6 +4,7 @@
  */
 #include "doctor.h"
 
+#include "aziot_place.h"
 #include "tpm2cloud/conf.h"
 #include "tpm2cloud/ossl.h"
 #include <dirent.h>
@@ -18,22 +19,20 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define CERTS_D "/etc/tpm2cloud/certs.d"
-#define CERTD_DIR "/var/lib/aziot/certd"
-#define CERTD_USER "aziotcs"
 #define ESTD_USER "tpm2cloud"
 #define CONNECT_MAX_MS 5000
 
 /* One certificate's configuration, and what holds for all. */
 struct wanted {
     const char *name;
+    const struct estd_place *place;
     const CONF *own, *main;
 };
 
 static const char *value_of(const struct wanted *wanted, const char *section, const char *key)
 {
     const char *own = t2c_conf_get(wanted->own, section, key);
-    return own != NULL || wanted->main == NULL ? own : t2c_conf_get(wanted->main, "defaults", key);
+    return own != NULL ? own : t2c_conf_get(wanted->main, "defaults", key);
 }
 
 static bool is_set(const char *value)
@@ -176,7 +175,7 @@ static bool tell_deploy(struct doctor *doctor, const struct wanted *wanted, cons
 
 static bool tell_home(struct doctor *doctor, const char *home, const struct stat *found)
 {
-    const struct passwd *user = getpwnam(CERTD_USER);
+    const struct passwd *user = getpwnam(AZIOT_CERTD_USER);
     char fix[PATH_MAX + 128];
     if (user != NULL && tell_owner(doctor, home, found->st_uid, user->pw_uid))
         return true;
@@ -216,10 +215,9 @@ static void check_home(struct doctor *doctor, const struct wanted *wanted, const
 static const char *home_of(const struct wanted *wanted)
 {
     const char *own = t2c_conf_get(wanted->own, "install", "certd");
-    const char *main = wanted->main != NULL ? t2c_conf_get(wanted->main, "estd", "aziot_certd_dir") : NULL;
     if (own == NULL && t2c_conf_get(wanted->own, "install", "cert_id") == NULL)
         return NULL;
-    return own != NULL ? own : main != NULL ? main : CERTD_DIR;
+    return own != NULL ? own : wanted->place->certd_dir;
 }
 
 /* ---- all of them ---- */
@@ -231,18 +229,18 @@ static int is_conf(const struct dirent *entry)
 }
 
 /* Says whether it goes to certd. */
-static bool check_one(struct doctor *doctor, const CONF *main, const char *dir, const char *file)
+static bool check_one(struct doctor *doctor, const struct estd_place *place, const CONF *main, const char *file)
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *own = NULL;
     char path[PATH_MAX], name[256];
     struct t2c_error why = {0};
-    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    snprintf(path, sizeof(path), "%s/%s", place->certs_d, file);
     snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - 5), file);
     if (!t2c_conf_load(path, NULL, 0, &own, &why)) {
         checklist_bad(&doctor->list, "estd", DOCTOR_FIX_CONF, "%s", why.text);
         return false;
     }
-    const struct wanted wanted = {name, own, main};
+    const struct wanted wanted = {name, place, own, main};
     check_server(doctor, &wanted);
     const char *home = home_of(&wanted);
     if (home != NULL)
@@ -250,23 +248,23 @@ static bool check_one(struct doctor *doctor, const CONF *main, const char *dir, 
     return home != NULL;
 }
 
-static void check_all(struct doctor *doctor, const CONF *main, const char *dir)
+static void check_all(struct doctor *doctor, const struct estd_place *place, const CONF *main)
 {
     struct dirent **found = NULL;
-    int n = scandir(dir, &found, is_conf, alphasort);
+    int n = scandir(place->certs_d, &found, is_conf, alphasort);
     bool certd = false;
     if (n < 0) {
         checklist_bad(&doctor->list, "estd", "make the directory, or correct certs_d = in estd's configuration",
-            "%s: %s", dir, strerror(errno));
+            "%s: %s", place->certs_d, strerror(errno));
         return;
     }
     for (int i = 0; i < n; i++) {
-        certd = check_one(doctor, main, dir, found[i]->d_name) || certd;
+        certd = check_one(doctor, place, main, found[i]->d_name) || certd;
         free(found[i]);
     }
     free(found);
     if (n == 0)
-        checklist_unchecked(&doctor->list, "EST", "%s holds no certificate for estd", dir);
+        checklist_unchecked(&doctor->list, "EST", "%s holds no certificate for estd", place->certs_d);
     if (!certd)
         checklist_unchecked(&doctor->list, "certd", "no certificate of estd goes to aziot-certd");
 }
@@ -279,8 +277,6 @@ void doctor_estd(struct doctor *doctor, const struct estd_place *place)
         checklist_unchecked(&doctor->list, "estd", "it is not configured here: there is no %s", place->conf);
     else if (!t2c_conf_load(place->conf, NULL, 0, &main, &why))
         checklist_bad(&doctor->list, "estd", DOCTOR_FIX_CONF, "%s", why.text);
-    else {
-        const char *dir = t2c_conf_get(main, "estd", "certs_d");
-        check_all(doctor, main, dir != NULL ? dir : CERTS_D);
-    }
+    else
+        check_all(doctor, place, main);
 }

@@ -40,21 +40,11 @@ static void run_fini(struct dps_run *run)
 
 /* ---- who attests ---- */
 
-static bool hex_digest(const void *data, size_t data_len, char out[DPS_PROOF_MAX], struct t2c_error *err)
+static bool open_x509(struct dps_run *run, char proof[T2C_SHA256_HEX_MAX], struct t2c_error *err)
 {
-    uint8_t digest[32];
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, data, data_len, digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash");
-    t2c_hex(digest, sizeof(digest), out);
-    return true;
-}
-
-static bool open_x509(struct dps_run *run, char proof[DPS_PROOF_MAX], struct t2c_error *err)
-{
-    struct t2c_uri uri = {0};
     if (!cmd_check_name(run->job->x509, err))
         return false;
-    snprintf(uri.name, sizeof(uri.name), "%s", run->job->x509);
+    const struct t2c_uri uri = t2c_uri_of(run->job->x509);
     if (!t2c_name_read_certs(&uri, NULL, &run->chain, err))
         return false;
     X509 *leaf = sk_X509_value(run->chain, 0);
@@ -66,16 +56,16 @@ static bool open_x509(struct dps_run *run, char proof[DPS_PROOF_MAX], struct t2c
         X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, run->id, sizeof(run->id)) <= 0)
         return t2c_fail(err, T2C_INVALID, "the certificate of %s has no CN to be the registration id; give one by --id",
             run->job->x509);
-    return hex_digest(der, (size_t)der_len, proof, err);
+    return t2c_host_sha256_hex(der, (size_t)der_len, proof, err);
 }
 
-static bool open_tpm(struct dps_run *run, char proof[DPS_PROOF_MAX], struct t2c_error *err)
+static bool open_tpm(struct dps_run *run, char proof[T2C_SHA256_HEX_MAX], struct t2c_error *err)
 {
     if (!dps_tpm_open(&run->tpm, true, err))
         return false;
     if (run->job->target.id == NULL && !dps_id_of_ek(&run->tpm.ek, run->id, err))
         return false;
-    return hex_digest(run->tpm.ek.data, run->tpm.ek.len, proof, err);
+    return t2c_host_sha256_hex(run->tpm.ek.data, run->tpm.ek.len, proof, err);
 }
 
 /* Gives the record that this registration would have. With a TPM and an id, the TPM is not asked for that. */

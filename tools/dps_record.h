@@ -6,15 +6,14 @@
 
 #include "dps_answer.h"
 #include "dps_request.h"
+#include "tpm2cloud/ossl.h"
 #include <dirent.h>
-
-#define DPS_PROOF_MAX 65 /* a SHA-256 in hexadecimal */
 
 struct dps_record {
     char endpoint[256], scope[65], id[DPS_ID_MAX]; /* where, and as whom */
     bool tpm;
-    char proof[DPS_PROOF_MAX];  /* SHA-256 of what it was registered by: the endorsement key, or the certificate */
-    char handle[16], name[140]; /* tpm: where the key is, and its Name */
+    char proof[T2C_SHA256_HEX_MAX]; /* SHA-256 of what it was registered by: the endorsement key, or the certificate */
+    char handle[16], name[140];     /* tpm: where the key is, and its Name */
     char hub[T2C_SAS_HOST_MAX], device[T2C_SAS_ID_MAX], substatus[64];
     int64_t registered_s;
 };

@@ -53,11 +53,11 @@ bool dps_target_check(const struct dps_target *target, struct t2c_error *err)
 bool dps_id_of_ek(const struct t2c_bytes *ek, char out[DPS_ID_MAX], struct t2c_error *err)
 {
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-    uint8_t digest[32];
+    uint8_t digest[T2C_SHA256_LEN];
     uint32_t bits = 0;
     size_t bits_n = 0, n = 0;
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, ek->data, ek->len, digest, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the endorsement key");
+    if (!t2c_host_sha256(ek->data, ek->len, digest, err))
+        return false;
     for (size_t i = 0; i < sizeof(digest); i++) {
         bits = bits << 8 | digest[i];
         for (bits_n += 8; bits_n >= 5; bits_n -= 5)

@@ -8,6 +8,8 @@
 #include "tpm2cloud/attest.h"
 #include "tpm2cloud/sas.h"
 
+#define DPS_HANDLE 0x81000100 /* of the key, unless somebody says another; aziot-tpmd has it there, too */
+
 struct dps_tpm {
     struct t2c_attester *attester; /* NULL: not open */
     struct t2c_bytes ek, srk;      /* TPM2B_PUBLIC each; srk is empty when it is missing */

@@ -12,9 +12,9 @@
 #include "tpm2cloud/conf.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/identity.h"
+#include "tpm2cloud/tree.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -125,10 +125,9 @@ static bool check_name(const struct enrolment *wish, struct t2c_error *err)
 /* Gives end->exists, or that somebody may be asked. */
 static bool look(const struct enrolment *wish, EVP_PKEY *key, struct enrolment_end *end, struct t2c_error *err)
 {
-    struct t2c_uri uri = {0};
     struct t2c_name_files files = {0};
     struct t2c_error why = {0}, wrong = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", wish->name);
+    const struct t2c_uri uri = t2c_uri_of(wish->name);
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     if (!t2c_name_read_certs(&uri, NULL, &chain, &why))
         return why.code == T2C_NOT_FOUND || why.code == T2C_INVALID || t2c_fail_with(err, &why);
@@ -147,28 +146,13 @@ static bool look(const struct enrolment *wish, EVP_PKEY *key, struct enrolment_e
 
 /* ---- the directory ---- */
 
-static int remove_one(const char *path, const struct stat *found, int type, struct FTW *at)
-{
-    (void)found;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-static bool remove_dir(const char *dir, struct t2c_error *err)
-{
-    return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT ||
-        t2c_fail_errno(err, errno, "cannot remove %s", dir);
-}
-
 static bool find_place(const char *name, struct place *out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
     if (!t2c_settings_load(&settings, err))
         return false;
-    size_t len = (size_t)(strrchr(settings.certs_dir, '/') - settings.certs_dir);
-    int state_len = snprintf(out->state, PATH_MAX, "%.*s/enroll", (int)len, settings.certs_dir);
-    if (state_len >= PATH_MAX || snprintf(out->dir, PATH_MAX, "%s/%s", out->state, name) >= PATH_MAX ||
+    if (snprintf(out->state, PATH_MAX, "%s/enroll", settings.state_dir) >= PATH_MAX ||
+        snprintf(out->dir, PATH_MAX, "%s/%s", out->state, name) >= PATH_MAX ||
         snprintf(out->answer, PATH_MAX, "%s/" ENROLMENT_ANSWER, out->dir) >= PATH_MAX)
         return t2c_fail(err, T2C_INVALID, "the path of %s beside %s is too long", name, settings.certs_dir);
     return true;
@@ -312,12 +296,12 @@ static bool read_answer(const struct place *place, EVP_PKEY *key, STACK_OF(X509)
 static bool ask(const struct enrolment *wish, const struct place *place, struct request *request, struct t2c_error *err)
 {
     struct t2c_error why = {0};
-    if (!remove_dir(place->dir, err))
+    if (!t2c_tree_remove(place->dir, err))
         return false;
     if (write_request(request, err) &&
         (wish->how == ENROLMENT_CA ? ask_ca(wish, place, err) : ask_server(wish, request, err)))
         return true;
-    if (access(place->answer, F_OK) != 0 && !remove_dir(place->dir, &why))
+    if (access(place->answer, F_OK) != 0 && !t2c_tree_remove(place->dir, &why))
         fprintf(stderr, "tpm2cloud: %s\n", why.text);
     return false;
 }
@@ -356,7 +340,7 @@ bool enrolment_run(const struct enrolment *wish, struct enrolment_end *end, stru
         (!obtain(wish, &place, key, end, err) ||
             !t2c_name_write_certs(wish->name, end->chain, end->where, sizeof(end->where), err)))
         return false;
-    return remove_dir(place.dir, err);
+    return t2c_tree_remove(place.dir, err);
 }
 
 bool enrolment_is_begun(const char *name)
@@ -368,5 +352,5 @@ bool enrolment_is_begun(const char *name)
 bool enrolment_tidy(const char *name, struct t2c_error *err)
 {
     T2C_CLEANUP(place_fini) struct place place = {.lock = -1};
-    return find_place(name, &place, err) && lock(&place, err) && remove_dir(place.dir, err);
+    return find_place(name, &place, err) && lock(&place, err) && t2c_tree_remove(place.dir, err);
 }

@@ -3,6 +3,7 @@
  */
 #include "enrolment_conf.h"
 
+#include "tpm2cloud/conf.h"
 #include "tpm2cloud/uri.h"
 #include <stdio.h>
 #include <string.h>
@@ -10,19 +11,6 @@
 struct setting {
     const char *section, *key, *value;
 };
-
-/* A backslash takes the next character as it is: config(5ssl). */
-static bool append_value(struct t2c_bytes *out, const struct setting *setting, struct t2c_error *err)
-{
-    for (const char *at = setting->value; *at != '\0'; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            return t2c_fail(err, T2C_INVALID, "there is a control character in the %s", setting->key);
-        bool special = strchr("\\\"'`#$", *at) != NULL;
-        if ((special && !t2c_bytes_append(out, "\\", 1, err)) || !t2c_bytes_append(out, at, 1, err))
-            return false;
-    }
-    return true;
-}
 
 static bool append_settings(
     struct t2c_bytes *out, const struct setting *settings, size_t settings_n, struct t2c_error *err)
@@ -35,8 +23,7 @@ static bool append_settings(
         if (strcmp(section, setting->section) != 0 && !t2c_bytes_printf(out, err, "[%s]\n", setting->section))
             return false;
         section = setting->section;
-        if (!t2c_bytes_printf(out, err, "%s = ", setting->key) || !append_value(out, setting, err) ||
-            !t2c_bytes_append(out, "\n", 1, err))
+        if (!t2c_conf_append(out, setting->key, setting->value, err))
             return false;
     }
     return true;

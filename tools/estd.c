@@ -12,6 +12,7 @@
 
 #define CONF_PATH "/etc/tpm2cloud/estd.conf"
 #define STATE_DIR "/var/lib/tpm2cloud/estd"
+#define CERTD_DIR "/var/lib/aziot/certd"
 
 /* A main loop that has nothing to wait for answers at once. */
 #define ANSWER_MAX_MS 10000
@@ -43,7 +44,10 @@ bool estd_find(const char *conf_path, struct estd_place *out, struct t2c_error *
     place.conf = strdup(path);
     place.socket = setting(conf, "socket", T2C_ESTD_SOCKET);
     place.state_dir = setting(conf, "state_dir", STATE_DIR);
-    if (place.conf == NULL || place.socket == NULL || place.state_dir == NULL)
+    place.certs_d = setting(conf, "certs_d", ESTD_CERTS_D);
+    place.certd_dir = setting(conf, "aziot_certd_dir", CERTD_DIR);
+    if (place.conf == NULL || place.socket == NULL || place.state_dir == NULL || place.certs_d == NULL ||
+        place.certd_dir == NULL)
         return t2c_fail_nomem(err);
     if (strcmp(place.socket, "none") == 0) {
         free(place.socket);
@@ -59,6 +63,8 @@ void estd_place_fini(struct estd_place *place)
     free(place->conf);
     free(place->socket);
     free(place->state_dir);
+    free(place->certs_d);
+    free(place->certd_dir);
     *place = (struct estd_place){0};
 }
 

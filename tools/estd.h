@@ -6,11 +6,15 @@
 
 #include "tpm2cloud/message.h"
 
+#define ESTD_CERTS_D "/etc/tpm2cloud/certs.d"
+
 struct estd_place {
     bool configured; /* its configuration is there */
     char *conf;      /* which was read, or would be */
     char *socket;    /* NULL: none */
     char *state_dir;
+    char *certs_d;   /* where its certificates' files are */
+    char *certd_dir; /* and where IoT Edge's certd is */
 };
 
 /* Reads CONF, or $TPM2CLOUD_ESTD_CONF, or the default; a default that is missing leaves the built-in values. */

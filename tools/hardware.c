@@ -86,14 +86,9 @@ void hardware_read(const char *root, struct hardware *out)
 bool hardware_name(const struct hardware *hardware, char out[HARDWARE_NAME_MAX], struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    uint8_t hash[32];
     if (hardware->serial[0] == '\0' && hardware->mac[0] == '\0')
         return t2c_fail(err, T2C_NOT_FOUND,
             "this machine tells neither its serial number nor a MAC address, from which the device's name is made");
-    if (!t2c_bytes_printf(&text, err, "%s\n%s\n%s\n", hardware->model, hardware->serial, hardware->mac))
-        return false;
-    if (EVP_Q_digest(t2c_host(), "SHA256", NULL, text.data, text.len, hash, NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the name of the device");
-    t2c_hex(hash, sizeof(hash), out);
-    return true;
+    return t2c_bytes_printf(&text, err, "%s\n%s\n%s\n", hardware->model, hardware->serial, hardware->mac) &&
+        t2c_host_sha256_hex(text.data, text.len, out, err);
 }

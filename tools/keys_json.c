@@ -3,11 +3,10 @@
  */
 #include "keys_json.h"
 
+#include "certs.h"
 #include "cmd.h"
 #include "json.h"
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,23 +24,15 @@ const char *keys_handle(uint32_t handle, char *out)
 }
 
 /* SHA-256 of the SubjectPublicKeyInfo, in hexadecimal. */
-static bool hash_public(const struct t2c_key *key, char out[65], struct t2c_error *err)
+static bool hash_public(const struct t2c_key *key, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *public = NULL;
-    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    uint8_t hash[32];
-    if (!t2c_key_to_pkey(key, NULL, &public, err))
-        return false;
-    int len = i2d_PUBKEY(public, &der);
-    if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
-        return t2c_fail_openssl(err, T2C_NOMEM, "cannot hash a public key");
-    t2c_hex(hash, sizeof(hash), out);
-    return true;
+    return t2c_key_to_pkey(key, NULL, &public, err) && certs_pkey_hash(public, out, err);
 }
 
 bool keys_json_print(const char *name, const struct t2c_key *key, struct t2c_error *err)
 {
-    char handle[KEYS_HANDLE_MAX], tpm_name[T2C_KEY_NAME_HEX_MAX], hash[65];
+    char handle[KEYS_HANDLE_MAX], tpm_name[T2C_KEY_NAME_HEX_MAX], hash[T2C_SHA256_HEX_MAX];
     if (!t2c_key_name_hex(key, tpm_name, sizeof(tpm_name), err) || !hash_public(key, hash, err))
         return false;
     const char *const members[][2] = {{"name", name}, {"algorithm", t2c_alg_name(t2c_key_alg(key))},

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CERTS_D "/etc/tpm2cloud/certs.d"
-#define CERTD_DIR "/var/lib/aziot/certd"
 #define ID(field) offsetof(struct provision_conf, field)
 
 const struct provision_step provision_steps[PROVISION_STEPS] = {
@@ -141,8 +139,7 @@ bool provision_read_cert(const struct provision_identity *id, STACK_OF(X509) **o
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *pkey = NULL;
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_uri uri = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", id->name);
+    const struct t2c_uri uri = t2c_uri_of(id->name);
     if (!t2c_name_read_certs(&uri, NULL, &chain, err) || !t2c_name_read_key(id->name, &key, err) ||
         !t2c_key_to_pkey(key, NULL, &pkey, err))
         return false;
@@ -260,21 +257,7 @@ void provision_fini(struct provision *provision)
     provision_conf_fini(&provision->conf);
     t2c_settings_fini(&provision->settings);
     estd_place_fini(&provision->estd);
-    free(provision->certs_d);
-    free(provision->certd_dir);
     ek_fini(&provision->ek);
-}
-
-static bool find_dirs(struct provision *provision, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
-    if (provision->estd.configured && !t2c_conf_load(provision->estd.conf, NULL, 0, &conf, err))
-        return false;
-    const char *certs_d = conf != NULL ? t2c_conf_get(conf, "estd", "certs_d") : NULL;
-    const char *certd = conf != NULL ? t2c_conf_get(conf, "estd", "aziot_certd_dir") : NULL;
-    provision->certs_d = strdup(certs_d != NULL ? certs_d : CERTS_D);
-    provision->certd_dir = strdup(certd != NULL ? certd : CERTD_DIR);
-    return (provision->certs_d != NULL && provision->certd_dir != NULL) || t2c_fail_nomem(err);
 }
 
 static bool set_profile(const struct provision *provision, const char *profile, struct t2c_error *err)
@@ -286,9 +269,8 @@ static bool set_profile(const struct provision *provision, const char *profile, 
 bool provision_open(
     const char *conf, const char *profile, const char *root, struct provision *out, struct t2c_error *err)
 {
-    out->root = root != NULL ? root : "";
-    hardware_read(out->root, &out->hardware);
+    out->root = root;
+    hardware_read(root, &out->hardware);
     return provision_conf_read(conf, &out->conf, err) && set_profile(out, profile, err) &&
-        t2c_settings_load(&out->settings, err) && estd_find(out->conf.estd_conf, &out->estd, err) &&
-        find_dirs(out, err);
+        t2c_settings_load(&out->settings, err) && estd_find(out->conf.estd_conf, &out->estd, err);
 }

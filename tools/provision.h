@@ -53,7 +53,6 @@ struct provision {
     bool force;       /* replace files that differ */
     struct t2c_settings settings;
     struct estd_place estd;
-    char *certs_d, *certd_dir; /* of estd: where its certificates' files are, and IoT Edge's certd */
     struct hardware hardware;
     struct ek ek;
     bool ek_read;
@@ -64,8 +63,8 @@ struct provision {
 void provision_fini(struct provision *provision);
 
 /*
- * Reads CONF and all that it leads to. PROFILE: in place of the configured one; it and ROOT may be NULL. Gives: *out, to be
- * released by provision_fini in any case.
+ * Reads CONF and all that it leads to. PROFILE: in place of the configured one, or NULL. ROOT: by aziot_root, and kept. Gives:
+ * *out, to be released by provision_fini in any case.
  */
 bool provision_open(
     const char *conf, const char *profile, const char *root, struct provision *out, struct t2c_error *err);

@@ -67,24 +67,14 @@ static void put_tpm(FILE *to)
     putc('}', to);
 }
 
-static bool key_hash(EVP_PKEY *key, char out[CERTS_HASH_MAX])
-{
-    T2C_CLEANUP(t2c_openssl_freep) unsigned char *der = NULL;
-    uint8_t hash[32];
-    int len = i2d_PUBKEY(key, &der);
-    if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
-        return false;
-    t2c_hex(hash, sizeof(hash), out);
-    return true;
-}
-
 /* Without a certificate the key itself is what a database can know the TPM by. */
 static void put_bare_ek(FILE *to)
 {
     const struct t2c_identity_slot *slot = &t2c_identity_find("ek")->slots[0];
     T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
-    char hash[CERTS_HASH_MAX];
-    if ((t2c_ek_read_public(slot, &key, NULL) || t2c_ek_make_public(slot, &key, NULL)) && key_hash(key, hash)) {
+    char hash[T2C_SHA256_HEX_MAX];
+    if ((t2c_ek_read_public(slot, &key, NULL) || t2c_ek_make_public(slot, &key, NULL)) &&
+        certs_pkey_hash(key, hash, NULL)) {
         fputs("\n  {\"nv\": null, \"certificate\": null", to);
         put(to, "key_sha256", hash);
         putc('}', to);
@@ -96,7 +86,7 @@ static void put_eks(FILE *to, const struct provision *provision)
     fputs(",\n \"ek\": [", to);
     for (size_t i = 0; i < provision->ek.n; i++) {
         const struct ek_cert *cert = &provision->ek.certs[i];
-        char hash[CERTS_HASH_MAX];
+        char hash[T2C_SHA256_HEX_MAX];
         fprintf(to, "%s\n  {\"nv\": \"0x%08x\"", i > 0 ? "," : "", cert->slot->nv);
         if (cert->certs != NULL && certs_key_hash(sk_X509_value(cert->certs, 0), hash, NULL)) {
             put(to, "key_sha256", hash);
@@ -148,7 +138,7 @@ static void put_index(FILE *to, const char *name)
 
 static void put_facts(FILE *to, const X509 *cert)
 {
-    char text[256], serial[2 * 64 + 1], hash[CERTS_HASH_MAX];
+    char text[256], serial[2 * 64 + 1], hash[T2C_SHA256_HEX_MAX];
     int64_t before_s = 0, after_s = 0;
     const ASN1_INTEGER *number = X509_get0_serialNumber(cert);
     int len = ASN1_STRING_length(number) < 64 ? ASN1_STRING_length(number) : 64;
@@ -168,8 +158,7 @@ static void put_facts(FILE *to, const X509 *cert)
 static void put_cert(FILE *to, const char *name)
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_uri uri = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     fputs(", \"certificate\": ", to);
     if (!t2c_name_read_certs(&uri, NULL, &chain, NULL)) {
         fputs("null", to);

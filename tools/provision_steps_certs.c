@@ -3,6 +3,7 @@
  */
 #include "provision.h"
 
+#include "aziot_place.h"
 #include "certs.h"
 #include "child.h"
 #include "enrolment.h"
@@ -16,23 +17,8 @@
 #include <time.h>
 
 #define CONF_MAX 65536
-#define CERTD_USER "aziotcs"
 
 /* ---- what estd is to know of it ---- */
-
-/* Appends "NAME = VALUE", with what has a meaning in OpenSSL's conf syntax quoted. Without a value, nothing. */
-static bool append(struct t2c_bytes *out, const char *name, const char *value, struct t2c_error *err)
-{
-    if (value == NULL)
-        return true;
-    if (!t2c_bytes_printf(out, err, "%s = ", name))
-        return false;
-    for (; *value != '\0'; value++)
-        if ((strchr("\\$#\"'`", *value) != NULL && !t2c_bytes_append(out, "\\", 1, err)) ||
-            !t2c_bytes_append(out, value, 1, err))
-            return false;
-    return t2c_bytes_append(out, "\n", 1, err);
-}
 
 /* Who asks for the first one: the IDevID for the LDevID, the LDevID for the others, or who has a password. */
 static bool append_auth(const struct provision *provision, const struct provision_identity *id, struct t2c_bytes *out,
@@ -43,14 +29,14 @@ static bool append_auth(const struct provision *provision, const struct provisio
         return false;
     switch (id->auth) {
     case PROVISION_BASIC:
-        return append(out, "user", id->user, err) && append(out, "password_file", id->password, err);
+        return t2c_conf_append(out, "user", id->user, err) && t2c_conf_append(out, "password_file", id->password, err);
     case PROVISION_SECRET:
-        return append(out, "header", id->header, err) && append(out, "header_file", id->secret, err);
+        return t2c_conf_append(out, "header", id->header, err) && t2c_conf_append(out, "header_file", id->secret, err);
     case PROVISION_MTLS:
     case PROVISION_CA:
         break;
     }
-    return append(out, "key", by, err) && append(out, "cert", by, err);
+    return t2c_conf_append(out, "key", by, err) && t2c_conf_append(out, "cert", by, err);
 }
 
 static bool is_for_aziot(const struct provision *provision, const struct provision_identity *id)
@@ -68,12 +54,13 @@ static bool append_aziot(const struct provision *provision, const struct provisi
     struct t2c_error *err)
 {
     const char *unit = id == &provision->conf.edge_ca ? "aziot-edged.service" : "aziot-identityd.service";
-    if (!append(out, "cert_id", id->cert_id, err))
+    if (!t2c_conf_append(out, "cert_id", id->cert_id, err))
         return false;
     if (!id->deploy)
         return true;
-    return append(out, "deploy", "yes", err) &&
-        (getpwnam(CERTD_USER) == NULL || append(out, "owner", CERTD_USER ":" CERTD_USER, err)) &&
+    return t2c_conf_append(out, "deploy", "yes", err) &&
+        (getpwnam(AZIOT_CERTD_USER) == NULL ||
+            t2c_conf_append(out, "owner", AZIOT_CERTD_USER ":" AZIOT_CERTD_USER, err)) &&
         (!provision_has_systemd(provision) ||
             t2c_bytes_printf(out, err, "command = %s try-restart %s\n", provision->settings.systemctl, unit));
 }
@@ -83,7 +70,7 @@ static bool append_install(const struct provision *provision, const struct provi
 {
     char file[PATH_MAX];
     snprintf(file, sizeof(file), "%s/%s.pem", provision->settings.certs_dir, id->name);
-    return t2c_bytes_printf(out, err, "\n[install]\n") && append(out, "file", file, err) &&
+    return t2c_bytes_printf(out, err, "\n[install]\n") && t2c_conf_append(out, "file", file, err) &&
         (!is_for_aziot(provision, id) || append_aziot(provision, id, out, err));
 }
 
@@ -94,9 +81,9 @@ static bool make_conf(const struct provision *provision, const struct provision_
     snprintf(key, sizeof(key), T2C_URI_SCHEME "%s", id->name);
     return provision_subject(provision, id, subject, err) &&
         t2c_bytes_printf(out, err, "# Written by tpm2cloud provision.\n[certificate]\n") &&
-        append(out, "url", id->url, err) && append(out, "trust", id->trust, err) && append(out, "key", key, err) &&
-        append(out, "subject", subject, err) &&
-        (id != &provision->conf.edge_ca || append(out, "profile", "edge-ca", err)) &&
+        t2c_conf_append(out, "url", id->url, err) && t2c_conf_append(out, "trust", id->trust, err) &&
+        t2c_conf_append(out, "key", key, err) && t2c_conf_append(out, "subject", subject, err) &&
+        (id != &provision->conf.edge_ca || t2c_conf_append(out, "profile", "edge-ca", err)) &&
         append_auth(provision, id, out, err) && append_install(provision, id, out, err);
 }
 
@@ -120,7 +107,7 @@ static bool describe(const struct provision *provision, const struct provision_i
     struct t2c_error *err)
 {
     struct t2c_error why = {0};
-    snprintf(out->path, sizeof(out->path), "%s/%s.conf", provision->certs_d, id->name);
+    snprintf(out->path, sizeof(out->path), "%s/%s.conf", provision->estd.certs_d, id->name);
     if (!make_conf(provision, id, &out->wanted, err))
         return false;
     if (!t2c_file_read(out->path, CONF_MAX, &out->there, &why))
@@ -176,7 +163,7 @@ static bool is_placed(const struct provision *provision, const struct provision_
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes path = {0};
     char dir[PATH_MAX];
-    snprintf(dir, sizeof(dir), "%s/certs", provision->certd_dir);
+    snprintf(dir, sizeof(dir), "%s/certs", provision->estd.certd_dir);
     return !is_for_aziot(provision, id) || !t2c_aziot_path(dir, id->cert_id, T2C_AZIOT_CERT_END, &path, NULL) ||
         !t2c_file_is_missing((const char *)path.data);
 }

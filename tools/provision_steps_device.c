@@ -5,6 +5,7 @@
 #include "provision.h"
 
 #include "aziot_configure.h"
+#include "aziot_place.h"
 #include "child.h"
 #include "tpm2cloud/auth.h"
 #include <limits.h>
@@ -50,8 +51,8 @@ static bool make_plan(const struct provision *provision, struct aziot_plan **out
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes password = {0};
     struct aziot_settings settings;
     char id[PROVISION_SUBJECT_MAX];
-    const char *root = provision->root[0] != '\0' ? provision->root : NULL;
-    return make_settings(provision, &settings, &password, id, err) && aziot_plan_make(root, &settings, out, err);
+    return make_settings(provision, &settings, &password, id, err) &&
+        aziot_plan_make(provision->root, &settings, out, err);
 }
 
 /* est-mtls names the LDevID's certificate, which may not be there yet. */
@@ -96,14 +97,13 @@ void provision_probe_aziot(struct provision *provision, const struct provision_i
     if (provision->conf.mode == PROVISION_NONE)
         provision_say(out, PROVISION_LEFT_OUT, "%s has no [aziot]", provision->conf.path);
     else if (waits_for_cert(provision))
-        provision_say(out, PROVISION_TO_DO, "%s/etc/aziot/config.toml is written", provision->root);
+        provision_say(out, PROVISION_TO_DO, "%s" AZIOT_CONFIG " is written", provision->root);
     else if (!make_plan(provision, &plan, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
     else if (aziot_plan_is_done(plan))
-        provision_say(out, PROVISION_DONE, "%s/etc/aziot/config.toml, and what belongs to it", provision->root);
+        provision_say(out, PROVISION_DONE, "%s" AZIOT_CONFIG ", and what belongs to it", provision->root);
     else if (!aziot_plan_is_refused(plan) || provision->force)
-        provision_say(
-            out, PROVISION_TO_DO, "%s/etc/aziot/config.toml, and what belongs to it, is written", provision->root);
+        provision_say(out, PROVISION_TO_DO, "%s" AZIOT_CONFIG ", and what belongs to it, is written", provision->root);
     else if (!aziot_plan_diff(plan, &diff, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
     else
@@ -168,7 +168,7 @@ static bool is_applied(const struct provision *provision)
 {
     char config[PATH_MAX], made[PATH_MAX];
     struct stat of_config, of_made;
-    snprintf(config, sizeof(config), "%s/etc/aziot/config.toml", provision->root);
+    snprintf(config, sizeof(config), "%s" AZIOT_CONFIG, provision->root);
     snprintf(made, sizeof(made), "%s/etc/aziot/identityd/config.d/00-super.toml", provision->root);
     if (stat(config, &of_config) != 0 || stat(made, &of_made) != 0)
         return false;

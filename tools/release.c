@@ -13,8 +13,6 @@ void release_fini(struct release *release)
     t2c_settings_fini(&release->settings);
     estd_place_fini(&release->estd);
     aziot_place_fini(&release->aziot);
-    free(release->certs_d);
-    free(release->state_dir);
     t2c_closep(&release->lock);
 }
 

@@ -15,9 +15,7 @@ struct release {
     struct t2c_settings settings;
     struct estd_place estd;
     struct aziot_place aziot;
-    char *certs_d;   /* estd's */
-    char *state_dir; /* what certs_dir is in: of what verbs leave between their steps */
-    int lock;        /* estd's, -1: none */
+    int lock; /* estd's, -1: none */
     bool dry_run;
 };
 void release_fini(struct release *release);

@@ -4,13 +4,12 @@
  */
 #include "release.h"
 
+#include "aziot_settings.h"
 #include "tpm2cloud/file.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIG "/etc/aziot/config.toml"
-#define OURS "written by tpm2cloud" /* in its first line */
 #define CONFIG_MAX (1024 * 1024)
 
 #define FILE_URL "file://"
@@ -88,7 +87,7 @@ static bool is_ours(const char *path)
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
     if (!t2c_file_read(path, CONFIG_MAX, &text, NULL) || text.len == 0)
         return false;
-    const char *line = (const char *)text.data, *found = strstr(line, OURS);
+    const char *line = (const char *)text.data, *found = strstr(line, AZIOT_SETTINGS_MARK);
     return line[0] == '#' && found != NULL && found < line + strcspn(line, "\n");
 }
 
@@ -105,7 +104,7 @@ static bool remove_configuration(struct release *release, struct t2c_error *err)
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (!below(release, made[i], path, err) || !release_file(release, &super, path, err))
             return false;
-    if (!below(release, CONFIG, path, err))
+    if (!below(release, AZIOT_CONFIG, path, err))
         return false;
     if (t2c_file_is_missing(path))
         return true;

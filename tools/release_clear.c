@@ -24,8 +24,8 @@
 /* FILE: "NAME.ALGORITHM"; "" for the directory. */
 static bool path_of(const struct release *release, const char *file, char out[PATH_MAX], struct t2c_error *err)
 {
-    return snprintf(out, PATH_MAX, "%s/release/%s", release->state_dir, file) < PATH_MAX ||
-        t2c_fail(err, T2C_INVALID, "the path of a file in %s is too long", release->state_dir);
+    return snprintf(out, PATH_MAX, "%s/release/%s", release->settings.state_dir, file) < PATH_MAX ||
+        t2c_fail(err, T2C_INVALID, "the path of a file in %s is too long", release->settings.state_dir);
 }
 
 static bool is_factory(const struct t2c_identity *identity)
@@ -39,8 +39,7 @@ static bool is_factory(const struct t2c_identity *identity)
 static bool check_auth(const char *name, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    struct t2c_uri uri = {0};
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     return !t2c_name_open_key(&uri, NULL, &key, NULL) || !t2c_key_wants_auth(key) ||
         t2c_fail(err, T2C_EXISTS,
             "%s has an authorization value, which TPM2_Clear would take from it; release without --clear", name);
@@ -54,9 +53,8 @@ static bool write_note(
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes note = {0};
     struct t2c_error why = {0};
-    struct t2c_uri uri = {0};
     char file[80], path[PATH_MAX], dir[PATH_MAX];
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     snprintf(file, sizeof(file), "%s.%s", name, t2c_alg_name(t2c_key_alg(key)));
     if (!t2c_name_read_certs(&uri, NULL, &chain, &why) && why.code != T2C_NOT_FOUND)
         return t2c_fail_with(err, &why);
@@ -93,10 +91,9 @@ static bool bring_cert(const char *name, const struct t2c_bytes *pem, struct t2c
 {
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *there = NULL;
-    struct t2c_uri uri = {0};
     struct t2c_error why = {0};
     char where[PATH_MAX];
-    snprintf(uri.name, sizeof(uri.name), "%s", name);
+    const struct t2c_uri uri = t2c_uri_of(name);
     if (pem->len == 0 || t2c_name_read_certs(&uri, NULL, &there, &why))
         return true;
     if (why.code != T2C_NOT_FOUND)

@@ -5,14 +5,13 @@
 #include "release.h"
 
 #include "dps_record.h"
+#include "dps_tpm.h"
 #include "keys_json.h"
 #include "tpm2cloud/secret.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HANDLE 0x81000100
 
 /* NAME: the TPM's of the key that is meant; "" for any. */
 static bool evict(struct release *release, uint32_t handle, const char *name, struct t2c_error *err)
@@ -42,7 +41,7 @@ static bool evict_recorded(struct release *release, const char *file, struct t2c
     if (!dps_record_read(path, &record, NULL) || !record.tpm || record.name[0] == '\0')
         return true;
     unsigned long handle = strtoul(record.handle, NULL, 16);
-    return handle == HANDLE || evict(release, (uint32_t)handle, record.name, err);
+    return handle == DPS_HANDLE || evict(release, (uint32_t)handle, record.name, err);
 }
 
 bool release_dps(struct release *release, struct t2c_error *err)
@@ -52,7 +51,7 @@ bool release_dps(struct release *release, struct t2c_error *err)
     int n = scandir(release->settings.dps_dir, &found, dps_record_is_file, alphasort);
     if (n < 0 && errno != ENOENT)
         return t2c_fail_errno(err, errno, "cannot list %s", release->settings.dps_dir);
-    bool ok = evict(release, HANDLE, "", err);
+    bool ok = evict(release, DPS_HANDLE, "", err);
     for (int i = 0; i < n; i++) {
         ok = ok && evict_recorded(release, found[i]->d_name, err);
         free(found[i]);

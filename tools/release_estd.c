@@ -47,7 +47,7 @@ static bool remove_conf(struct release *release, const char *file, struct t2c_er
     T2C_CLEANUP(t2c_freep) char *path = NULL;
     T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(CONF_END));
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
-    if (name == NULL || asprintf(&path, "%s/%s", release->certs_d, file) < 0)
+    if (name == NULL || asprintf(&path, "%s/%s", release->estd.certs_d, file) < 0)
         return t2c_fail_nomem(err);
     if (t2c_conf_load(path, NULL, 0, &conf, NULL) &&
         (!remove_targets(release, conf, name, err) || !keep_secrets(release, conf, "auth", name, err)))
@@ -66,10 +66,10 @@ static int is_conf(const struct dirent *entry)
 static bool remove_confs(struct release *release, struct t2c_error *err)
 {
     struct dirent **found = NULL;
-    int n = scandir(release->certs_d, &found, is_conf, alphasort);
+    int n = scandir(release->estd.certs_d, &found, is_conf, alphasort);
     bool ok = true;
     if (n < 0)
-        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->certs_d);
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->estd.certs_d);
     for (int i = 0; i < n; i++) {
         ok = ok && remove_conf(release, found[i]->d_name, err);
         free(found[i]);

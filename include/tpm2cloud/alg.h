@@ -32,8 +32,7 @@ const char *t2c_alg_name(enum t2c_alg alg);
 size_t t2c_alg_octets(enum t2c_alg alg);
 /* T2C_ALG_OTHER when NAME is unknown. */
 enum t2c_alg t2c_alg_find(const char *name);
-/* The algorithm of EC keys in OpenSSL's GROUP, of RSA keys of BITS, of KEY; T2C_ALG_OTHER when there is none. */
-enum t2c_alg t2c_alg_of_group(const char *group);
+/* The algorithm of RSA keys of BITS, of KEY; T2C_ALG_OTHER when there is none. */
 enum t2c_alg t2c_alg_of_rsa(size_t bits);
 enum t2c_alg t2c_alg_of_pkey(const EVP_PKEY *key);
 

@@ -5,6 +5,7 @@
 #ifndef TPM2CLOUD_CONF_H
 #define TPM2CLOUD_CONF_H
 
+#include "tpm2cloud/bytes.h"
 #include "tpm2cloud/error.h"
 #include "tpm2cloud/own.h"
 #include "tpm2cloud/profile.h"
@@ -28,6 +29,12 @@ bool t2c_conf_load(const char *path, const struct t2c_conf_key *keys, size_t key
 const char *t2c_conf_get(const CONF *conf, const char *section, const char *name);
 
 /*
+ * Appends the line "NAME = VALUE", with what has a meaning in the syntax quoted; without a value (NULL), nothing.
+ * Errors: INVALID for a control character, which no line can hold.
+ */
+bool t2c_conf_append(struct t2c_bytes *out, const char *name, const char *value, struct t2c_error *err);
+
+/*
  * The settings of a machine: /etc/tpm2cloud/tpm2cloud.conf, or the file that $TPM2CLOUD_CONF names. Without the default
  * file the built-in values hold; a file that is named but missing is an error.
  */
@@ -44,6 +51,7 @@ struct t2c_settings {
     enum t2c_profile profile;
     char *keys_dir;
     char *certs_dir;
+    char *state_dir;                       /* what certs_dir is in: of what verbs leave between their steps */
     char *dps_dir;                         /* what became of registrations at DPS */
     char *hierarchy_auth[T2C_HIERARCHIES]; /* sources (auth.h) of authorization values; NULL: not configured */
     char *systemctl;                       /* the program that tpm2cloud-deploy restarts units with */

@@ -30,6 +30,13 @@ OSSL_LIB_CTX *t2c_host(void);
 /* Fills OUT with random bytes. Errors: IO. */
 bool t2c_host_random(void *out, size_t out_len, struct t2c_error *err);
 
+#define T2C_SHA256_LEN 32
+#define T2C_SHA256_HEX_MAX (2 * T2C_SHA256_LEN + 1)
+
+/* Gives SHA-256 of DATA, as it is or in lower-case hexadecimal. Errors: NOMEM. */
+bool t2c_host_sha256(const void *data, size_t data_len, uint8_t out[T2C_SHA256_LEN], struct t2c_error *err);
+bool t2c_host_sha256_hex(const void *data, size_t data_len, char out[T2C_SHA256_HEX_MAX], struct t2c_error *err);
+
 /* Gives HMAC-SHA256 of DATA. Errors: NOMEM. */
 bool t2c_host_hmac(
     const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len, uint8_t out[32], struct t2c_error *err);

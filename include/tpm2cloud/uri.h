@@ -31,6 +31,9 @@ struct t2c_uri {
 /* Room for any URI as text: each character of the two long values may take three. */
 #define T2C_URI_MAX (128 + T2C_NAME_MAX + 3 * 512 + 3 * 512)
 
+/* The URI that is a valid NAME and nothing else. */
+struct t2c_uri t2c_uri_of(const char *name);
+
 /* Errors: INVALID naming the attribute. */
 bool t2c_uri_parse(const char *text, struct t2c_uri *out, struct t2c_error *err);
 

@@ -11,10 +11,7 @@
 
 #define T2C_WRAPPER_LABEL "TPM2CLOUD KEY URI"
 
-/* Appends the PEM form of URI. */
-bool t2c_wrapper_append_pem(const char *uri, struct t2c_bytes *out, struct t2c_error *err);
-
-/* Appends the DER form. */
+/* Appends what the PEM block of URI holds. */
 bool t2c_wrapper_append_der(const char *uri, struct t2c_bytes *out, struct t2c_error *err);
 
 /* Appends the URI that DER wraps, NUL-terminated by the buffer. Errors: INVALID. */

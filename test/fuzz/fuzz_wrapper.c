@@ -11,6 +11,7 @@
 #include <openssl/core_object.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 
 /* A core BIO is what libcrypto says it is; here, a plain one. */
 static int plain_bio_gets(OSSL_CORE_BIO *bio, char *out, int out_len)
@@ -60,10 +61,13 @@ static void decode_pem(const void *file, size_t file_len, struct found *found)
 
 static void assert_wraps_again(const struct t2c_bytes *uri)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes pem = {0}, same = {0};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes der = {0}, pem = {0}, same = {0};
+    T2C_CLEANUP(t2c_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     T2C_CLEANUP(found_fini) struct found found = {0};
     struct t2c_error err = {0};
-    assert(t2c_wrapper_append_pem((const char *)uri->data, &pem, &err));
+    assert(t2c_wrapper_append_der((const char *)uri->data, &der, &err));
+    assert(PEM_write_bio(bio, T2C_WRAPPER_LABEL, "", der.data, (long)der.len) > 0);
+    assert(t2c_bytes_append_bio(&pem, bio, &err));
     decode_pem(pem.data, pem.len, &found);
     assert(found.blocks == 1);
     assert(t2c_wrapper_parse_der(found.der.data, found.der.len, &same, &err));
