@@ -120,6 +120,24 @@ check "until it works" wait_for 10 logged 'is registered at DPS again' 3
 check_fails "status has nothing to say of it" "" sh -c "'$T2C' status | grep -q DPS"
 stop
 
+# ---- a certificate that root installs ----
+
+cp "$work/certs.d/device.conf" "$work/plain.conf"
+echo 'deploy = yes' >>"$work/certs.d/device.conf"
+: >"$work/told"
+run
+check "a certificate for that" "$T2C" enroll device
+check "root is asked" wait_for 10 test -e "$work/state/deploy/asks/device"
+later 120
+check "two minutes go by" "$T2C" status
+check_equal "as long as the old certificate is the one that is seen" 0 "$(told)"
+check "root installs it" "$BUILD/tpm2cloud-deploy" -c "$work/est.conf"
+later 61
+check "then DPS is told" wait_for 10 logged 'is registered at DPS again' 4
+check_equal "once" 1 "$(told)"
+stop
+cp "$work/plain.conf" "$work/certs.d/device.conf"
+
 # ---- the command itself, at a double of DPS ----
 
 if dps_can && command -v jq >/dev/null && dps_start; then
@@ -130,7 +148,7 @@ if dps_can && command -v jq >/dev/null && dps_start; then
     ln -s "$T2C" "$work/bin/tpm2cloud"
     run
     check "a renewal" renewed
-    check "estd has the device registered" wait_for 20 logged 'is registered at DPS again' 4
+    check "estd has the device registered" wait_for 20 logged 'is registered at DPS again' 5
     check_equal "at its hub" h9.example "$(jq -r .assignedHub "$work/dps-known"/*.json)"
     check_equal "DPS was asked by the new certificate" 1 "$(asked '.stage == "register"')"
     stop
