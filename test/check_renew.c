@@ -486,7 +486,7 @@ START_TEST(random_events_keep_the_rules)
     bool human = false;
     int64_t now_s = T0;
     renew_start(&renew, &rules, RENEW_BOOTED);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0, rounds = check_rounds(100000); i < rounds; i++) {
         struct renew_event event = random_event(now_s);
         if (next_dice() % 1000 == 0) {
             renew_start(&renew, &rules, (enum renew_begin)(next_dice() % 3));

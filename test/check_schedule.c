@@ -53,8 +53,8 @@ static const int64_t lifetimes[] = {
 START_TEST(renewal_lies_in_the_window)
 {
     struct schedule_life life = life_of(lifetimes[_i]);
-    for (unsigned n = 0; n < 2000; n++) {
-        int64_t at = schedule_renewal_s(&life, &usual, NULL, fraction_of(n)) - NB;
+    for (int n = 0, rounds = check_rounds(2000); n < rounds; n++) {
+        int64_t at = schedule_renewal_s(&life, &usual, NULL, fraction_of((unsigned)n)) - NB;
         ck_assert_int_ge(at, lifetimes[_i] * 60 / 100);
         ck_assert_int_le(at, lifetimes[_i] * 80 / 100);
     }
@@ -371,7 +371,7 @@ START_TEST(delays_keep_their_bounds)
 {
     struct schedule_life life = life_of(lifetimes[_i]);
     int64_t floor_s = floor_of(lifetimes[_i]);
-    for (int n = 0; n < 20000; n++) {
+    for (int n = 0, rounds = check_rounds(20000); n < rounds; n++) {
         struct schedule_rules rules = random_rules();
         struct schedule_failure failure = random_failure();
         int64_t now_s = NB + (int64_t)(unit_dice() * (double)lifetimes[_i]), left_s = life.not_after_s - now_s;
@@ -390,7 +390,7 @@ END_TEST
 START_TEST(delays_shrink_towards_the_end)
 {
     struct schedule_life life = life_of(lifetimes[_i]);
-    for (int n = 0; n < 200; n++) {
+    for (int n = 0, rounds = check_rounds(200); n < rounds; n++) {
         struct schedule_rules rules = random_rules();
         struct schedule_failure failure = random_failure();
         int64_t before_s = INT64_MAX;
@@ -406,7 +406,7 @@ END_TEST
 START_TEST(renewal_point_is_the_same_after_a_restart)
 {
     struct schedule_life life = life_of(lifetimes[_i]);
-    for (int n = 0; n < 2000; n++) {
+    for (int n = 0, rounds = check_rounds(2000); n < rounds; n++) {
         struct schedule_rules rules = random_rules();
         uint64_t serial = next_dice();
         int64_t at_s = schedule_renewal_s(&life, &rules, NULL, schedule_fraction(&serial, 8, "m", 1));
