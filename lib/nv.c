@@ -168,12 +168,17 @@ bool t2c_nv_remove(uint32_t index, struct t2c_error *err)
 
 /* ---- writing ---- */
 
+/*
+ * From the last chunk to the first: what does not begin as it should is not taken for whole, whereas the first chunks alone may
+ * be, since the TPM fills the rest with 0xFF, and a certificate ends with a signature, in which everything will do.
+ */
 static bool write_chunks(
     struct t2c_tpm_use *use, ESYS_TR hierarchy, ESYS_TR tr, const uint8_t *data, size_t data_len, struct t2c_error *err)
 {
-    uint16_t step = chunk_len(use->esys);
-    for (size_t at = 0; at < data_len;) {
-        TPM2B_MAX_NV_BUFFER chunk = {.size = data_len - at < step ? (uint16_t)(data_len - at) : step};
+    const uint16_t step = chunk_len(use->esys);
+    for (size_t end = data_len, at; end > 0; end = at) {
+        at = (end - 1) / step * step;
+        TPM2B_MAX_NV_BUFFER chunk = {.size = (uint16_t)(end - at)};
         T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
         memcpy(chunk.buffer, data + at, chunk.size);
         if (!t2c_grant_begin(&grant, use, hierarchy, err))
@@ -182,7 +187,6 @@ static bool write_chunks(
             Esys_NV_Write(use->esys, hierarchy, tr, grant.session, ESYS_TR_NONE, ESYS_TR_NONE, &chunk, (UINT16)at);
         if (!t2c_grant_end(&grant, rc, err, "cannot write byte %zu", at))
             return false;
-        at += chunk.size;
     }
     return true;
 }

@@ -164,6 +164,21 @@ for written in 0 300; do
     check "$written of $bytes bytes written: it is whole" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.crt'"
 done
 
+# One that is killed after the first of two chunks, the second of which begins in the signature, where everything will do.
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=rsa -days 30 -keyout "$work/rsa.key" -out "$work/rsa.pem" 2>/dev/null
+printf '1.2.3.4 = ASN1:UTF8:%s\n' "$(head -c 700 /dev/zero | tr '\0' x)" >"$work/ext"
+openssl x509 -req -in "$work/idevid.csr" -CA "$work/rsa.pem" -CAkey "$work/rsa.key" -set_serial 1 -days 30 -extfile "$work/ext" \
+    -out "$work/long.crt" 2>/dev/null
+openssl x509 -in "$work/long.crt" -outform DER -out "$work/long.der"
+bytes=$(stat -c %s "$work/long.der")
+check "a certificate of $bytes bytes, whose signature is in two chunks" test "$bytes" -gt 1024 -a "$bytes" -lt 1280
+tpm2_nvundefine -Q -C p 0x01C90200
+(exec env TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:$TPM2TOOLS_TCTI" T2C_TCTI_KILL=137:2 "$T2C" cert import idevid "$work/long.crt") 2>/dev/null
+check_equal "an import is killed" 137 $?
+check_fails "and leaves no certificate" "no PEM certificate in it" "$T2C" cert export idevid
+check "importing again completes it" "$T2C" cert import idevid "$work/long.crt"
+check "it is whole" sh -c "'$T2C' cert export idevid | cmp - '$work/long.crt'"
+
 # An endorsement key in one place and a certificate in another.
 "$T2C" key create ek --alg ec-p256 >"$work/ek"
 check_equal "the EK that was made is the one that is told" "ek: created (ec-p256, 0x8101000a)" "$(cat "$work/ek")"

@@ -11,12 +11,14 @@
  * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
  * first TIMES commands CODE of each process with RC, without asking the TPM; an RC of the TCTI's own layer comes as it does from
  * a socket whose other end is closed, with SIGPIPE. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
- * BYTE at OFFSET of each answer to CODE. T2C_TCTI_DELAY=/path names a file with the milliseconds that each answer takes
- * longer; it may change, or come and go.
+ * BYTE at OFFSET of each answer to CODE. T2C_TCTI_KILL=CODE:N (hexadecimal, N decimal) kills each process before its Nth
+ * command CODE. T2C_TCTI_DELAY=/path names a file with the milliseconds that each answer takes longer; it may change, or
+ * come and go.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +86,17 @@ static bool is_fault(const uint8_t *code, uint32_t *rc)
     return true;
 }
 
+/* Ends the process where its plan says so, as a power cut does. */
+static void die(const uint8_t *code)
+{
+    static unsigned sent;
+    const char *plan = getenv("T2C_TCTI_KILL");
+    unsigned planned_code = 0, nth = 0;
+    if (plan != NULL && sscanf(plan, "%x:%u", &planned_code, &nth) == 2 && code_of(code) == planned_code &&
+        ++sent == nth)
+        kill(getpid(), SIGKILL);
+}
+
 /* Writes as TCTIs do to what nobody reads any more. */
 static void break_pipe(void)
 {
@@ -111,6 +124,8 @@ static void write_sizes(const struct count *count, size_t received)
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 {
     struct count *count = (struct count *)context;
+    if (size >= 10)
+        die(command + 6);
     if (size >= 10)
         memcpy(count->code, command + 6, sizeof(count->code));
     if (size >= 10 && getenv("T2C_TCTI_SIZES") == NULL)

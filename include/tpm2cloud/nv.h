@@ -16,7 +16,8 @@ bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
 bool t2c_nv_attributes(uint32_t index, uint32_t *out, struct t2c_error *err);
 
 /*
- * Defines INDEX, in place of what may be defined there, and writes DATA in chunks. It is defined with the platform's authorization, so that TPM2_Clear spares it;
+ * Defines INDEX, in place of what may be defined there, and writes DATA in chunks, the first one last: until then INDEX
+ * begins with 0xFF or 0x00. It is defined with the platform's authorization, so that TPM2_Clear spares it;
  * where the platform's is not ours (a PC's firmware keeps it), with the owner's: *cleared_with_owner then becomes true.
  * Everyone may read it, with the index's own empty auth. On failure the index is removed again.
  * Errors: AUTH naming the setting that gives a hierarchy's value, for what is there, too; TPM when there is no room.
