@@ -75,6 +75,27 @@ static const uint8_t *skip_padding(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
+/* Whether AT is a SEQUENCE of some parts, which fill it. Gives *at, the byte behind it. */
+static bool take_sequence(const uint8_t **at, const uint8_t *end)
+{
+    ERR_set_mark();
+    ASN1_SEQUENCE_ANY *parts = d2i_ASN1_SEQUENCE_ANY(NULL, at, (long)(end - *at));
+    ERR_pop_to_mark();
+    bool any = sk_ASN1_TYPE_num(parts) > 0;
+    sk_ASN1_TYPE_pop_free(parts, ASN1_TYPE_free);
+    return any;
+}
+
+bool t2c_cert_is_whole_der(const void *data, size_t data_len)
+{
+    const uint8_t *at = data, *end = at + data_len;
+    if (data_len == 0 || *at != 0x30)
+        return false;
+    while (at < end && take_sequence(&at, end))
+        at = skip_padding(at, end);
+    return at == end;
+}
+
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
 {
     const uint8_t *at = der, *end = at + der_len;
@@ -99,6 +120,14 @@ bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, str
 {
     bool der = data_len > 0 && *(const uint8_t *)data == 0x30;
     return der ? t2c_cert_parse_der(data, data_len, out, err) : t2c_cert_parse_pem(data, data_len, out, err);
+}
+
+bool t2c_cert_is_same_chain(const STACK_OF(X509) *one, const STACK_OF(X509) *other)
+{
+    int n = sk_X509_num(one), same = 0;
+    while (same < n && same < sk_X509_num(other) && X509_cmp(sk_X509_value(one, same), sk_X509_value(other, same)) == 0)
+        same++;
+    return same == n && n == sk_X509_num(other);
 }
 
 bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err)

@@ -383,9 +383,46 @@ static bool append_der(const STACK_OF(X509) *chain, struct t2c_bytes *out, struc
     return true;
 }
 
-/* Whether INDEX holds DER. Errors: EXISTS when it holds another certificate. */
-static bool look_at_index(
-    const char *name, uint32_t index, const struct t2c_bytes *der, bool *same, struct t2c_error *err)
+/* Whether OLD is the beginning of DER and padding: what is left when it was written from there on, as it once was. */
+static bool is_cut(const struct t2c_bytes *old, const struct t2c_bytes *der)
+{
+    size_t at = 0;
+    if (old->len != der->len)
+        return false;
+    while (at < old->len && old->data[at] == der->data[at])
+        at++;
+    while (at < old->len && (old->data[at] == 0x00 || old->data[at] == 0xFF))
+        at++;
+    return at == old->len;
+}
+
+/* HELD: what INDEX holds, NULL for what is no certificate. */
+static bool fail_held(
+    const char *name, uint32_t index, const STACK_OF(X509) *held, const STACK_OF(X509) *chain, struct t2c_error *err)
+{
+    char fix[160];
+    snprintf(fix, sizeof(fix), "remove it with: tpm2_nvundefine -C p 0x%08x (or -C o)", index);
+    if (held == NULL)
+        return t2c_fail(err, T2C_EXISTS,
+            "NV index 0x%08x holds something that is whole and no certificate of %s, such as a platform certificate; "
+            "look at it with: tpm2_nvread 0x%08x, and if nothing needs it, %s",
+            index, name, index, fix);
+    if (X509_cmp(sk_X509_value(held, 0), sk_X509_value(chain, 0)) == 0)
+        return t2c_fail(err, T2C_EXISTS,
+            "NV index 0x%08x holds this very certificate of %s, with %d certificates above it instead of %d; to have "
+            "these there, %s",
+            index, name, sk_X509_num(held) - 1, sk_X509_num(chain) - 1, fix);
+    return t2c_fail(err, T2C_EXISTS,
+        "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and %s", index,
+        name, name, fix);
+}
+
+/*
+ * Whether INDEX holds CHAIN, in whatever form. DER: how we write it. What an interrupted import left does not matter. Errors:
+ * EXISTS when it holds anything else.
+ */
+static bool look_at_index(const char *name, uint32_t index, const STACK_OF(X509) *chain, const struct t2c_bytes *der,
+    bool *same, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes old = {0};
     T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *held = NULL;
@@ -393,13 +430,11 @@ static bool look_at_index(
     *same = false;
     if (!t2c_nv_read(index, &old, &why))
         return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
-    *same = old.len == der->len && memcmp(old.data, der->data, der->len) == 0;
-    if (*same || !parse_nv(index, &old, &held, NULL)) /* what an interrupted import left does not matter */
+    bool parsed = parse_nv(index, &old, &held, NULL);
+    *same = parsed && t2c_cert_is_same_chain(held, chain);
+    if (*same || is_cut(&old, der) || (!parsed && !t2c_cert_is_whole_der(old.data, old.len)))
         return true;
-    return t2c_fail(err, T2C_EXISTS,
-        "NV index 0x%08x holds another certificate of %s; look at it with: tpm2cloud cert export %s, and remove it "
-        "with: tpm2_nvundefine -C p 0x%08x (or -C o)",
-        index, name, name, index);
+    return fail_held(name, index, held, chain, err);
 }
 
 /* That of TCG is looked at first by whoever reads, so it is by us. */
@@ -413,7 +448,7 @@ static bool write_nv(const struct t2c_identity *identity, const STACK_OF(X509) *
         return false;
     for (size_t i = places[0] == places[1] ? 1 : 0; i < 2 && !same; i++) {
         snprintf(where, where_len, "NV index 0x%08x", places[i]);
-        if (!look_at_index(identity->name, places[i], &der, &same, err))
+        if (!look_at_index(identity->name, places[i], chain, &der, &same, err))
             return false;
     }
     if (same)

@@ -73,13 +73,24 @@ static bool remove_index(uint32_t index, struct t2c_name_removed *out, struct t2
     return true;
 }
 
+/* Others may have put something else there. */
+static bool remove_fallback(uint32_t index, struct t2c_name_removed *out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = NULL;
+    struct t2c_error why = {0};
+    if (!t2c_nv_read(index, &content, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+    return !t2c_cert_parse(content.data, content.len, &certs, NULL) || remove_index(index, out, err);
+}
+
 bool t2c_name_remove_cert(const char *name, struct t2c_name_removed *out, struct t2c_error *err)
 {
     const struct t2c_identity *identity = t2c_identity_find(name);
     struct t2c_name_files files;
     *out = (struct t2c_name_removed){0};
     if (identity != NULL && identity->slots[0].nv != 0)
-        return (identity->nv_fallback == 0 || remove_index(identity->nv_fallback, out, err)) &&
+        return (identity->nv_fallback == 0 || remove_fallback(identity->nv_fallback, out, err)) &&
             remove_index(identity->slots[0].nv, out, err);
     if (!t2c_name_locate(name, &files, err))
         return false;

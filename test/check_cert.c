@@ -195,6 +195,28 @@ START_TEST(der_may_be_padded)
 }
 END_TEST
 
+/* However much of two certificates was written over what the TPM fills an index with: what is whole is a certificate. */
+START_TEST(what_is_cut_is_not_whole)
+{
+    const int filler = _i == 0 ? 0x00 : 0xFF;
+    uint8_t content[2048];
+    unsigned char *der = NULL;
+    int len = i2d_X509(ca, &der);
+    int both_len = len + i2d_X509(root, NULL);
+    unsigned char *end = der = OPENSSL_realloc(der, (size_t)both_len);
+    end += len;
+    i2d_X509(root, &end);
+    for (int n = 0; n <= both_len; n++) {
+        T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *certs = NULL;
+        memset(content, filler, sizeof(content));
+        memcpy(content, der, (size_t)n);
+        bool parsed = t2c_cert_parse_der(content, sizeof(content), &certs, NULL);
+        ck_assert_msg(t2c_cert_is_whole_der(content, sizeof(content)) == parsed, "%d bytes of %d", n, both_len);
+    }
+    OPENSSL_free(der);
+}
+END_TEST
+
 /* Makes a certs-only SignedData. Gives its DER. */
 static void make_pkcs7(STACK_OF(X509) *certs, struct t2c_bytes *out)
 {
@@ -498,6 +520,7 @@ static Suite *suite(void)
     tcase_add_test(t, pem_goes_both_ways);
     tcase_add_test(t, cut_pem_is_refused);
     tcase_add_test(t, der_may_be_padded);
+    tcase_add_loop_test(t, what_is_cut_is_not_whole, 0, 2);
     tcase_add_test(t, pkcs7_gives_all_certificates);
     tcase_add_test(t, pkcs7_may_be_empty);
     tcase_add_test(t, other_pkcs7_is_refused);

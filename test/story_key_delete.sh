@@ -66,9 +66,12 @@ check "once more" "$T2C" key delete ldevid --cert
 check_equal "is nothing to do" "ldevid: there is no key
 ldevid: there is no certificate" "$(cat "$work/out")"
 check "a key in a file" said "J['deleted'] is True and J['place'] == '$work/keys/pump.pem'" "$T2C" key delete pump
+echo MAMCAQE= | base64 -d >"$work/platform.der" # a SEQUENCE with a number in it, where platform certificates were kept
+tpm2_nvdefine -Q -C p -s 5 0x01C90000 -a "ppwrite|ppread|authread|no_da|platformcreate"
+tpm2_nvwrite -Q -C p -i "$work/platform.der" 0x01C90000
 check "the factory's, by force, and its certificate" said 'J["place"] == "0x81020000" and J["cert_place"] == "NV index 0x01c90200"' \
     "$T2C" key delete idevid --cert --force
-check_equal "has left the TPM" "" "$(tpm2_getcap handles-nv-index)"
+check_equal "has left the TPM, and what is no certificate has not" "- 0x1C90000" "$(tpm2_getcap handles-nv-index)"
 check "the storage root key that nobody needs any more" "$T2C" key delete srk
 check_equal "nothing is left" " " "$(persistent) $(ls "$work/keys")"
 tpm_clean "key delete"

@@ -179,6 +179,32 @@ check_fails "and leaves no certificate" "no PEM certificate in it" "$T2C" cert e
 check "importing again completes it" "$T2C" cert import idevid "$work/long.crt"
 check "it is whole" sh -c "'$T2C' cert export idevid | cmp - '$work/long.crt'"
 
+# What others put there: it is known in every form, and nothing that may be of use is replaced.
+put() { # FILE [BYTES]
+    tpm2_nvundefine -Q -C p 0x01C90200
+    tpm2_nvdefine -Q -C p -s "${2:-$(stat -c %s "$1")}" -a "ppwrite|ppread|ownerread|authread|no_da|platformcreate" 0x01C90200
+    tpm2_nvwrite -Q -C p -i "$1" 0x01C90200
+}
+head -c 1024 "$work/long.der" >"$work/begun"
+put "$work/begun" "$bytes"
+check "what is written from its beginning, and cut in its signature" "$T2C" cert import idevid "$work/long.crt"
+check "is completed" sh -c "'$T2C' cert export idevid | cmp - '$work/long.crt'"
+put "$work/long.der" 1600
+check "the same certificate with padding behind it" "$T2C" cert import idevid "$work/long.crt"
+put "$work/long.crt"
+check "and as PEM" "$T2C" cert import idevid "$work/long.crt"
+check "stays as it is" sh -c "tpm2_nvread -C p 0x01C90200 | cmp - '$work/long.crt'"
+put "$work/leaf.der" 1600
+check_fails "the same without its issuer" \
+    "holds this very certificate of idevid, with 0 certificates above it instead of 1; to have these there, remove it with: tpm2_nvundefine -C p 0x01c90200" \
+    "$T2C" cert import idevid "$work/idevid.crt"
+check_fails "another" "NV index 0x01c90200 holds another certificate of idevid" "$T2C" cert import idevid "$work/long.crt"
+openssl req -in "$work/idevid.csr" -outform DER -out "$work/other.der"
+put "$work/other.der" 1600
+check_fails "what is whole and no certificate" "holds something that is whole and no certificate of idevid, such as a platform certificate" \
+    "$T2C" cert import idevid "$work/long.crt"
+check "stays" sh -c "tpm2_nvread -C p -s $(stat -c %s "$work/other.der") 0x01C90200 | cmp - '$work/other.der'"
+
 # An endorsement key in one place and a certificate in another.
 "$T2C" key create ek --alg ec-p256 >"$work/ek"
 check_equal "the EK that was made is the one that is told" "ek: created (ec-p256, 0x8101000a)" "$(cat "$work/ek")"

@@ -35,8 +35,16 @@ bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out,
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
 /* PEM or DER, whichever it is. */
 bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err);
+/*
+ * True when DATA is one or more whole DER SEQUENCEs, certificates or not, with nothing but padding behind each: it was written to
+ * its end, whoever did that. Leaves OpenSSL's queue as it was.
+ */
+bool t2c_cert_is_whole_der(const void *data, size_t data_len);
 bool t2c_cert_read_file(const char *path, STACK_OF(X509) **out, struct t2c_error *err);
 bool t2c_cert_append_pem(const STACK_OF(X509) *chain, struct t2c_bytes *out, struct t2c_error *err);
+
+/* True when both have the same certificates in the same order. */
+bool t2c_cert_is_same_chain(const STACK_OF(X509) *one, const STACK_OF(X509) *other);
 
 /* Gives all certificates of a certs-only SignedData (RFC 7030 4.1.3), possibly none. Errors: PROTO. */
 bool t2c_cert_parse_pkcs7(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);

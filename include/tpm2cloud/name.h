@@ -109,7 +109,7 @@ struct t2c_name_removed {
  */
 bool t2c_name_remove_key(const char *name, struct t2c_name_removed *out, struct t2c_error *err);
 
-/* Removes the certificate of NAME from its file or NV index. */
+/* Removes the certificate of NAME from its file or NV index; from one that others use, too, only if it holds a certificate. */
 bool t2c_name_remove_cert(const char *name, struct t2c_name_removed *out, struct t2c_error *err);
 
 /* One NAME that exists here. */
