@@ -96,20 +96,29 @@ bool t2c_cert_is_whole_der(const void *data, size_t data_len)
     return at == end;
 }
 
-bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
+bool t2c_cert_append_der(STACK_OF(X509) *chain, const void *der, size_t der_len, size_t *at, struct t2c_error *err)
 {
-    const uint8_t *at = der, *end = at + der_len;
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
-    if (chain == NULL)
-        return t2c_fail_nomem(err);
-    while ((at = skip_padding(at, end)) < end) {
-        X509 *cert = d2i_X509(NULL, &at, (long)(end - at));
+    const uint8_t *begin = der, *end = begin + der_len, *next = begin + *at;
+    while ((next = skip_padding(next, end)) < end) {
+        *at = (size_t)(next - begin);
+        X509 *cert = d2i_X509(NULL, &next, (long)(end - next));
         if (cert == NULL)
-            return t2c_fail_openssl(
-                err, T2C_INVALID, "not a DER certificate at byte %zu", (size_t)(at - (const uint8_t *)der));
+            return t2c_fail_openssl(err, T2C_INVALID, "not a DER certificate at byte %zu", *at);
         if (!push(chain, cert, err))
             return false;
     }
+    *at = der_len;
+    return true;
+}
+
+bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    size_t at = 0;
+    if (chain == NULL)
+        return t2c_fail_nomem(err);
+    if (!t2c_cert_append_der(chain, der, der_len, &at, err))
+        return false;
     if (sk_X509_num(chain) == 0)
         return t2c_fail(err, T2C_INVALID, "no certificate in it");
     *out = T2C_STEAL(chain);

@@ -34,15 +34,82 @@ bool t2c_ek_list(const struct t2c_identity_slot **out, size_t *out_n, struct t2c
     return true;
 }
 
-bool t2c_ek_read_chain(struct t2c_bytes *out, struct t2c_error *err)
+/* ---- the chain ---- */
+
+struct held {
+    struct t2c_bytes content;
+    size_t starts[TPM2_MAX_CAP_HANDLES]; /* of each index in it */
+    size_t n;
+};
+
+static void held_fini(struct held *held)
+{
+    t2c_bytes_fini(&held->content);
+}
+
+static void note(struct t2c_error *odd, const struct t2c_error *why)
+{
+    if (odd->code == T2C_OK)
+        *odd = *why;
+}
+
+static bool read_indices(struct held *out, struct t2c_error *odd, struct t2c_error *err)
 {
     uint32_t indices[TPM2_MAX_CAP_HANDLES];
     size_t n = 0;
     if (!t2c_identity_handles(CHAIN_FIRST, indices, TPM2_MAX_CAP_HANDLES, &n, err))
         return false;
-    for (size_t i = 0; i < n && indices[i] <= CHAIN_LAST; i++)
-        if (!t2c_nv_read(indices[i], out, err))
-            return false;
+    for (size_t i = 0; i < n && indices[i] <= CHAIN_LAST; i++) {
+        struct t2c_error why = {0};
+        out->starts[out->n] = out->content.len;
+        if (t2c_nv_read(indices[i], &out->content, &why))
+            out->n++;
+        else if (t2c_nv_is_odd(&why))
+            note(odd, &why);
+        else
+            return t2c_fail_with(err, &why);
+    }
+    return true;
+}
+
+static bool begins_at(const struct t2c_bytes *content, size_t at)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *found = sk_X509_new_null();
+    if (found != NULL)
+        t2c_cert_append_der(found, content->data, content->len, &at, NULL);
+    return sk_X509_num(found) > 0;
+}
+
+/*
+ * One that crosses into the next index ends before any index in which another begins: else a damaged one would take the
+ * beginning of that for its signature.
+ */
+static bool parse_indices(const struct held *held, STACK_OF(X509) *out, struct t2c_error *odd, struct t2c_error *err)
+{
+    for (size_t i = 0, next; i < held->n; i = next) {
+        struct t2c_error why = {0};
+        size_t at = held->starts[i];
+        for (next = i + 1; next < held->n && !begins_at(&held->content, held->starts[next]);)
+            next++;
+        const size_t end = next < held->n ? held->starts[next] : held->content.len;
+        if (t2c_cert_append_der(out, held->content.data, end, &at, &why))
+            continue;
+        if (why.code == T2C_NOMEM)
+            return t2c_fail_with(err, &why);
+        note(odd, &why);
+    }
+    return true;
+}
+
+bool t2c_ek_read_chain(STACK_OF(X509) **out, struct t2c_error *odd, struct t2c_error *err)
+{
+    T2C_CLEANUP(held_fini) struct held held = {0};
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL)
+        return t2c_fail_nomem(err);
+    if (!read_indices(&held, odd, err) || !parse_indices(&held, chain, odd, err))
+        return false;
+    *out = T2C_STEAL(chain);
     return true;
 }
 

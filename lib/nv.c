@@ -137,6 +137,11 @@ bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err)
     return t2c_tpm_run(read_work, &reading, err);
 }
 
+bool t2c_nv_is_odd(const struct t2c_error *why)
+{
+    return why->code == T2C_NOT_FOUND || why->code == T2C_AUTH || why->code == T2C_LOCKOUT || why->code == T2C_TPM;
+}
+
 /* ---- removing ---- */
 
 static bool undefine(struct t2c_tpm_use *use, ESYS_TR hierarchy, ESYS_TR tr, struct t2c_error *err)

@@ -232,6 +232,25 @@ check "a damaged chain in the TPM does not matter when the CAs are known" exits 
 check "and is told" grep -q "the maker's chain in NV indices 0x01c00100 and up is passed over" "$work/told"
 check "so is a file of the roots that holds no certificate" grep -q "passed over: $work/roots/README: no PEM certificate in it" "$work/told"
 
+# Whoever may define indices may put anything beside the chain: one that would swallow the beginning of the next, one that nobody may
+# read, one that was never written.
+head -c -20 "$work/ca2.der" >"$work/cut.der"
+put 0x01C00100 "$work/cut.der"
+put 0x01C00101 "$work/ca2.der"
+tpm2_nvdefine -Q -C o -s 40 0x01C00102 -a "policyread|policywrite"
+tpm2_nvdefine -Q -C o -s 40 0x01C00103
+put 0x01C00104 "$work/ca1.der"
+cp "$work/root.pem" "$work/maker.pem"
+check "odd indices beside a chain do not matter" exits 0 "$T2C" ek verify --roots "$work/maker.pem"
+check "and are told" grep -q "passed over: NV index 0x01c00102: cannot read byte 0" "$work/told"
+check_equal "of several the rest is shown" 2 "$("$T2C" ek show 2>/dev/null | grep -A1 '^NV indices' | grep -cE 'subject: +CN = ca[12]$')"
+tpm2_nvdefine -Q -C o -s 40 0x01C0000A -a "policyread|policywrite"
+check "an odd index for another certificate is judged by itself" says "0x01c0000a certificate: not ok: NV index 0x01c0000a: cannot read byte 0" verify
+check "beside the good one" grep -q "^0x01c00002 rsa-2048: ok: " "$work/answer"
+tpm2_nvundefine -Q -C o 0x01C0000A
+for index in 0x01C00102 0x01C00103; do tpm2_nvundefine -Q -C o $index; done
+tpm2_nvundefine -Q -C p 0x01C00104
+
 # A maker's own template and nonce; tpm2_createprimary makes the same key of them. (tpm2_createek -t makes another at each run.)
 tpm2_nvundefine -Q -C p 0x01C00100
 tpm2_nvundefine -Q -C p 0x01C00101

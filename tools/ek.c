@@ -28,7 +28,7 @@ static bool read_cert(struct ek_cert *cert, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
     if (!t2c_nv_read(cert->slot->nv, &content, &cert->bad))
-        return cert->bad.code == T2C_NOT_FOUND || cert->bad.code == T2C_AUTH || t2c_fail_with(err, &cert->bad);
+        return t2c_nv_is_odd(&cert->bad) || t2c_fail_with(err, &cert->bad);
     if (t2c_cert_parse_der(content.data, content.len, &cert->certs, &cert->bad))
         t2c_ekcert_read(sk_X509_value(cert->certs, 0), &cert->about, &cert->bad);
     if (cert->bad.code != T2C_OK)
@@ -38,12 +38,12 @@ static bool read_cert(struct ek_cert *cert, struct t2c_error *err)
 
 static bool read_chain(STACK_OF(X509) **out, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
-    struct t2c_error why = {0};
-    if (!t2c_ek_read_chain(&content, err))
+    struct t2c_error odd = {0};
+    if (!t2c_ek_read_chain(out, &odd, err))
         return false;
-    if (content.len > 0 && !t2c_cert_parse_der(content.data, content.len, out, &why))
-        fprintf(stderr, "tpm2cloud: the maker's chain in NV indices 0x01c00100 and up is passed over: %s\n", why.text);
+    if (odd.code != T2C_OK)
+        fprintf(stderr, "tpm2cloud: a part of the maker's chain in NV indices 0x01c00100 and up is passed over: %s\n",
+            odd.text);
     return true;
 }
 

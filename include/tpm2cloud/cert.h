@@ -33,6 +33,11 @@ bool t2c_cert_parse_pem(const void *text, size_t text_len, STACK_OF(X509) **out,
  * ignored.
  */
 bool t2c_cert_parse_der(const void *der, size_t der_len, STACK_OF(X509) **out, struct t2c_error *err);
+/*
+ * Appends to CHAIN what t2c_cert_parse_der gives of DER from byte *at on, or nothing. Gives: *at, where that ends; on failure,
+ * where what is no certificate begins, and CHAIN has those before it.
+ */
+bool t2c_cert_append_der(STACK_OF(X509) *chain, const void *der, size_t der_len, size_t *at, struct t2c_error *err);
 /* PEM or DER, whichever it is. */
 bool t2c_cert_parse(const void *data, size_t data_len, STACK_OF(X509) **out, struct t2c_error *err);
 /*

@@ -4,13 +4,18 @@
 #ifndef TPM2CLOUD_EK_H
 #define TPM2CLOUD_EK_H
 
+#include "tpm2cloud/cert.h"
 #include "tpm2cloud/identity.h"
 
 /* Gives the places of "ek" whose certificate index is there, T2C_IDENTITY_SLOTS at most. One TPM command. */
 bool t2c_ek_list(const struct t2c_identity_slot **out, size_t *out_n, struct t2c_error *err);
 
-/* Appends the content of the indices 0x01C00100 to 0x01C001FF, as it comes: certificates may cross from one to the next. */
-bool t2c_ek_read_chain(struct t2c_bytes *out, struct t2c_error *err);
+/*
+ * Gives: *out, none or more, the certificates of the indices 0x01C00100 to 0x01C001FF, in which they may cross from one to the
+ * next; *odd, the first reason for which something in them was passed over, code T2C_OK for none: everybody who may define an
+ * index may put anything there.
+ */
+bool t2c_ek_read_chain(STACK_OF(X509) **out, struct t2c_error *odd, struct t2c_error *err);
 
 /*
  * Makes the endorsement key of SLOT anew, from TCG's template or from the one and the nonce that the TPM holds for it. Gives:

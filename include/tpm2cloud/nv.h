@@ -12,6 +12,12 @@
  */
 bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
 
+/*
+ * True when t2c_nv_read failed for WHY because the index is as it is (never written, not readable to us), and not because of
+ * the TPM or the way to it: who looks at several goes on with the next.
+ */
+bool t2c_nv_is_odd(const struct t2c_error *why);
+
 /* Gives the attributes of INDEX (TPMA_NV). Errors: NOT_FOUND when there is no such index. */
 bool t2c_nv_attributes(uint32_t index, uint32_t *out, struct t2c_error *err);
 
