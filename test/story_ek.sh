@@ -2,7 +2,7 @@
 # Is this TPM its maker's? The certificates that were left in it, their chain, and the key; and everything that can be wrong with them.
 # shellcheck disable=SC1091
 . "${srcdir:-.}/test/harness.sh"
-need swtpm swtpm_setup tpm2_nvdefine tpm2_createek openssl
+need swtpm swtpm_setup tpm2_nvdefine tpm2_createek openssl jq
 exits() { # CODE COMMAND...
     want=$1
     shift
@@ -250,6 +250,21 @@ check "beside the good one" grep -q "^0x01c00002 rsa-2048: ok: " "$work/answer"
 tpm2_nvundefine -Q -C o 0x01C0000A
 for index in 0x01C00102 0x01C00103; do tpm2_nvundefine -Q -C o $index; done
 tpm2_nvundefine -Q -C p 0x01C00104
+
+# Times that nobody can read.
+timeless() { # FILE: with letters in them
+    sed 's/[0-9]\{10\}\([0-9][0-9]Z\)/xxxxxxxxxx\1/g' "$1" >"$work/timeless.der"
+}
+timeless "$work/ca1.der"
+put 0x01C00101 "$work/timeless.der"
+timeless "$work/rsa.der"
+put 0x01C00002 "$work/timeless.der"
+check "of an unreadable time the verdict is" says "0x01c00002 rsa-2048: not ok: " "$T2C" ek verify --roots "$work/roots"
+check "which JSON has to its end" exits 1 "$T2C" ek verify --roots "$work/roots" --json
+check_equal "with null for the times" "false null null null" \
+    "$(jq -r '[(.certificates[0] | .ok, .not_before_s, .not_after_s), .chain[1].not_after_s] | map(tostring) | join(" ")' "$work/answer")"
+check "and text with a word" sh -c "'$T2C' ek show | grep -q 'valid:       from unknown until unknown'"
+put 0x01C00002 "$work/rsa.der"
 
 # A maker's own template and nonce; tpm2_createprimary makes the same key of them. (tpm2_createek -t makes another at each run.)
 tpm2_nvundefine -Q -C p 0x01C00100

@@ -123,6 +123,7 @@ struct facts {
     char subject[256], issuer[256], key[48], hash[T2C_SHA256_HEX_MAX], key_hash[T2C_SHA256_HEX_MAX];
     char serial[2 * 64 + 1];
     int64_t not_before_s, not_after_s;
+    bool timed; /* whether these can be read */
 };
 
 static bool read_facts(const X509 *cert, struct facts *out, struct t2c_error *err)
@@ -133,8 +134,8 @@ static bool read_facts(const X509 *cert, struct facts *out, struct t2c_error *er
     t2c_cert_name_text(X509_get_subject_name(cert), out->subject, sizeof(out->subject));
     t2c_cert_name_text(X509_get_issuer_name(cert), out->issuer, sizeof(out->issuer));
     certs_key_text(cert, out->key, sizeof(out->key));
-    return t2c_cert_validity(cert, &out->not_before_s, &out->not_after_s, err) && certs_hash(cert, out->hash, err) &&
-        certs_key_hash(cert, out->key_hash, err);
+    out->timed = t2c_cert_validity(cert, &out->not_before_s, &out->not_after_s, NULL);
+    return certs_hash(cert, out->hash, err) && certs_key_hash(cert, out->key_hash, err);
 }
 
 void certs_brief(const X509 *cert, char *out, size_t out_len)
@@ -150,11 +151,15 @@ void certs_brief(const X509 *cert, char *out, size_t out_len)
 bool certs_print(const X509 *cert, struct t2c_error *err)
 {
     struct facts facts = {0};
-    char from[T2C_CIVIL_TEXT_MAX], until[T2C_CIVIL_TEXT_MAX];
+    char from[T2C_CIVIL_TEXT_MAX] = "unknown", until[T2C_CIVIL_TEXT_MAX] = "unknown";
     if (!read_facts(cert, &facts, err))
         return false;
+    if (facts.timed) {
+        t2c_civil_text(facts.not_before_s, from);
+        t2c_civil_text(facts.not_after_s, until);
+    }
     printf("  subject:     %s\n  issuer:      %s\n  serial:      %s\n  valid:       from %s until %s\n", facts.subject,
-        facts.issuer, facts.serial, t2c_civil_text(facts.not_before_s, from), t2c_civil_text(facts.not_after_s, until));
+        facts.issuer, facts.serial, from, until);
     printf("  key:         %s, SHA-256 %s\n  SHA-256:     %s\n", facts.key, facts.key_hash, facts.hash);
     return true;
 }
@@ -176,6 +181,15 @@ static void print_member(const char *name, const char *text)
     fputs(", ", stdout);
 }
 
+static void print_time(const char *name, bool known, int64_t at_s)
+{
+    json_name(name);
+    if (known)
+        printf("%" PRId64 ", ", at_s);
+    else
+        fputs("null, ", stdout);
+}
+
 bool certs_print_json(const X509 *cert, struct t2c_error *err)
 {
     struct facts facts = {0};
@@ -184,11 +198,8 @@ bool certs_print_json(const X509 *cert, struct t2c_error *err)
     print_member("subject", facts.subject);
     print_member("issuer", facts.issuer);
     print_member("serial", facts.serial);
-    printf("\"not_before_s\": %" PRId64 ", ", facts.not_before_s);
-    if (facts.not_after_s >= T2C_CERT_NEVER)
-        fputs("\"not_after_s\": null, ", stdout);
-    else
-        printf("\"not_after_s\": %" PRId64 ", ", facts.not_after_s);
+    print_time("not_before_s", facts.timed, facts.not_before_s);
+    print_time("not_after_s", facts.timed && facts.not_after_s < T2C_CERT_NEVER, facts.not_after_s);
     print_member("key", facts.key);
     print_member("key_sha256", facts.key_hash);
     json_name("sha256");
