@@ -108,6 +108,23 @@ check_equal "and keyd no records" "" "$(find "$keys" -name '*.tpm')"
 check "once more changes nothing" t2c rollback
 
 machine
+mkdir "$work/elsewhere"
+ln -s "$work/elsewhere" "$keys"
+check_fails "where keys leads elsewhere" "$keys, which has to be a directory, and no link to one" t2c migrate
+check_equal "and nothing is written there" "" "$(ls "$work/elsewhere")"
+rm "$keys"
+if [ "$(id -u)" -eq 0 ]; then
+    chown 4711:4712 "$home"
+    mkdir "$keys" # and killed
+    t2c migrate >/dev/null 2>&1
+    check_equal "a directory that a killed one left is keyd's" "4711:4712" "$(stat -c %u:%g "$keys")"
+    check_equal "and so is what is in it" "4711:4712" "$(stat -c %u:%g "$keys/$device.tpm")"
+else
+    skip "a directory that a killed one left is keyd's" "not root"
+    skip "and so is what is in it" "not root"
+fi
+
+machine
 sed -i 's/?pin-value=1234//' "$root/etc/aziot/keyd/config.toml"
 check_fails "without a PIN" "could not be brought into the TPM" t2c migrate
 check_equal "keys of a token stay there" "key pin" "$(fate device-id | head -n 1)"

@@ -6,15 +6,18 @@
 
 #include "aziot_pkcs11.h"
 #include "tpm2cloud/aziot.h"
+#include "tpm2cloud/dir.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/pkcs11.h"
+#include "tpm2cloud/tree.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define HOME_MODE 0700
+#define KEYS_MODE 0700
 
 /* ---- what the configuration names ---- */
 
@@ -77,17 +80,41 @@ bool aziot_tokens_have(const struct aziot_task *task, const char *id)
 
 /* ---- migrating ---- */
 
-/* The directory of keys is made as keyd would, for its user. */
+/* Opens the directory of keys, which is made if it is missing. Gives: -1 on failure. */
+static int open_keys_dir(const char *path, int home, struct t2c_error *err)
+{
+    const char *name = strrchr(path, '/') + 1;
+    if (mkdirat(home, name, KEYS_MODE) != 0 && errno != EEXIST) {
+        t2c_fail_errno(err, errno, "cannot create the directory %s", path);
+        return -1;
+    }
+    int keys = openat(home, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (keys < 0)
+        t2c_fail_errno(err, errno, "cannot open %s, which has to be a directory, and no link to one", path);
+    return keys;
+}
+
+/*
+ * The directory of keys is made as keyd would, for its user, who may put anything into the home meanwhile. An empty one of root's
+ * was left by a command that was killed.
+ */
 static bool make_keys_dir(const struct aziot_task *task, struct t2c_error *err)
 {
-    struct stat home;
-    if (access(task->place.keys_dir, F_OK) == 0)
-        return true;
-    if (!t2c_file_mkdirs(task->place.keys_dir, HOME_MODE, err))
+    const char *path = task->place.keys_dir;
+    T2C_CLEANUP(t2c_closep) int home = -1;
+    T2C_CLEANUP(t2c_closep) int keys = -1;
+    struct stat parent, found;
+    bool used = false;
+    if (!t2c_dir_open(task->place.home, &home, NULL, err) || (keys = open_keys_dir(path, home, err)) < 0)
         return false;
-    return geteuid() != 0 || stat(task->place.home, &home) != 0 ||
-        chown(task->place.keys_dir, home.st_uid, home.st_gid) == 0 ||
-        t2c_fail_errno(err, errno, "cannot give %s to the owner of %s", task->place.keys_dir, task->place.home);
+    if (fstat(home, &parent) != 0 || fstat(keys, &found) != 0 || (fsync(home) != 0 && errno != EBADF))
+        return t2c_fail_errno(err, errno, "cannot create the directory %s", path);
+    if (geteuid() != 0 || found.st_uid != 0 || parent.st_uid == 0)
+        return true;
+    const struct t2c_file_owner owner = {KEYS_MODE, parent.st_uid, parent.st_gid};
+    return t2c_tree_has_content(path, &used, err) &&
+        (used || t2c_file_give(keys, &owner) ||
+            t2c_fail_errno(err, errno, "cannot give %s to the owner of %s", path, task->place.home));
 }
 
 static bool adopt(struct aziot_task *task, size_t i, const char *record_path, struct t2c_error *err)
