@@ -5,6 +5,7 @@
  */
 #include "tpm2cloud/identity.h"
 
+#include "ek_object.h"
 #include "esys.h"
 #include "key.h"
 #include "object.h"
@@ -112,13 +113,21 @@ static bool is_storage_root(const struct t2c_key *key)
     return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
 }
 
-/* The role of a key that sits at HANDLE. */
-static enum t2c_role role_at(const struct t2c_identity *identity, uint32_t handle)
+static const struct t2c_identity_slot *slot_at(const struct t2c_identity *identity, uint32_t handle)
 {
-    size_t i = 0;
-    while (i < SLOTS - 1 && identity->slots[i].handle != handle)
-        i++;
-    return t2c_identity_role(identity, &identity->slots[i]);
+    size_t i = SLOTS - 1;
+    while (i > 0 && identity->slots[i].handle != handle)
+        i--;
+    return &identity->slots[i];
+}
+
+bool t2c_identity_template(
+    const struct t2c_identity *identity, uint32_t handle, enum t2c_alg alg, TPM2B_PUBLIC *out, struct t2c_error *err)
+{
+    const struct t2c_identity_slot *slot = slot_at(identity, handle);
+    return identity->role == T2C_ROLE_EK && slot->alg == alg
+        ? t2c_ek_template(slot, out, err)
+        : t2c_template_fill(t2c_identity_role(identity, slot), alg, out, err);
 }
 
 /* More than was asked for is fine, and so is a key that scripts made under dictionary-attack protection. */
@@ -135,14 +144,36 @@ static bool fits_role(enum t2c_role role, const struct t2c_key *key)
     return t2c_template_fits(&template, pub);
 }
 
-static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key)
+/* Gives *out: whether the endorsement key KEY is like the one that its maker certified. */
+static bool fits_ek(const struct t2c_identity *identity, const struct t2c_key *key, bool *out, struct t2c_error *err)
 {
-    const enum t2c_role role = role_at(identity, t2c_key_handle(key));
-    if ((spec->alg != T2C_ALG_OTHER && spec->alg != t2c_key_alg(key)) || (spec->decrypt && !t2c_key_can_decrypt(key)))
+    const struct t2c_identity_slot *slot = slot_at(identity, t2c_key_handle(key));
+    TPM2B_PUBLIC template = {0};
+    if (slot->alg != t2c_key_alg(key)) { /* which is at another place than it has by TCG */
+        *out = fits_role(t2c_identity_role(identity, slot), key);
+        return true;
+    }
+    if (!t2c_ek_template(slot, &template, err))
         return false;
-    if (identity->role == T2C_ROLE_SRK)
-        return is_storage_root(key);
-    return fits_role(role, key) || (role == T2C_ROLE_IDEVID && fits_role(T2C_ROLE_LEAF, key)); /* by any profile */
+    *out = t2c_template_fits(&template, t2c_key_public(key));
+    return true;
+}
+
+/* Gives *out: whether KEY is what SPEC asks for. */
+static bool fits(const struct t2c_identity *identity, const struct t2c_key_spec *spec, const struct t2c_key *key,
+    bool *out, struct t2c_error *err)
+{
+    const enum t2c_role role = identity->role;
+    *out =
+        (spec->alg == T2C_ALG_OTHER || spec->alg == t2c_key_alg(key)) && (!spec->decrypt || t2c_key_can_decrypt(key));
+    if (!*out)
+        return true;
+    if (role == T2C_ROLE_EK)
+        return fits_ek(identity, key, out, err);
+    *out = role == T2C_ROLE_SRK
+        ? is_storage_root(key)
+        : fits_role(role, key) || (role == T2C_ROLE_IDEVID && fits_role(T2C_ROLE_LEAF, key)); /* by any profile */
+    return true;
 }
 
 static bool fail_occupied(
@@ -171,7 +202,7 @@ static bool make(const struct t2c_identity *identity, const struct t2c_identity_
     if (layout != NULL && layout->parent == EK_RSA_HANDLE)
         return ensure_ek(err) && t2c_key_make_child_at(EK_RSA_HANDLE, spec, slot->handle, err);
     if (identity->role != T2C_ROLE_LEAF)
-        return t2c_key_make_primary_at(t2c_identity_role(identity, slot), spec, slot->handle, err);
+        return t2c_key_make_primary_at(identity, spec, slot->handle, err);
     return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, slot->handle, err);
 }
 
@@ -203,7 +234,10 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
         return fail_as(err, &why, identity);
     if (!found && !t2c_key_open_handle(slot->handle, identity->name, &key, err))
         return false;
-    if (!*made && !fits(identity, asked, key))
+    bool fit = *made;
+    if (!fit && !fits(identity, asked, key, &fit, err))
+        return false;
+    if (!fit)
         return fail_occupied(identity, alg, key, err);
     *out = T2C_STEAL(key);
     return true;

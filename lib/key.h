@@ -73,9 +73,16 @@ struct t2c_key *t2c_key_open_object_at(uint32_t handle, const char *label, struc
 bool t2c_key_make_child_at(
     TPM2_HANDLE parent, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
 
-/* Makes the primary key of ROLE like SPEC and persists it at HANDLE. */
+/*
+ * Gives what a key of IDENTITY at HANDLE is made from: of an endorsement key the template and nonce that its maker left in the
+ * TPM, if any; else TCG's template for ALG. Blocks: for an endorsement key some TPM commands.
+ */
+bool t2c_identity_template(
+    const struct t2c_identity *identity, uint32_t handle, enum t2c_alg alg, TPM2B_PUBLIC *out, struct t2c_error *err);
+
+/* Makes the primary key of IDENTITY like SPEC and persists it at HANDLE. */
 bool t2c_key_make_primary_at(
-    enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
+    const struct t2c_identity *identity, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err);
 
 /* TPMT_PUBLIC's numbers, for keys and objects alike. */
 bool t2c_public_is_pss(const TPMT_PUBLIC *pub);

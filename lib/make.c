@@ -8,12 +8,12 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBLIC *out, struct t2c_error *err)
+/* Makes of the template OUT of ROLE one of a key like SPEC. */
+static bool adapt(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBLIC *out, struct t2c_error *err)
 {
-    if (!t2c_template_fill(role, spec->alg, out, err))
-        return false;
     TPMT_PUBLIC *pub = &out->publicArea;
-    size_t auth_max = t2c_hash_of_tpm_alg(pub->nameAlg)->len; /* TPM 2.0 part 1, "Authorization values" */
+    const struct t2c_hash *hash = t2c_hash_of_tpm_alg(pub->nameAlg);
+    size_t auth_max = hash != NULL ? hash->len : 0; /* TPM 2.0 part 1, "Authorization values" */
     if (spec->auth != NULL && spec->auth->len > auth_max)
         return t2c_fail(err, T2C_INVALID, "an authorization value of %zu bytes; such a key takes %zu at most",
             spec->auth->len, auth_max);
@@ -30,6 +30,11 @@ static bool fill(enum t2c_role role, const struct t2c_key_spec *spec, TPM2B_PUBL
             (TPMT_RSA_SCHEME){TPM2_ALG_RSAPSS, {.rsapss = {.hashAlg = spec->pss->tpm_alg}}};
     }
     return true;
+}
+
+static bool fill_leaf(const struct t2c_key_spec *spec, TPM2B_PUBLIC *out, struct t2c_error *err)
+{
+    return t2c_template_fill(T2C_ROLE_LEAF, spec->alg, out, err) && adapt(T2C_ROLE_LEAF, spec, out, err);
 }
 
 struct alg_question {
@@ -121,7 +126,7 @@ bool t2c_key_make_file(
 {
     struct making making = {.parent = parent, .secrets = {.auth = spec->auth}};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
-    if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
+    if (!fill_leaf(spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
     making.secrets.salt = salt;
     bool ok = t2c_tpm_run(file_work, &making, err) &&
@@ -166,7 +171,7 @@ bool t2c_key_make_child_at(
 {
     struct making making = {.parent = parent, .secrets = {.auth = spec->auth}, .handle = handle};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
-    if (!fill(T2C_ROLE_LEAF, spec, &making.template, err) || !find_salt(spec, &salt, err))
+    if (!fill_leaf(spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
     making.secrets.salt = salt;
     return t2c_tpm_run(child_work, &making, err);
@@ -179,13 +184,14 @@ static bool primary_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *e
 }
 
 bool t2c_key_make_primary_at(
-    enum t2c_role role, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
+    const struct t2c_identity *identity, const struct t2c_key_spec *spec, TPM2_HANDLE handle, struct t2c_error *err)
 {
     struct making making = {.secrets = {.auth = spec->auth},
         .handle = handle,
-        .hierarchy = role == T2C_ROLE_SRK ? ESYS_TR_RH_OWNER : ESYS_TR_RH_ENDORSEMENT};
+        .hierarchy = identity->role == T2C_ROLE_SRK ? ESYS_TR_RH_OWNER : ESYS_TR_RH_ENDORSEMENT};
     T2C_CLEANUP(t2c_object_freep) struct t2c_object *salt = NULL;
-    if (!fill(role, spec, &making.template, err) || !find_salt(spec, &salt, err))
+    if (!t2c_identity_template(identity, handle, spec->alg, &making.template, err) ||
+        !adapt(identity->role, spec, &making.template, err) || !find_salt(spec, &salt, err))
         return false;
     making.secrets.salt = salt;
     return t2c_tpm_run(primary_work, &making, err);

@@ -20,19 +20,10 @@ static bool try_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
         t2c_object_name(made, &trying->name, err);
 }
 
-static const struct t2c_identity_slot *slot_of(const struct t2c_identity *identity, uint32_t handle)
-{
-    size_t i = T2C_IDENTITY_SLOTS - 1;
-    while (i > 0 && identity->slots[i].handle != handle)
-        i--;
-    return &identity->slots[i];
-}
-
 bool t2c_identity_check_recreate(const struct t2c_identity *identity, const struct t2c_key *key, struct t2c_error *err)
 {
     struct trying trying = {0};
-    const struct t2c_identity_slot *slot = slot_of(identity, t2c_key_handle(key));
-    if (!t2c_template_fill(t2c_identity_role(identity, slot), t2c_key_alg(key), &trying.template, err) ||
+    if (!t2c_identity_template(identity, t2c_key_handle(key), t2c_key_alg(key), &trying.template, err) ||
         !t2c_tpm_run(try_work, &trying, err))
         return false;
     return t2c_object_same_name(&trying.name, &key->object->name) ||

@@ -273,7 +273,7 @@ head -c 32 /dev/urandom >"$work/nonce"
 printf '\203\161\227\147\104\204\263\370\032\220\314\215\106\245\327\044\375\122\327\156\006\122\013\144\362\241\332\033\063\024\151\252' \
     >"$work/policy"
 {
-    printf '\000\001\000\013\000\003\000\262\000\040' # RSA, SHA-256, attributes, policy
+    printf '\000\001\000\013\000\003\000\362\000\040' # RSA, SHA-256, attributes, policy
     cat "$work/policy"
     printf '\000\006\000\200\000\103\000\020\010\000\000\000\000\000\001\000' # AES-128-CFB, no scheme, 2048 bits, unique
     head -c 256 /dev/zero
@@ -283,7 +283,7 @@ tpm2_evictcontrol -Q -C o -c 0x81010001
 put 0x01C00003 "$work/nonce"
 put 0x01C00004 "$work/template"
 tpm2_createprimary -Q -C e -g sha256 -G rsa2048:null:aes128cfb -c "$work/ek.ctx" -L "$work/policy" -u "$work/unique" \
-    -a "fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt"
+    -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|adminwithpolicy|restricted|decrypt"
 tpm2_flushcontext -t
 tpm2_readpublic -Q -c "$work/ek.ctx" -f pem -o "$work/own.pub"
 tpm2_flushcontext -t
@@ -292,6 +292,15 @@ check "which is not the one that was certified" says "it certifies another key t
 issue "$work/own.pub" keyEncipherment "$work/own.der"
 put 0x01C00002 "$work/own.der"
 check "its certificate verifies" "$T2C" ek verify --roots "$work/roots"
+check "the key is made" "$T2C" key create ek
+tpm2_readpublic -Q -c 0x81010001 -f pem -o "$work/made.pub"
+check "by template and nonce" cmp "$work/own.pub" "$work/made.pub"
+check_equal "and known again" "ek: exists (rsa-2048, 0x81010001)" "$("$T2C" key create ek)"
+check "it can be made again after TPM2_Clear" "$T2C" release --clear --dry-run --root "$work"
+tpm2_evictcontrol -Q -C o -c 0x81010001
+tpm2_createek -Q -c 0x81010001 -G rsa -u "$work/ek.pub"
+check_fails "one that is TCG's is another" "is occupied by another key" "$T2C" key create ek
+tpm2_evictcontrol -Q -C o -c 0x81010001
 put 0x01C00004 "$work/nonce"
 check "a template that is none" says "whether this TPM has its key is not known: NV index 0x01c00004: no template" \
     "$T2C" ek verify --roots "$work/roots"

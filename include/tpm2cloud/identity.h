@@ -53,7 +53,7 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
     struct t2c_key **out, struct t2c_error *err);
 
 /*
- * Checks that KEY of IDENTITY, one of the factory's, can be made again after it has left the TPM: it is what TCG's template makes
+ * Checks that KEY of IDENTITY, one of the factory's, can be made again after it has left the TPM: it is what its template makes
  * from the endorsement seed, which TPM2_Clear leaves as it is. Errors: EXISTS when it is another.
  * Blocks: one TPM command, as long as making a key takes.
  */
