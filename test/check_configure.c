@@ -124,6 +124,17 @@ static const struct {
     {"device_id_pk = { value = \"a2V5\" }\n", "device_id_pk = { value = \"***\"\n"},
     {"pk = \"pkcs11:token=t;object=o?pin-value=1234\"\n", "pk = \"pkcs11:token=t;object=o?pin-value= \"***\"\n"},
     {"[password]\nmy_password_file = \"f\"\nvalues = 1\n", "[password]\nmy_password_file = \"f\"\nvalues = 1\n"},
+    {"REGISTRY_PASSWORD = \"x\"\n", "REGISTRY_PASSWORD = \"***\"\n"},
+    {"\"client_secret\" = \"y\"", "\"client_secret\" = \"***\""},
+    {"sas_token = \"SharedAccessSignature sr=h&sig=s\"", "sas_token = \"***\""},
+    {"url = \"https://h/c?sv=1&sig=s\"", "url = \"https://h/c?sv=1&sig= \"***\""},
+    {"s = \"HostName=h;SharedAccessSignature=x\"", "s = \"HostName=h;SharedAccessSignature= \"***\""},
+    {"\"https_proxy\" = \"http://user:pw@proxy:3128\"\n", "\"https_proxy\" = \"http:// \"***\"\n"},
+    {"\"https_proxy\" = \"http://u:p/w@proxy\"", "\"https_proxy\" = \"http:// \"***\""},
+    {"identity_pk = \"pkcs11:token=t;object=o\"\npk = \"pkcs11:object=o;token=t\"\n",
+        "identity_pk = \"pkcs11:token=t;object=o\"\npk = \"pkcs11:object=o;token=t\"\n"},
+    {"default = \"https://est.example/x\" # a@b\ncert = \"file:///etc/a@b.pem\"\n",
+        "default = \"https://est.example/x\" # a@b\ncert = \"file:///etc/a@b.pem\"\n"},
 };
 
 START_TEST(hides)
