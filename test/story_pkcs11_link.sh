@@ -84,6 +84,15 @@ check_fails "a wrong PIN does not open it" "" pkcs11 --token-label plant --login
 before=$(sha256sum "$work/store/tpm2_pkcs11.sqlite3")
 check "once more" link --token plant
 check_equal "is nothing to do" "ldevid: is in the token plant in $work/store" "$(cat "$work/out")"
+if [ "$(id -u)" -eq 0 ]; then
+    chown 4711:4712 "$work/store" # the file is root's, as one leaves it that is killed now
+    check "in a directory of another" link --token plant
+    check_equal "what root made is theirs" "4711:4712 600" "$(stat -c '%u:%g %a' "$work/store/tpm2_pkcs11.sqlite3")"
+    chown -R 0:0 "$work/store"
+else
+    skip "in a directory of another" "not root"
+    skip "what root made is theirs" "not root"
+fi
 ptool addtoken --pid 1 --sopin x --userpin $pin --label other && ptool addkey --label other --userpin $pin --algorithm ecc256 --key-label ldevid
 before=$(sha256sum "$work/store/tpm2_pkcs11.sqlite3")
 check_fails "a token of another" "the token other in $work/store has other objects" link --token other

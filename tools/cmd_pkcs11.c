@@ -9,6 +9,7 @@
 #include "json.h"
 #include "pkcs11_link.h"
 #include "tpm2cloud/auth.h"
+#include "tpm2cloud/dir.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/ossl.h"
 #include <dirent.h>
@@ -112,18 +113,20 @@ static bool make_auth(struct t2c_bytes *out, struct t2c_error *err)
     return ok;
 }
 
-/* Root makes files for whom the directory is of. */
+/* What root has made is for whom the directory is of, who may put anything into it meanwhile. */
 static bool give_files(const char *store, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_closep) int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat found;
-    if (dir < 0 || fstat(dir, &found) != 0)
-        return t2c_fail_errno(err, errno, "cannot open %s", store);
-    if (geteuid() != 0 || found.st_uid == 0)
+    T2C_CLEANUP(t2c_closep) int dir = -1;
+    struct stat parent, found;
+    if (geteuid() != 0)
         return true;
-    const struct t2c_file_owner owner = {0600, found.st_uid, found.st_gid};
-    T2C_CLEANUP(t2c_closep) int file = openat(dir, STORE_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    return (file >= 0 && t2c_file_give(file, &owner)) ||
+    if (!t2c_dir_open(store, &dir, NULL, err))
+        return false;
+    T2C_CLEANUP(t2c_closep) int file = openat(dir, STORE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0 || fstat(file, &found) != 0 || fstat(dir, &parent) != 0)
+        return t2c_fail_errno(err, errno, "cannot open %s/" STORE_FILE, store);
+    const struct t2c_file_owner owner = {0600, parent.st_uid, parent.st_gid};
+    return found.st_uid != 0 || parent.st_uid == 0 || t2c_file_give(file, &owner) ||
         t2c_fail_errno(err, errno, "cannot give %s/" STORE_FILE " to the owner of the directory", store);
 }
 
@@ -135,7 +138,7 @@ static bool link_key(const struct options *options, struct t2c_key *key, struct 
         read_pin("so-pin-from", options->so_pin_from, &link.so_pin, err) &&
         t2c_key_authorize(key, options->auth, NULL, err) && make_auth(&link.auth, err) &&
         t2c_key_rewrap(key, &link.auth, &link.key, err) && t2c_file_mkdirs(options->store, 0700, err) &&
-        pkcs11_link_run(&link, err) && give_files(options->store, err);
+        pkcs11_link_run(&link, err);
 }
 
 /* ---- the verb ---- */
@@ -186,6 +189,8 @@ bool cmd_pkcs11_link(int argc, char **argv, struct t2c_error *err)
         if (!look.linked)
             return t2c_fail(err, T2C_IO, "tpm2_ptool has made no object in the token %s", options.token);
     }
+    if (!give_files(options.store, err)) /* one who was killed has not */
+        return false;
     tell(&options, !linked);
     return true;
 }
