@@ -15,6 +15,16 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* Gives *entry: the next in DIR, somewhere in PATH; NULL behind the last one. */
+static bool next_entry(DIR *dir, const char *path, const struct dirent **entry, struct t2c_error *err)
+{
+    do {
+        errno = 0;
+        *entry = readdir(dir);
+    } while (*entry != NULL && is_dots((*entry)->d_name));
+    return *entry != NULL || errno == 0 || t2c_fail_errno(err, errno, "cannot list %s", path);
+}
+
 /* Gives *dir: the directory PATH, NULL when it is missing. */
 static bool open_top(const char *path, DIR **dir, struct t2c_error *err)
 {
@@ -50,8 +60,12 @@ static bool empty_child(int parent, const char *name, const char *path, struct t
 static bool empty(DIR *dir, const char *path, struct t2c_error *err)
 {
     const int fd = dirfd(dir);
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (is_dots(entry->d_name) || unlinkat(fd, entry->d_name, 0) == 0)
+    for (const struct dirent *entry = NULL;;) {
+        if (!next_entry(dir, path, &entry, err))
+            return false;
+        if (entry == NULL)
+            break;
+        if (unlinkat(fd, entry->d_name, 0) == 0)
             continue;
         if (errno != EISDIR && errno != EPERM)
             return t2c_fail_errno(err, errno, "cannot remove %s in %s", entry->d_name, path);
@@ -66,14 +80,14 @@ static bool empty(DIR *dir, const char *path, struct t2c_error *err)
 bool t2c_tree_has_content(const char *path, bool *out, struct t2c_error *err)
 {
     DIR *dir = NULL;
-    *out = false;
+    const struct dirent *entry = NULL;
     if (!open_top(path, &dir, err))
         return false;
-    for (const struct dirent *entry; dir != NULL && !*out && (entry = readdir(dir)) != NULL;)
-        *out = !is_dots(entry->d_name);
+    bool ok = dir == NULL || next_entry(dir, path, &entry, err);
+    *out = entry != NULL;
     if (dir != NULL)
         closedir(dir);
-    return true;
+    return ok;
 }
 
 bool t2c_tree_empty(const char *path, struct t2c_error *err)
