@@ -7,12 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
+
+#define GROUPS_MAX 64
 
 bool t2c_file_read_fd(int fd, const char *name, size_t max_len, struct t2c_bytes *out, struct t2c_error *err)
 {
@@ -74,6 +76,24 @@ static bool write_all(int fd, const uint8_t *data, size_t data_len)
         data_len -= (size_t)n;
     }
     return true;
+}
+
+static bool is_member(const struct passwd *user, gid_t group)
+{
+    gid_t groups[GROUPS_MAX];
+    int n = GROUPS_MAX;
+    if (getgrouplist(user->pw_name, user->pw_gid, groups, &n) < 0)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (groups[i] == group)
+            return true;
+    return false;
+}
+
+bool t2c_file_allows(const struct stat *found, const struct passwd *user, mode_t mode)
+{
+    int shift = user->pw_uid == found->st_uid ? 6 : is_member(user, found->st_gid) ? 3 : 0;
+    return user->pw_uid == 0 || ((found->st_mode >> shift) & mode) == mode;
 }
 
 bool t2c_file_give(int fd, const struct t2c_file_owner *owner)

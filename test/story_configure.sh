@@ -166,10 +166,29 @@ check "by a certificate, as it is" mtls --name gateway
 check_equal "of the right grammar" "" "$(grammar "$config")"
 check_equal "which certd has a copy of" "$(openssl x509 -in "$work/certs/gateway.pem")" "$(openssl x509 -in "$root/etc/aziot/est-id.pem")"
 check_equal "and renews without another key" False "$(value cert_issuance est identity_auto_renew rotate_key)"
+if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
+    printf 'root:x:0:0::/:/bin/sh\naziotcs:x:7003:7004::/:/bin/sh\n' >"$work/passwd"
+    T2C_REAL=$T2C T2C=$work/t2c
+    printf '#!/bin/sh\nexec unshare --mount sh -c "mount --bind %s /etc/passwd && exec %s \\"\\$@\\"" sh "$@"\n' "$work/passwd" "$T2C_REAL" >"$T2C"
+    chmod +x "$T2C"
+    check "once certd's user is there" mtls --name gateway
+    check_equal "the copy is theirs" "7003:7004" "$(stat -c %u:%g "$root/etc/aziot/est-id.pem")"
+    chgrp 7004 "$root/etc/ssl/two.pem"
+    chmod 640 "$root/etc/ssl/two.pem"
+    check "certd reads by its group, too" basic --dry-run
+    chgrp 7005 "$root/etc/ssl/two.pem"
+    check_fails "but not by another" "may not read $root/etc/ssl/two.pem" basic --dry-run
+    chmod 644 "$root/etc/ssl/two.pem"
+    T2C=$T2C_REAL
+else
+    for what in "once certd's user is there" "the copy is theirs" "certd reads by its group, too" "but not by another"; do
+        skip "$what" "needs root, and mounts of our own"
+    done
+fi
 openssl req -x509 -new -key "$work/gateway.key" -subj /CN=renewed -days 60 -out "$root/etc/aziot/est-id.pem"
 check "a copy that certd has renewed" mtls --name gateway
 check_equal "stays" "subject=CN=renewed" "$(openssl x509 -in "$root/etc/aziot/est-id.pem" -noout -subject -nameopt RFC2253)"
-check_fails "one of another key is refused" "says something else" mtls --name edge
+check_fails "one of another key is refused" "$root/etc/aziot/est-id.pem says something else, and nothing" mtls --name edge
 
 # ---- one renewer ----
 

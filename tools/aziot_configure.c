@@ -68,8 +68,11 @@ static bool compare(struct planned *file, enum change differs, struct t2c_error 
     if (!t2c_file_read(file->path, AZIOT_TEXT_MAX, &file->old, err))
         return false;
     bool same = file->old.len == file->new.len &&memcmp(file->old.data, file->new.data, file->new.len) == 0;
-    bool open = stat(file->path, &found) == 0 && (found.st_mode & 0777 & ~file->owner.mode) != 0;
-    file->change = !same ? differs : open ? CHANGE_MODE : CHANGE_NONE;
+    if (stat(file->path, &found) != 0)
+        return t2c_fail_errno(err, errno, "cannot look at %s", file->path);
+    bool open = (found.st_mode & 0777 & ~file->owner.mode) != 0;
+    bool owned = file->owner.uid == (uid_t)-1 || file->owner.uid == found.st_uid;
+    file->change = !same ? differs : open ? CHANGE_MODE : owned ? CHANGE_NONE : CHANGE_OWNER;
     return true;
 }
 
@@ -224,8 +227,7 @@ static bool check_installed(const struct aziot_place *place, struct t2c_error *e
 static bool is_certds(const struct stat *found)
 {
     const struct passwd *user = getpwnam(AZIOT_CERTD_USER);
-    return (found->st_mode & S_IROTH) != 0 ||
-        (user != NULL && found->st_uid == user->pw_uid && (found->st_mode & S_IRUSR) != 0);
+    return user != NULL ? t2c_file_allows(found, user, 04) : (found->st_mode & S_IROTH) != 0;
 }
 
 static bool check_trust(const struct aziot_place *place, const char *trust, struct t2c_error *err)

@@ -92,6 +92,8 @@ static bool report_change(const struct planned *file, bool force, struct aziot_r
         return report_file(file, "write", "is not there yet", report, err);
     case CHANGE_MODE:
         return report_file(file, "write", "may be read by others than its owner", report, err);
+    case CHANGE_OWNER:
+        return report_file(file, "write", "belongs to another user than it has to", report, err);
     case CHANGE_KEPT:
         return report_file(file, "kept", "what it says was changed since, and stays", report, err);
     case CHANGE_REFUSED:
@@ -156,12 +158,21 @@ static bool run_file(const struct planned *file, struct aziot_report *report, st
                           file->path, who);
 }
 
+static bool fail_refused(const struct aziot_plan *plan, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes says = {0};
+    for (size_t i = 0; i < plan->files_n; i++)
+        if (plan->files[i].change == CHANGE_REFUSED &&
+            !t2c_bytes_printf(&says, err, "%s says something else, ", plan->files[i].path))
+            return false;
+    return t2c_fail(err, T2C_EXISTS, "%sand nothing was written; --force replaces it and keeps what it says beside it",
+        (const char *)says.data);
+}
+
 bool aziot_plan_run(const struct aziot_plan *plan, bool force, struct aziot_report *report, struct t2c_error *err)
 {
     if (aziot_plan_is_refused(plan) && !force)
-        return t2c_fail(err, T2C_EXISTS,
-            "%s says something else, and nothing was written; --force replaces it and keeps what it says beside it",
-            plan->files[plan->files_n - 1].path);
+        return fail_refused(plan, err);
     for (size_t i = 0; i < plan->files_n; i++)
         if (!run_file(&plan->files[i], report, err))
             return false;

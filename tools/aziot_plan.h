@@ -14,6 +14,7 @@ enum change {
     CHANGE_NONE, /* it says so already */
     CHANGE_NEW,
     CHANGE_MODE,   /* it says so, and may be read by too many */
+    CHANGE_OWNER,  /* it says so, and is another's */
     CHANGE_KEPT,   /* it says something else, which may be */
     CHANGE_REFUSED /* it says something else */
 };

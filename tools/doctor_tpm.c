@@ -3,6 +3,7 @@
  */
 #include "doctor.h"
 
+#include "tpm2cloud/file.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
 #include <errno.h>
@@ -31,27 +32,6 @@ static const struct {
     const char *user, *unit;
 } services[] = {{"tpm2cloud", "estd.service"}, {"aziotks", "aziot-keyd.service"}};
 
-#define GROUPS_MAX 64
-
-static bool is_member(const struct passwd *user, gid_t group)
-{
-    gid_t groups[GROUPS_MAX];
-    int n = GROUPS_MAX;
-    if (getgrouplist(user->pw_name, user->pw_gid, groups, &n) < 0)
-        return false;
-    for (int i = 0; i < n; i++)
-        if (groups[i] == group)
-            return true;
-    return false;
-}
-
-/* Reading and writing, by the mode alone. */
-static bool may_use(const struct passwd *user, const struct stat *node)
-{
-    int shift = user->pw_uid == node->st_uid ? 6 : is_member(user, node->st_gid) ? 3 : 0;
-    return user->pw_uid == 0 || ((node->st_mode >> shift) & 06) == 06;
-}
-
 static const char *group_text(gid_t gid, char out[64])
 {
     const struct group *group = getgrgid(gid);
@@ -69,7 +49,7 @@ static bool tell_services(struct doctor *doctor, const char *path, const struct 
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
         const struct passwd *user = getpwnam(services[i].user);
         char fix[200];
-        if (user == NULL || may_use(user, node))
+        if (user == NULL || t2c_file_allows(node, user, 06))
             continue;
         snprintf(fix, sizeof(fix), "usermod -aG %s %s; systemctl restart %s", group, user->pw_name, services[i].unit);
         checklist_bad(&doctor->list, "device", fix, "%s: the user %s may not use it (mode %04o, group %s)", path,

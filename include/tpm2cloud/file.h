@@ -5,7 +5,8 @@
 #define TPM2CLOUD_FILE_H
 
 #include "tpm2cloud/bytes.h"
-#include <sys/types.h>
+#include <pwd.h>
+#include <sys/stat.h>
 
 /*
  * Appends the content of the regular file PATH. Errors: NOT_FOUND, AUTH (permission), IO, INVALID when it is longer than
@@ -64,6 +65,9 @@ bool t2c_file_read_at(
 
 /* Replaces NAME in DIR by a symbolic link that holds CONTENT, as t2c_file_replace does with a file. */
 bool t2c_file_link_at(int dir, const char *where, const char *name, const char *content, struct t2c_error *err);
+
+/* Says whether USER may do all of MODE, of 07, with what FOUND describes, by its mode alone. */
+bool t2c_file_allows(const struct stat *found, const struct passwd *user, mode_t mode);
 
 /* Gives the open file FD to OWNER, with its mode. Errors: false with errno. */
 bool t2c_file_give(int fd, const struct t2c_file_owner *owner);
