@@ -44,15 +44,17 @@ static bool is_passed_on(const char *variable)
     return false;
 }
 
-static char **make_environment(void)
+static char **make_environment(const char *added)
 {
     size_t n = 0, passed = 0;
     while (environ[n] != NULL)
         n++;
-    char **out = calloc(n + 1, sizeof(*out));
+    char **out = calloc(n + 2, sizeof(*out));
     for (size_t i = 0; out != NULL && i < n; i++)
         if (is_passed_on(environ[i]))
             out[passed++] = environ[i];
+    if (out != NULL)
+        out[passed] = (char *)added;
     return out;
 }
 
@@ -147,9 +149,9 @@ static void on_input(void *data, uint32_t what)
 
 /* ---- beginning ---- */
 
-static bool start(struct program *program, char *const argv[], struct t2c_error *err)
+static bool start(struct program *program, char *const argv[], const char *added, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_freep) char **environment = make_environment();
+    T2C_CLEANUP(t2c_freep) char **environment = make_environment(added);
     T2C_CLEANUP(t2c_closep) int say = -1;
     int ends[2];
     if (environment == NULL)
@@ -162,8 +164,8 @@ static bool start(struct program *program, char *const argv[], struct t2c_error 
         t2c_run_start(argv, environment, say, BINDIR, &program->pid, err);
 }
 
-bool program_start(struct loop *loop, char *const argv[], int limit_s, program_fn *fn, void *data, struct program **out,
-    struct t2c_error *err)
+bool program_start(struct loop *loop, char *const argv[], const char *added, int limit_s, program_fn *fn, void *data,
+    struct program **out, struct t2c_error *err)
 {
     T2C_CLEANUP(program_freep) struct program *program = calloc(1, sizeof(*program));
     if (program == NULL)
@@ -171,7 +173,7 @@ bool program_start(struct loop *loop, char *const argv[], int limit_s, program_f
     *program = (struct program){.pid = -1, .fd = -1, .fn = fn, .data = data, .limit_s = limit_s};
     snprintf(program->name, sizeof(program->name), "%s", argv[0]);
     if (!loop_timer(loop, on_timer, program, &program->timer, err) ||
-        !loop_timer_set(program->timer, (int64_t)limit_s * 1000, err) || !start(program, argv, err) ||
+        !loop_timer_set(program->timer, (int64_t)limit_s * 1000, err) || !start(program, argv, added, err) ||
         !loop_watch(loop, program->fd, EPOLLIN, on_input, program, &program->input, err))
         return false;
     *out = T2C_STEAL(program);

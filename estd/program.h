@@ -12,11 +12,12 @@ struct program;
 typedef void program_fn(void *data, const struct t2c_error *why);
 
 /*
- * Starts ARGV[0], which is looked for in the PATH and then beside our own commands, with the environment that is ours but for secrets and for
- * what systemd told us alone. It reads nothing. After LIMIT_S it is killed. Gives: *out.
+ * Starts ARGV[0], which is looked for in the PATH and then beside our own commands, with the environment that is ours but for secrets, for
+ * proxies, and for what systemd told us alone. ADDED: one variable more, "NAME=VALUE", or NULL. It reads nothing. After LIMIT_S it is killed.
+ * Gives: *out.
  */
-bool program_start(struct loop *loop, char *const argv[], int limit_s, program_fn *fn, void *data, struct program **out,
-    struct t2c_error *err);
+bool program_start(struct loop *loop, char *const argv[], const char *added, int limit_s, program_fn *fn, void *data,
+    struct program **out, struct t2c_error *err);
 
 /* Kills it if it runs still. */
 void program_free(struct program *program);

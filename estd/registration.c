@@ -84,6 +84,12 @@ static void on_end(void *data, const struct t2c_error *why)
     registration_look(entry);
 }
 
+/* Gives the variable by which the command goes the way that estd goes; nothing for the direct one. */
+static bool say_way(const struct config_cert *cert, struct t2c_bytes *out, struct t2c_error *err)
+{
+    return cert->proxy == NULL || t2c_bytes_printf(out, err, "https_proxy=%s", cert->proxy);
+}
+
 static void start(struct entry *entry)
 {
     static char program[] = "tpm2cloud", noun[] = "dps", verb[] = "register", force[] = "--force";
@@ -93,6 +99,7 @@ static void start(struct entry *entry)
     } given[] = {{"--x509", cert->dps_name}, {"--auth", cert->dps_auth}, {"--scope", cert->dps_scope},
         {"--id", cert->dps_id}, {"--endpoint", cert->dps_endpoint}, {"--trust", cert->dps_trust}};
     char *argv[4 + 2 * sizeof(given) / sizeof(given[0]) + 1] = {program, noun, verb, force};
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes way = {0};
     struct t2c_error why = {0};
     size_t n = 4;
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
@@ -102,8 +109,9 @@ static void start(struct entry *entry)
         }
     if (!digest_installed(entry, entry->registration.asked))
         t2c_fail_nomem(&why);
-    else
-        program_start(entry->common->loop, argv, LIMIT_S, on_end, entry, &entry->registration.program, &why);
+    else if (say_way(cert, &way, &why))
+        program_start(entry->common->loop, argv, (const char *)way.data, LIMIT_S, on_end, entry,
+            &entry->registration.program, &why);
     if (why.code != T2C_OK)
         fail(entry, &why);
 }

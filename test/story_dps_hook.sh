@@ -41,7 +41,7 @@ later() { # SECONDS: estd's clock goes on by that
 }
 later 0
 run() { # sets $estd
-    env PATH="$work/bin:$PATH" CLOCKSHIM="$work/clock" LD_PRELOAD="$shim" "$ESTD" 2>>"$work/estd.log" &
+    env PATH="$work/bin:$PATH" HTTPS_PROXY=http://127.0.0.1:2 no_proxy=localhost CLOCKSHIM="$work/clock" LD_PRELOAD="$shim" "$ESTD" 2>>"$work/estd.log" &
     estd=$!
     pids="$pids $estd"
     wait_for 10 sh -c "'$T2C' status | grep -q 'running since'"
@@ -69,6 +69,7 @@ check "a renewal" renewed
 check "is told" wait_for 10 logged 'device: device-001 is registered at DPS again'
 check_equal "once, with all that was configured" "dps register --force --x509 device --scope 0ne00000007 --id device-001" "$(cut -d' ' -f2- "$work/told")"
 check_fails "it has no secrets of estd's" "" grep -q horse "$work/environment"
+check_fails "and no proxy, as estd has none" "" grep -qi proxy "$work/environment"
 stop
 run
 later 1000
@@ -105,6 +106,7 @@ next() { # N: after how many seconds the next try is, by the Nth failure
 later "$(next 1)"
 check "it is tried again" wait_for 10 logged 'cannot register' 2
 stop
+sed -i 's|^key = |proxy = http://127.0.0.1:1\n&|' "$work/certs.d/device.conf"
 run
 check "started again, estd goes on waiting" wait_for 10 logged 'device: found' 4
 later "$(($(next 2) - 5))"
@@ -112,6 +114,7 @@ check "status says so" sh -c "'$T2C' status | grep -q 'failed 2 time'"
 check_equal "and nothing is told" 2 "$(told)"
 later 10
 check "before its time" wait_for 10 logged 'cannot register' 3
+check_equal "by estd's proxy, once it has one" https_proxy=http://127.0.0.1:1 "$(grep -i proxy "$work/environment")"
 check "each time it waits for longer: $(next 1), $(next 2), $(next 3) s" [ "$(next 1)" -lt "$(next 2)" ]
 check "and longer" [ "$(next 2)" -lt "$(next 3)" ]
 rm "$work/fails"
@@ -119,6 +122,7 @@ later "$(next 3)"
 check "until it works" wait_for 10 logged 'is registered at DPS again' 3
 check_fails "status has nothing to say of it" "" sh -c "'$T2C' status | grep -q DPS"
 stop
+sed -i /^proxy/d "$work/certs.d/device.conf"
 
 # ---- a certificate that root installs ----
 
