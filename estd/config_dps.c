@@ -57,6 +57,13 @@ static bool take_name(const struct value *dps, struct config_cert *cert, struct 
             cert->key);
         return value_at(dps, err);
     }
+    if (strncmp(uri.auth_source, "env:", 4) == 0) {
+        t2c_fail(err, T2C_INVALID,
+            "registers by a command that has none of estd's variables: give the authorization value of %s by "
+            "auth-source=file:/PATH or auth-source=cred:ID",
+            uri.name);
+        return value_at(dps, err);
+    }
     cert->dps_name = strdup(uri.name);
     cert->dps_auth = uri.auth_source[0] != '\0' ? strdup(uri.auth_source) : NULL;
     return cert->dps_name != NULL && (uri.auth_source[0] == '\0' || cert->dps_auth != NULL) ? true

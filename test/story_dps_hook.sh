@@ -172,6 +172,8 @@ wrong() { # WHAT TEXT EDIT...
 }
 wrong "a key without a name" "[install] dps: wants a key that has a name, and its certificate in a file: key = tpm2cloud:device, not" \
     "s|^key = .*|key = $work/password|"
+wrong "a value that the command would not have" "[install] dps: registers by a command that has none of estd's variables: give the authorization value of device by" \
+    "s|^key = .*|key = tpm2cloud:device?auth-source=env:EST_SECRET|"
 wrong "a certificate where nobody looks for it" "[install] dps: the registration looks for the certificate of device in $work/certs/device.pem; write file =" \
     "s|^file = .*|file = $work/installed/device.pem|"
 wrong "an id that is none" '[install] dps_id: "a b" may hold' '$adps_id = a b'
