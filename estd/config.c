@@ -248,8 +248,7 @@ static bool read_cert(const struct source *main, const struct config_daemon *dae
     cert->name = strndup(file, strlen(file) - strlen(SUFFIX));
     if (cert->name == NULL || asprintf(&cert->path, "%s/%s", dir, file) < 0)
         return t2c_fail_nomem(err);
-    return config_cert_load(main, cert, err) && set_place(daemon, cert, err) &&
-        config_dps_check(cert, daemon->certs_dir, err);
+    return config_cert_load(main, cert, err) && set_place(daemon, cert, err) && config_dps_check(cert, err);
 }
 
 static bool read_certs(

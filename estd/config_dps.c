@@ -3,6 +3,7 @@
  */
 #include "config_dps.h"
 
+#include "tpm2cloud/generation.h"
 #include "tpm2cloud/uri.h"
 #include <stdio.h>
 #include <string.h>
@@ -88,18 +89,38 @@ bool config_dps_read(const struct source *source, struct config_cert *cert, stru
         value_take(&id, check_word, &cert->dps_id, err) && (cert->dps_id != NULL || take_common_name(&id, cert, err));
 }
 
-bool config_dps_check(const struct config_cert *cert, const char *certs_dir, struct t2c_error *err)
+/* Says whether estd installs the chain of CERT as PATH. */
+static bool is_at(const struct config_cert *cert, const char *path)
 {
+    bool found = cert->current && strcmp(cert->place, path) == 0;
+    for (size_t i = 0; i < cert->targets_n; i++)
+        found = found || (cert->targets[i].part == INSTALL_CHAIN && strcmp(cert->targets[i].path, path) == 0);
+    return found;
+}
+
+/* A generation of the name, which may be yet to come, is found before a file: lib/name.c. */
+bool config_dps_check(const struct config_cert *cert, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
     T2C_CLEANUP(t2c_freep) char *wanted = NULL;
+    uint64_t n = 0;
     if (!cert->dps)
         return true;
-    if (asprintf(&wanted, "%s/%s.pem", certs_dir, cert->dps_name) < 0)
+    if (!t2c_settings_load(&settings, err))
+        return t2c_fail_context(err, "%s: [install] dps", cert->path);
+    const bool generation = (cert->current && strcmp(cert->name, cert->dps_name) == 0) ||
+        t2c_generation_current(settings.certs_dir, cert->dps_name, &n, NULL);
+    if (asprintf(&wanted, "%s/%s%s", settings.certs_dir, cert->dps_name,
+            generation ? "/" T2C_GENERATION_LINK "/" T2C_GENERATION_CERT : ".pem") < 0)
         return t2c_fail_nomem(err);
-    bool found = cert->current && strcmp(cert->name, cert->dps_name) == 0;
-    for (size_t i = 0; i < cert->targets_n; i++)
-        found = found || (cert->targets[i].part == INSTALL_CHAIN && strcmp(cert->targets[i].path, wanted) == 0);
-    return found ||
-        t2c_fail(err, T2C_INVALID,
-            "%s: [install] dps: the registration looks for the certificate of %s in %s; write file = %s", cert->path,
-            cert->dps_name, wanted, wanted);
+    if (is_at(cert, wanted))
+        return true;
+    if (generation)
+        return t2c_fail(err, T2C_INVALID,
+            "%s: [install] dps: the registration looks for the certificate of %s in %s, and estd has it in %s; let "
+            "certs_dir of estd.conf and of tpm2cloud.conf be the same, and the name of the certificate that of its key",
+            cert->path, cert->dps_name, wanted, cert->place);
+    return t2c_fail(err, T2C_INVALID,
+        "%s: [install] dps: the registration looks for the certificate of %s in %s; write file = %s", cert->path,
+        cert->dps_name, wanted, wanted);
 }

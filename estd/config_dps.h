@@ -10,7 +10,10 @@
 /* Fills the part of *cert. Errors: INVALID. */
 bool config_dps_read(const struct source *source, struct config_cert *cert, struct t2c_error *err);
 
-/* Checks that who asks for the name of the key, as the command does, finds this certificate. CERT has its places. Errors: INVALID. */
-bool config_dps_check(const struct config_cert *cert, const char *certs_dir, struct t2c_error *err);
+/*
+ * Checks that who asks for the name of the key, as the command does, finds this certificate, by the settings of tpm2cloud.conf. CERT has its
+ * places. Errors: INVALID; those of the settings.
+ */
+bool config_dps_check(const struct config_cert *cert, struct t2c_error *err);
 
 #endif

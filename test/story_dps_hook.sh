@@ -176,6 +176,17 @@ wrong "a value that the command would not have" "[install] dps: registers by a c
     "s|^key = .*|key = tpm2cloud:device?auth-source=env:EST_SECRET|"
 wrong "a certificate where nobody looks for it" "[install] dps: the registration looks for the certificate of device in $work/certs/device.pem; write file =" \
     "s|^file = .*|file = $work/installed/device.pem|"
+certs_in() { # DIRECTORY: for all but estd
+    sed -i "s|^certs_dir = .*|certs_dir = $1|" "$work/tpm2cloud.conf"
+}
+certs_in "$work/elsewhere"
+wrong "a certificate where the command does not look" "looks for the certificate of device in $work/elsewhere/device.pem; write file =" ''
+wrong "a generation there" "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/certs/device/current/cert.pem; let certs_dir of" \
+    '$acurrent = yes'
+mkdir -p "$work/elsewhere/device/gen-1" && ln -s gen-1 "$work/elsewhere/device/current"
+wrong "an old generation there" "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/elsewhere/device.pem; let certs_dir of" \
+    "s|^file = .*|file = $work/elsewhere/device.pem|"
+certs_in "$work/certs"
 wrong "an id that is none" '[install] dps_id: "a b" may hold' '$adps_id = a b'
 wrong "no CN" '[install] dps_id: is missing' 's|/CN=.*||'
 finish
