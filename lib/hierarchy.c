@@ -262,6 +262,32 @@ bool t2c_grant_end(struct t2c_grant *grant, TSS2_RC rc, struct t2c_error *err, c
     return t2c_fail(err, T2C_AUTH, "%s", what) || explain(grant, err);
 }
 
+/* ---- before it is needed ---- */
+
+/* A clock that is to go neither faster nor slower: what the owner may ask for that changes nothing. A TPM may be without it. */
+static bool owner_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_grant_fini) struct t2c_grant grant = {0};
+    struct t2c_error why = {0};
+    bool open = false;
+    (void)arg;
+    if (!is_open(use, find(ESYS_TR_RH_OWNER), &open, err))
+        return false;
+    if (open)
+        return true;
+    if (!t2c_grant_begin(&grant, use, ESYS_TR_RH_OWNER, err))
+        return false;
+    TSS2_RC rc = Esys_ClockRateAdjust(
+        use->esys, ESYS_TR_RH_OWNER, grant.session, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CLOCK_NO_CHANGE);
+    return t2c_grant_end(&grant, rc, &why, "cannot use the owner hierarchy") || t2c_tss_is(rc, TPM2_RC_COMMAND_CODE) ||
+        t2c_fail_with(err, &why);
+}
+
+bool t2c_tpm_check_owner(struct t2c_error *err)
+{
+    return t2c_tpm_run(owner_work, NULL, err);
+}
+
 /* ---- clearing ---- */
 
 static bool clear_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *err)

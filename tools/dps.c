@@ -188,13 +188,20 @@ static bool go_through(struct dps_run *run, struct t2c_error *err)
 
 /* ---- before and after ---- */
 
-/* Whether the endorsement key is the certified one matters to whoever enrols it, so a doubt is told and no more. */
-static bool prepare(struct dps_run *run, struct dps_record *record, struct t2c_error *err)
+/*
+ * What would keep the device from having what DPS gives is found now: by its answer the hub knows another key, and refuses the old one.
+ * Whether the endorsement key is the certified one matters to whoever enrols it, so a doubt is told and no more.
+ */
+static bool prepare(struct dps_run *run, const char *path, struct dps_record *record, struct t2c_error *err)
 {
     T2C_CLEANUP(dps_ek_fini) struct dps_ek ek = {0};
     struct t2c_error doubt = {0};
+    if (!dps_record_prepare(path, err))
+        return t2c_fail_context(err, "the registration could not be kept, so DPS is not asked");
     if (run->job->x509 != NULL)
         return cmd_load_key(run->job->x509, run->job->auth, &run->key, err);
+    if (!t2c_tpm_check_owner(err))
+        return t2c_fail_context(err, "the key of DPS could not be put at its handle, so DPS is not asked");
     if (!open_tpm(run, record->proof, err) || !dps_ek_look(run->tpm.attester, &ek, &doubt, err))
         return false;
     if (doubt.code != T2C_OK)
@@ -240,7 +247,7 @@ bool dps_register(const struct dps_job *job, struct dps_record *out, bool *kept,
         (record.tpm && !dps_tpm_kept(job->handle, name, err)))
         return false;
     *kept = !job->force && holds(path, &record, name);
-    if (!*kept && !(prepare(&run, &record, err) && go_through(&run, err) && conclude(&run, path, &record, err)))
+    if (!*kept && !(prepare(&run, path, &record, err) && go_through(&run, err) && conclude(&run, path, &record, err)))
         return false;
     *out = record;
     return true;

@@ -7,6 +7,7 @@
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/text.h"
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -103,14 +104,21 @@ bool dps_record_read(const char *path, struct dps_record *out, struct t2c_error 
         (dps_record_parse(text.data, text.len, out, err) || t2c_fail_context(err, "%s is damaged", path));
 }
 
+bool dps_record_prepare(const char *path, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_freep) char *copy = strdup(path);
+    if (copy == NULL)
+        return t2c_fail_nomem(err);
+    const char *dir = dirname(copy);
+    return t2c_file_mkdirs(dir, 0755, err) &&
+        (access(dir, W_OK | X_OK) == 0 || t2c_fail_errno(err, errno, "cannot write to %s", dir));
+}
+
 bool dps_record_write(const char *path, const struct dps_record *record, struct t2c_error *err)
 {
     const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes text = {0};
-    T2C_CLEANUP(t2c_freep) char *dir = strdup(path);
-    if (dir == NULL)
-        return t2c_fail_nomem(err);
-    return t2c_file_mkdirs(dirname(dir), 0755, err) && dps_record_format(record, &text, err) &&
+    return dps_record_prepare(path, err) && dps_record_format(record, &text, err) &&
         t2c_file_replace(path, text.data, text.len, &owner, err);
 }
 

@@ -27,6 +27,9 @@ bool dps_record_path(const char *id, char **out, struct t2c_error *err);
 /* Reads it. Errors: NOT_FOUND; INVALID when it is damaged. */
 bool dps_record_read(const char *path, struct dps_record *out, struct t2c_error *err);
 
+/* Makes the directory of PATH, and sees whether a record could be written there. */
+bool dps_record_prepare(const char *path, struct t2c_error *err);
+
 /* Replaces it atomically, and makes its directory. */
 bool dps_record_write(const char *path, const struct dps_record *record, struct t2c_error *err);
 

@@ -25,6 +25,13 @@ void t2c_tpm_close(void);
  */
 bool t2c_tpm_clear(struct t2c_error *err);
 
+/*
+ * Finds out whether the owner hierarchy lets us in, for those who have done what cannot be undone when they need it. Changes nothing, and no
+ * TPM counts what it refuses here. Blocks: one TPM command, more where the owner has a value. Errors: AUTH naming the setting that
+ * gives the value.
+ */
+bool t2c_tpm_check_owner(struct t2c_error *err);
+
 #define T2C_TCTI_MAX 512
 
 /* Gives where the TPM is to be found: by the environment, the configuration, or the default. Sends no TPM command. */
