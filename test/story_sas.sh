@@ -107,7 +107,14 @@ same "the earlier one still works" "$key" "$here" "" pump
 check_fails "no file" "No such file" "$T2C" sas import x --from "$work/none"
 printf 'HostName=h.net;DeviceId=d;SharedAccessKey=%s!' "$key" >"$work/bad"
 check_fails "no base64" "the shared access key is not base64" "$T2C" sas import x --from "$work/bad"
-check "and the message has no part of it" sh -c "! grep -qF '$(printf %.8s "$key")' '$work/err'"
+cp "$work/err" "$work/said"
+check_fails "and the message has no part of it" "" grep -F -e "$(printf %.8s "$key")" "$work/said"
+for given in "$string" "file:$string" "$key" "$other"; do
+    check_fails "a key on the command line" "--from names a file, cred:ID, env:VAR or -, and never the key itself" \
+        "$T2C" sas import x --from "$given"
+    cp "$work/err" "$work/said"
+    check_fails "which is not told" "" grep -F -e "$key" -e "$other" "$work/said"
+done
 check_fails "no time" "--ttl 0 is no time" "$T2C" sas token pump --ttl 0
 check_fails "no such key" "tpm2cloud sas import nope --from FILE" "$T2C" sas token nope
 check "nothing is left of them" sh -c "! ls '$work/keys' | grep -q '^x'"

@@ -29,8 +29,22 @@ static void wipe_variable(const char *name)
         OPENSSL_cleanse(value, strlen(value));
 }
 
+/* Whether SOURCE is no place, but what is to stand there: a connection string, or a key as long as Azure's. */
+static bool is_key(const char *source)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes key = {0};
+    if (access(source, F_OK) == 0)
+        return false;
+    return strstr(source, "SharedAccessKey=") != NULL || strchr(source, ';') != NULL ||
+        (t2c_bytes_unbase64(&key, source, strlen(source), NULL) && (key.len == 32 || key.len == 64));
+}
+
 static bool read_source(const char *source, struct t2c_bytes *out, struct t2c_error *err)
 {
+    if (is_key(source))
+        return t2c_fail(err, T2C_INVALID,
+            "--from names a file, cred:ID, env:VAR or -, and never the key itself, since all users can see command "
+            "lines: have another key made");
     if (strcmp(source, "-") == 0)
         return t2c_file_read_fd(STDIN_FILENO, "standard input", T2C_SAS_TEXT_MAX, out, err);
     if (!has_prefix(source, "cred:") && !has_prefix(source, "env:") && !has_prefix(source, "file:"))
