@@ -111,6 +111,8 @@ static const struct {
     {429, "{\"errorCode\":429001,\"message\":\"slow\"}", DPS_BUSY, "\"slow\" (HTTP 429, errorCode 429001)", false},
     {502, "<html>Bad Gateway</html>", DPS_BUSY, "(HTTP 502)", false},
     {503, "", DPS_BUSY, "(HTTP 503)", false},
+    {500, "{\"errorCode\":500001,\"mess", DPS_BUSY, "(HTTP 500)", false},
+    {429, "{\"errorCode\":1,\"errorCode\":2}", DPS_BUSY, "(HTTP 429)", false},
     {404, "{\"code\":1}", DPS_REFUSED, "(HTTP 404)", false},
     {307, "", DPS_REFUSED, "(HTTP 307)", false},
 };

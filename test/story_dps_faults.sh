@@ -118,6 +118,7 @@ asked_for dev-1 "challenge refused"
 refused "an operation that leads elsewhere" "unusable operationId" fault=bad-operation
 refused "a redirect" "sends us elsewhere" fault=redirect
 refused "an answer that is too long" "longer than" fault=large
+refused "a page of a gateway that is too long" "DPS has a fault: (HTTP 503); gave up after 1 try" fault=large-busy
 refused "too much to do, for longer than we wait" "has too much to do" fault=throttle-long
 asked_for dev-1 challenge
 refused "a version that is not served" "--api-version" "" --api-version 1999-01-01

@@ -20,6 +20,11 @@ void dps_answer_fini(struct dps_answer *answer)
     *answer = (struct dps_answer){0};
 }
 
+bool dps_status_may_pass(long status)
+{
+    return status == 429 || status >= 500;
+}
+
 /* ---- members ---- */
 
 static bool fail_member(const char *name, const char *what, struct t2c_error *err)
@@ -105,7 +110,7 @@ static bool read_success(const json_t *root, struct dps_answer *out, struct t2c_
 static bool read_failure(const json_t *root, struct dps_answer *out, struct t2c_error *err)
 {
     copy_error(root, out);
-    out->kind = out->status == 429 || out->status >= 500 ? DPS_BUSY : DPS_REFUSED;
+    out->kind = dps_status_may_pass(out->status) ? DPS_BUSY : DPS_REFUSED;
     if (out->status != 401)
         return true;
     if (!copy_key(root, "authenticationKey", &out->key, err))
@@ -140,7 +145,8 @@ bool dps_answer_read(long status, const void *body, size_t body_len, struct dps_
     json_error_t why = {0};
     char reason[160];
     T2C_CLEANUP(json_freep) json_t *root = parse(body, body_len, &why);
-    const bool success = status >= 200 && status < 300, says_nothing = !success && !begins_object(body, body_len);
+    const bool success = status >= 200 && status < 300,
+               says_nothing = dps_status_may_pass(status) || (!success && !begins_object(body, body_len));
     if (root == NULL && !says_nothing)
         return t2c_fail(err, T2C_PROTO,
             "the server's answer (HTTP %ld, %zu bytes) is damaged: %s at byte %d; if that goes on, something on the "

@@ -32,9 +32,13 @@ struct dps_answer {
 };
 void dps_answer_fini(struct dps_answer *answer);
 
+/* Says whether what the server answers with STATUS of HTTP may pass, whatever else is in its answer. */
+bool dps_status_may_pass(long status);
+
 /*
  * Reads the BODY that came with STATUS. A body that says who must do what is JSON without members that are there twice; one
- * that comes with an error may be anything, and then says nothing. Errors: PROTO, what is wrong with it.
+ * that comes with an error may be anything, and then says nothing; damaged JSON may come with what passes alone. Errors: PROTO, what is
+ * wrong with it.
  */
 bool dps_answer_read(long status, const void *body, size_t body_len, struct dps_answer *out, struct t2c_error *err);
 

@@ -219,9 +219,11 @@ static bool perform(struct dps_http *http, const char *url, struct dps_reply *ou
     http->text[0] = '\0';
     CURLcode result = curl_easy_perform(http->easy);
     ERR_clear_error();
-    if (result != CURLE_OK)
-        return fail(http, result, url, err);
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &out->status);
+    if (http->too_long && dps_status_may_pass(out->status))
+        t2c_bytes_clear(&out->body);
+    else if (result != CURLE_OK)
+        return fail(http, result, url, err);
     curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     out->retry_after_s = retry_after_s > 0 ? retry_after_s : -1;
     out->ahead_s = clock_ahead(http->easy);

@@ -113,6 +113,12 @@ def gateway(answer):
     raw(b"<html><body>Bad Gateway</body></html>\n", "text/html")(answer)
 
 
+def large_busy(answer):
+    answer.status = 503
+    answer.headers["Retry-After"] = "86400"
+    raw(b" " * (1 << 20), "text/html")(answer)
+
+
 def plain(answer):
     raw(json.dumps(answer.body).encode(), "text/plain")(answer)
 
@@ -139,6 +145,7 @@ ANSWERS = {
     "no-json": (raw(b"{"), "the body is no JSON"),
     "array": (raw(b"[]"), "the body is no JSON object"),
     "large": (raw(b" " * (16 << 20)), "the body has 16 MiB"),
+    "large-busy": (large_busy, "HTTP 503 for a day, and the body has 1 MiB"),
     "no-operation": (without("operationId"), "operationId is absent"),
     "bad-operation": (put("operationId", "../../x?y=1&z"), "operationId leads elsewhere"),
     "no-key": (without("authenticationKey", "tpm"), "the key is absent"),
