@@ -159,19 +159,32 @@ static TPM2B_MAX_BUFFER part_of(const struct secret_work *work, size_t at)
     return part;
 }
 
-/* Of more data than one command takes. SESSION authorizes the beginning; the sequence has no authorization value. */
+/* Says what SESSION does in the next command. */
+static TSS2_RC set_session(ESYS_CONTEXT *esys, ESYS_TR session, TPMA_SESSION what)
+{
+    return session == ESYS_TR_PASSWORD ? TSS2_RC_SUCCESS : Esys_TRSess_SetAttributes(esys, session, what, 0xFF);
+}
+
+/*
+ * Of more data than one command takes. SESSION authorizes the beginning, where the key is named and nothing is to be hidden, and the end,
+ * where the HMAC comes; the sequence has no authorization value.
+ */
 static TSS2_RC run_sequence(ESYS_CONTEXT *esys, const struct secret_work *work, ESYS_TR session, TPM2B_DIGEST **mac)
 {
     const TPM2B_AUTH no_auth = {0};
     ESYS_TR sequence = ESYS_TR_NONE;
     TPMT_TK_HASHCHECK *ticket = NULL;
-    TSS2_RC rc = Esys_HMAC_Start(esys, work->key->object->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &no_auth,
-        TPM2_ALG_SHA256, &sequence);
+    TSS2_RC rc = set_session(esys, session, TPMA_SESSION_CONTINUESESSION);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Esys_HMAC_Start(
+            esys, work->key->object->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, TPM2_ALG_SHA256, &sequence);
     size_t at = 0;
     for (; rc == TSS2_RC_SUCCESS && work->data_len - at > COMMAND_MAX; at += COMMAND_MAX) {
         const TPM2B_MAX_BUFFER part = part_of(work, at);
         rc = Esys_SequenceUpdate(esys, sequence, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &part);
     }
+    if (rc == TSS2_RC_SUCCESS)
+        rc = set_session(esys, session, TPMA_SESSION_ENCRYPT);
     if (rc == TSS2_RC_SUCCESS) {
         const TPM2B_MAX_BUFFER part = part_of(work, at);
         rc = Esys_SequenceComplete(

@@ -14,7 +14,7 @@ secrets() {
 openssl_hmac() { # HEX FILE
     openssl dgst -sha256 -mac HMAC -macopt "hexkey:$1" -r <"$2" | cut -d' ' -f1
 }
-on_wire() { # HEX
+on_wire() { # HEX, or a pattern of it
     od -An -v -tx1 "$work/wire" | tr -d ' \n' | grep -q "$1"
 }
 
@@ -37,6 +37,12 @@ for data in message empty 1024 1025 100000; do
 done
 check_equal "as OpenSSL, by the long key" "$(openssl_hmac "$long" "$work/message")" \
     "$(secrets hmac "$work/long" 1 <"$work/message")"
+mv "$work/wire" "$work/earlier"
+secrets hmac "$work/key" 1 hide <"$work/1025" >/dev/null
+check_fails "hidden, a key is used in a session, of long data too" "" on_wire '0000015b.\{16\}40000009'
+secrets hmac "$work/key" 1 <"$work/1025" >/dev/null
+check "and else by its mark" on_wire '0000015b.\{16\}40000009'
+cat "$work/earlier" >>"$work/wire"
 mac=$(secrets hmac "$work/random" 1 <"$work/message")
 check_equal "the TPM's own key stays the same" "$mac" "$(secrets hmac "$work/random" 1 <"$work/message")"
 check "and is another" [ "$mac" != "$(openssl_hmac $key "$work/message")" ]
