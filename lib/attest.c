@@ -7,7 +7,6 @@
 #include "challenge.h"
 #include "ek_object.h"
 #include "key.h"
-#include "session.h"
 #include "tpm2cloud/ossl.h"
 #include <stdio.h>
 #include <string.h>
@@ -135,9 +134,7 @@ struct accepting {
 static bool fail_refused(TSS2_RC rc, const char *what, const char *why, struct t2c_error *err)
 {
     t2c_fail_tss(err, rc, "%s", what);
-    if (t2c_tss_is(rc, TPM2_RC_INTEGRITY) || t2c_tss_is(rc, TPM2_RC_SIZE) || t2c_tss_is(rc, TPM2_RC_VALUE) ||
-        t2c_tss_is(rc, TPM2_RC_INSUFFICIENT) || t2c_tss_is(rc, TPM2_RC_FAILURE) || t2c_tss_is(rc, TPM2_RC_ECC_POINT) ||
-        t2c_tss_is(rc, TPM2_RC_BINDING)) {
+    if (t2c_ek_refuses(rc)) {
         t2c_fail(err, T2C_TPM, "%s: TPM answered 0x%03x (%s); %s", what, rc, Tss2_RC_Decode(rc), why);
         if (err != NULL)
             err->detail = rc;
@@ -148,12 +145,12 @@ static bool fail_refused(TSS2_RC rc, const char *what, const char *why, struct t
 static bool activate(struct t2c_tpm_use *use, struct accepting *accepting, ESYS_TR ek, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_esys_freep) TPM2B_DIGEST *inner = NULL;
-    ESYS_TR session = ESYS_TR_NONE;
-    if (!t2c_session_for_user(use, &accepting->attester->pub.publicArea, &session, err))
+    const struct t2c_attester *attester = accepting->attester;
+    const struct t2c_activation activation = {ek, &attester->pub.publicArea, attester->srk->object->tr,
+        &accepting->challenge.credential, &accepting->challenge.credential_seed};
+    TSS2_RC rc = TSS2_RC_SUCCESS;
+    if (!t2c_ek_activate(use, &activation, &inner, &rc, err))
         return false;
-    TSS2_RC rc = Esys_ActivateCredential(use->esys, accepting->attester->srk->object->tr, ek, ESYS_TR_PASSWORD, session,
-        ESYS_TR_NONE, &accepting->challenge.credential, &accepting->challenge.credential_seed, &inner);
-    t2c_session_end(use, session, rc != TSS2_RC_SUCCESS);
     if (rc != TSS2_RC_SUCCESS)
         return fail_refused(rc, "the TPM does not open the credential of the challenge",
             "it was changed on its way, or made for another endorsement key or storage root key than those that this "

@@ -201,12 +201,19 @@ bool t2c_ek_is(const struct t2c_key *key)
     return (t2c_key_public(key)->publicArea.objectAttributes & needed) == needed;
 }
 
-bool t2c_ek_read_public(const struct t2c_identity_slot *slot, EVP_PKEY **out, struct t2c_error *err)
+bool t2c_ek_open(const struct t2c_identity_slot *slot, struct t2c_key **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
     if (!t2c_key_open_handle(slot->handle, "ek", &key, err))
         return false;
     if (!t2c_ek_is(key))
         return t2c_fail(err, T2C_INVALID, "what sits at 0x%08x is no endorsement key", slot->handle);
-    return t2c_key_to_pkey(key, NULL, out, err);
+    *out = T2C_STEAL(key);
+    return true;
+}
+
+bool t2c_ek_read_public(const struct t2c_identity_slot *slot, EVP_PKEY **out, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    return t2c_ek_open(slot, &key, err) && t2c_key_to_pkey(key, NULL, out, err);
 }

@@ -2,12 +2,14 @@
  * A private key that was made elsewhere, brought below the storage root key. It has the attributes of one that is made there,
  * but for those that say that it never was anywhere else. Spec: TPM 2.0 part 3, TPM2_Import.
  */
-#include "duplicate.h"
 #include "key.h"
+#include "outer.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
 #include <openssl/core_names.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
 
 static void clear_free(BIGNUM **number)
 {
@@ -89,13 +91,35 @@ static bool import_work(struct t2c_tpm_use *use, void *arg, struct t2c_error *er
     return rc == TSS2_RC_SUCCESS || t2c_fail_tss(err, rc, "the TPM does not take the private key");
 }
 
+/* Without an inner wrapper. */
+static bool duplicate(
+    struct importing *importing, const TPM2B_NAME *name, const TPMT_SENSITIVE *sensitive, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes wrapped = {0};
+    TPM2B_SENSITIVE sized = {.sensitiveArea = *sensitive};
+    uint8_t plain[sizeof(sized)];
+    size_t len = 0;
+    bool ok = Tss2_MU_TPM2B_SENSITIVE_Marshal(&sized, plain, sizeof(plain), &len) == TSS2_RC_SUCCESS
+        ? t2c_outer_wrap(
+              &importing->srk->pub.publicArea, T2C_OUTER_DUPLICATE, name, plain, len, &wrapped, &importing->seed, err)
+        : t2c_fail(err, T2C_INVALID, "a private key that cannot be encoded");
+    OPENSSL_cleanse(plain, sizeof(plain));
+    OPENSSL_cleanse(&sized, sizeof(sized));
+    if (!ok)
+        return false;
+    if (wrapped.len > sizeof(importing->duplicate.buffer))
+        return t2c_fail(err, T2C_INVALID, "a private key that is too long for a TPM");
+    importing->duplicate.size = (UINT16)wrapped.len;
+    memcpy(importing->duplicate.buffer, wrapped.data, wrapped.len);
+    return true;
+}
+
 static bool wrap(EVP_PKEY *key, struct importing *importing, struct t2c_error *err)
 {
     TPMT_SENSITIVE sensitive = {0};
     TPM2B_NAME name = {0};
     bool ok = describe(key, &importing->pub, &sensitive, err) && t2c_object_name(&importing->pub, &name, err) &&
-        t2c_duplicate_wrap(
-            &importing->srk->pub.publicArea, &name, &sensitive, &importing->duplicate, &importing->seed, err);
+        duplicate(importing, &name, &sensitive, err);
     OPENSSL_cleanse(&sensitive, sizeof(sensitive));
     return ok;
 }

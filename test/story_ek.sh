@@ -17,6 +17,25 @@ says() { # TEXT COMMAND...: exit code 1, and TEXT in the answer
     cat "$work/answer"
     return 1
 }
+replaying() { # CODE FILE COMMAND...: with a TPM whose answers to CODE are all what is in FILE
+    replay=$1:$2
+    shift 2
+    TPM2CLOUD_TCTI="$BUILD/.libs/tcti_count.so:swtpm:path=$work/tpm" T2C_TCTI_REPLAY=$replay "$@"
+}
+size16() { # NUMBER: as two bytes
+    printf '%b' "\\0$(printf '%03o' $(($1 / 256)))\\0$(printf '%03o' $(($1 % 256)))"
+}
+public_answer() { # HANDLE: what the TPM answers to TPM2_ReadPublic
+    tpm2_readpublic -Q -c "$1" -o "$work/a.pub" -n "$work/a.name" -q "$work/a.qualified"
+    printf '\200\001\000\000'
+    size16 $((10 + $(cat "$work/a.pub" "$work/a.name" "$work/a.qualified" | wc -c) + 4))
+    printf '\000\000\000\000'
+    cat "$work/a.pub"
+    for name in "$work/a.name" "$work/a.qualified"; do
+        size16 "$(wc -c <"$name")"
+        cat "$name"
+    done
+}
 
 # ---- swtpm's own CA: what swtpm_setup leaves in a TPM is what makers leave ----
 
@@ -24,8 +43,8 @@ check "swtpm_setup makes a TPM with certificates" tpm_made
 tpm_start "$work/made"
 check "they verify" "$T2C" ek verify --roots "$work/roots"
 check_equal "by what, and whose key they certify" \
-    '0x01c00002 rsa-2048: ok: issued below "CN = swtpm-localca-rootca"; its key is this TPM'\''s, at 0x81010001
-0x01c00016 ec-p384: ok: issued below "CN = swtpm-localca-rootca"; its key is this TPM'\''s, at 0x81010016' "$("$T2C" ek verify --roots "$work/roots")"
+    '0x01c00002 rsa-2048: ok: issued below "CN = swtpm-localca-rootca"; its key is this TPM'\''s, at 0x81010001, proven
+0x01c00016 ec-p384: ok: issued below "CN = swtpm-localca-rootca"; its key is this TPM'\''s, at 0x81010016, proven' "$("$T2C" ek verify --roots "$work/roots")"
 check "intermediates may be elsewhere" "$T2C" ek verify --roots "$work/localca/swtpm-localca-rootca-cert.pem" \
     --intermediates "$work/localca/issuercert.pem"
 check "without roots they are refused" says \
@@ -47,6 +66,21 @@ check "the certificate itself, for programs" grep -qF \
     "\"der\": \"$(openssl x509 -inform DER -in "$work/rsa.der" -outform DER | openssl base64 -A)\"" "$work/shown.json"
 check "the verdict, for programs" sh -c "'$T2C' ek verify --json --roots '$work/roots' | grep -q '\"ok\": true, \"root\": \"CN = swtpm-localca-rootca\"'"
 check "a refusal, for programs" says '"ok": false, "code": "not-found", "reason": "its issuer' "$T2C" ek verify --json
+check "and the proof" sh -c "'$T2C' ek verify --json --roots '$work/roots' | grep -q '\"key_is\": \"at 0x81010016\", \"proven\": true'"
+counterfeit="not ok: the TPM does not have the private half of the key that its certificate certifies"
+{
+    printf '\200\002\000\000\000\072\000\000\000\000\000\000\000\042\000\040' # success, with 32 bytes
+    head -c 32 /dev/zero
+    printf '\000\000\001\000\000\000\000\001\000\000' # two password sessions
+} >"$work/guess"
+check "a TPM that guesses the secret" says "0x01c00016 ec-p384: $counterfeit" \
+    replaying 147 "$work/guess" "$T2C" ek verify --roots "$work/roots"
+tpm2_flushcontext -t
+tpm2_flushcontext -l
+for handle in 0x81010001 0x81010016; do
+    public_answer $handle >"$work/genuine.$handle"
+done
+tpm2_nvread -C 0x01C00016 0x01C00016 -o "$work/ec.der" 2>/dev/null
 tpm2_evictcontrol -Q -C o -c 0x81010001
 tpm2_evictcontrol -Q -C o -c 0x81010016
 check "with no key at its handle, it is made from its template" sh -c \
@@ -75,6 +109,16 @@ put 0x01C00002 "$work/rsa.der"
 check "the certificate of another TPM" says \
     "0x01c00002 rsa-2048: not ok: it certifies another key than this TPM has: it is another TPM's, or the endorsement seed was changed" \
     "$T2C" ek verify --roots "$work/roots"
+tpm2_createek -Q -c 0x81010001 -G rsa -u "$work/ek.pub"
+check "and its public key, as this TPM's own" says "0x01c00002 rsa-2048: $counterfeit" \
+    replaying 173 "$work/genuine.0x81010001" "$T2C" ek verify --roots "$work/roots"
+tpm2_evictcontrol -Q -C o -c 0x81010001
+tpm2_createek -Q -c 0x81010016 -G ecc384 -u "$work/ek.pub"
+put 0x01C00016 "$work/ec.der"
+check "those of the high range, too" says "0x01c00016 ec-p384: $counterfeit" \
+    replaying 173 "$work/genuine.0x81010016" "$T2C" ek verify --roots "$work/roots"
+tpm2_evictcontrol -Q -C o -c 0x81010016
+tpm2_nvundefine -Q -C p 0x01C00016
 
 # A maker with a root and two CAs below, and certificates as the profile wants them.
 cat >"$work/ext" <<END
@@ -311,12 +355,14 @@ tpm2_nvundefine -Q -C p 0x01C00004
 put 0x01C00002 "$work/rsa.der"
 tpm2_createek -Q -c 0x81010001 -G rsa -u "$work/ek.pub"
 tpm2_changeauth -Q -c e secret
-check "with an endorsement authorization, the key at its handle serves" "$T2C" ek verify --roots "$work/roots"
+printf secret >"$work/endorsement.auth"
+check "with an endorsement authorization, the key at its handle proves nothing" says \
+    "not ok: its public half is at 0x81010001; whether this TPM has the private half is not known: cannot fulfil the policy of the endorsement key: the TPM's endorsement hierarchy has an authorization value that nothing here gives" \
+    "$T2C" ek verify --roots "$work/roots"
+check "but with its value" env TPM2CLOUD_ENDORSEMENT_AUTH="file:$work/endorsement.auth" "$T2C" ek verify --roots "$work/roots"
 tpm2_evictcontrol -Q -C o -c 0x81010001
 check "without it, it is told what to do" says \
-    "or with \$TPM2CLOUD_ENDORSEMENT_AUTH; or put the endorsement key at its handle: tpm2_createek -c 0x81010001 -G ALGORITHM" \
-    "$T2C" ek verify --roots "$work/roots"
-printf secret >"$work/endorsement.auth"
+    "or with \$TPM2CLOUD_ENDORSEMENT_AUTH" "$T2C" ek verify --roots "$work/roots"
 check "with its value the key is made for that" env TPM2CLOUD_ENDORSEMENT_AUTH="file:$work/endorsement.auth" \
     "$T2C" ek verify --roots "$work/roots"
 tpm_clean "after all that"

@@ -11,9 +11,9 @@
  * T2C_TCTI_TRAFFIC=/path gets all bytes both ways. T2C_TCTI_FAULT=CODE:RC:TIMES (hexadecimal, TIMES decimal) answers the
  * first TIMES commands CODE of each process with RC, without asking the TPM; an RC of the TCTI's own layer comes as it does from
  * a socket whose other end is closed, with SIGPIPE. T2C_TCTI_LIE=CODE:OFFSET:BYTE (hexadecimal) puts
- * BYTE at OFFSET of each answer to CODE. T2C_TCTI_KILL=CODE:N (hexadecimal, N decimal) kills each process before its Nth
- * command CODE. T2C_TCTI_DELAY=/path names a file with the milliseconds that each answer takes longer; it may change, or
- * come and go.
+ * BYTE at OFFSET of each answer to CODE. T2C_TCTI_REPLAY=CODE:/path puts what is in that file in place of each answer to CODE.
+ * T2C_TCTI_KILL=CODE:N (hexadecimal, N decimal) kills each process before its Nth command CODE. T2C_TCTI_DELAY=/path names a
+ * file with the milliseconds that each answer takes longer; it may change, or come and go.
  *
  * Spec: TSS 2.0 TPM Command Transmission Interface API.
  */
@@ -165,6 +165,20 @@ static void tell_lie(const struct count *count, uint8_t *response, size_t size)
         response[offset] = (uint8_t)byte;
 }
 
+static void replay(const struct count *count, uint8_t *response, size_t room, size_t *size)
+{
+    const char *plan = getenv("T2C_TCTI_REPLAY");
+    unsigned code = 0;
+    char path[256];
+    if (plan == NULL || sscanf(plan, "%x:%255s", &code, path) != 2 || code_of(count->code) != code)
+        return;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        abort();
+    *size = fread(response, 1, room, file);
+    fclose(file);
+}
+
 /* The TPM is slow: nobody else can use it meanwhile, as our caller waits. */
 static void take_time(void)
 {
@@ -181,12 +195,15 @@ static void take_time(void)
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
     struct count *count = (struct count *)context;
+    const size_t room = *size;
     if (response != NULL)
         take_time();
     TSS2_RC rc =
         count->faulty ? answer_fault(count, size, response) : Tss2_Tcti_Receive(count->next, size, response, timeout);
-    if (rc == TSS2_RC_SUCCESS && response != NULL)
+    if (rc == TSS2_RC_SUCCESS && response != NULL) {
+        replay(count, response, room, size);
         tell_lie(count, response, *size);
+    }
     /* Without a buffer the caller only asks how long the answer is. */
     if (rc == TSS2_RC_SUCCESS && response != NULL && count->sent > 0) {
         write_sizes(count, *size);

@@ -94,31 +94,39 @@ void ek_trust_fini(struct ek_trust *trust)
 
 /* ---- judging ---- */
 
-static bool has_key_at_handle(const struct ek_cert *cert, struct t2c_error *why)
+static bool fail_unproven(const struct ek_cert *cert, bool made, const struct t2c_error *why, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
-    return t2c_ek_read_public(cert->slot, &key, why) && t2c_cert_fits_key(sk_X509_value(cert->certs, 0), key);
+    if (!made)
+        return t2c_fail(err, why->code,
+            "its public half is at 0x%08x; whether this TPM has the private half is not known: %s", cert->slot->handle,
+            why->text);
+    if (why->code == T2C_AUTH)
+        return t2c_fail(err, why->code, "whether this TPM has its key is not known: %s", why->text);
+    return t2c_fail(err, why->code,
+        "whether this TPM has its key is not known: %s; or put the endorsement key at its handle: tpm2_createek -c "
+        "0x%08x -G ALGORITHM",
+        why->text, cert->slot->handle);
 }
 
-/* The handle comes first, since making an RSA key takes a TPM seconds. */
 static bool find_key(struct ek_cert *cert, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_pkey_freep) EVP_PKEY *key = NULL;
+    struct t2c_ek_proof proof = {0};
     struct t2c_error why = {0};
-    if (has_key_at_handle(cert, &why)) {
-        snprintf(cert->key, sizeof(cert->key), "at 0x%08x", cert->slot->handle);
-        return true;
-    }
-    if (!t2c_ek_make_public(cert->slot, &key, &why))
-        return t2c_fail(err, why.code,
-            "whether this TPM has its key is not known: %s; or put the endorsement key at its handle: tpm2_createek -c "
-            "0x%08x -G ALGORITHM",
-            why.text, cert->slot->handle);
-    if (!t2c_cert_fits_key(sk_X509_value(cert->certs, 0), key))
+    if (!t2c_ek_prove(cert->slot, sk_X509_value(cert->certs, 0), &proof, &why))
+        return fail_unproven(cert, proof.made, &why, err);
+    if (proof.verdict == T2C_EK_COUNTERFEIT)
+        return t2c_fail(err, T2C_INVALID,
+            "the TPM does not have the private half of the key that its certificate certifies, but shows the public "
+            "half as its own: it is a counterfeit, or something between here and the TPM changes what it says; do not "
+            "trust the device");
+    if (proof.verdict == T2C_EK_OTHER)
         return t2c_fail(err, T2C_INVALID,
             "it certifies another key than this TPM has: it is another TPM's, or the endorsement seed was changed "
             "since it was issued; ask who delivered the device");
-    snprintf(cert->key, sizeof(cert->key), "made from its template");
+    if (proof.made)
+        snprintf(cert->key, sizeof(cert->key), "made from its template");
+    else
+        snprintf(cert->key, sizeof(cert->key), "at 0x%08x", cert->slot->handle);
     return true;
 }
 
@@ -214,7 +222,7 @@ void ek_print_verdicts(const struct ek *ek)
         if (cert->bad.code != T2C_OK)
             printf("not ok: %s\n", cert->bad.text);
         else
-            printf("ok: issued below \"%s\"; its key is this TPM's, %s\n", cert->root, cert->key);
+            printf("ok: issued below \"%s\"; its key is this TPM's, %s, proven\n", cert->root, cert->key);
     }
 }
 
@@ -237,6 +245,7 @@ static bool print_cert_json(const struct ek_cert *cert, bool judged, struct t2c_
     } else if (judged) {
         print_text("root", cert->root);
         print_text("key_is", cert->key);
+        fputs(", \"proven\": true", stdout);
     }
     if (cert->certs != NULL) {
         const X509 *leaf = sk_X509_value(cert->certs, 0);

@@ -41,7 +41,7 @@ struct ek_trust {
 bool ek_trust_read(const char *roots, const char *intermediates, struct ek_trust *out, struct t2c_error *err);
 void ek_trust_fini(struct ek_trust *trust);
 
-/* Judges CERT: its chain first, then whether this TPM has its key. */
+/* Judges CERT: its chain first, then whether this TPM has its key, both halves. */
 void ek_judge(const struct ek *ek, struct ek_cert *cert, const struct ek_trust *trust, int64_t now_s);
 
 bool ek_print(const struct ek *ek, struct t2c_error *err);
