@@ -206,8 +206,9 @@ static bool make(const struct t2c_identity *identity, const struct t2c_identity_
     return t2c_identity_ensure_srk(NULL, err) && t2c_key_make_child_at(T2C_SRK_HANDLE, spec, slot->handle, err);
 }
 
-bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *asked, bool *made,
-    struct t2c_key **out, struct t2c_error *err)
+/* AT: the slot; NULL: the first one that is for the algorithm. */
+static bool create(const struct t2c_identity *identity, const struct t2c_identity_slot *at,
+    const struct t2c_key_spec *asked, bool *made, struct t2c_key **out, struct t2c_error *err)
 {
     struct t2c_key_spec spec = *asked;
     enum t2c_alg alg = asked->alg;
@@ -218,7 +219,7 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
     if (!find_layout(identity, &layout, err))
         return false;
     enum t2c_alg wanted = alg != T2C_ALG_OTHER ? alg : layout != NULL ? layout->alg : identity->default_alg;
-    const struct t2c_identity_slot *slot = slot_for(identity, wanted);
+    const struct t2c_identity_slot *slot = at != NULL ? at : slot_for(identity, wanted);
     spec.alg = wanted;
     if (slot == NULL)
         return t2c_fail(err, T2C_INVALID, "%s: there is no handle for an %s key", identity->name, t2c_alg_name(wanted));
@@ -241,6 +242,21 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
         return fail_occupied(identity, alg, key, err);
     *out = T2C_STEAL(key);
     return true;
+}
+
+bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_key_spec *spec, bool *made,
+    struct t2c_key **out, struct t2c_error *err)
+{
+    return create(identity, NULL, spec, made, out, err);
+}
+
+bool t2c_identity_recreate(
+    const struct t2c_identity *identity, const struct t2c_identity_slot *slot, enum t2c_alg alg, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    const struct t2c_key_spec spec = {.alg = alg};
+    bool made = false;
+    return create(identity, slot, &spec, &made, &key, err);
 }
 
 bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err)

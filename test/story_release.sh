@@ -136,9 +136,9 @@ released_at() {
     "$POINTS" --root "$work" --kinds file --at "$point" --kill before "$T2C" release --yes --root "$root" "$@" >"$work/killed" 2>&1
     [ $? -eq 137 ]
 }
-# points_of N: some of 1 to N, or all of them.
+# points_of N STEP: some of 1 to N, or all of them.
 points_of() {
-    seq 1 "$([ "${CRASH_EVERY:-}" = 1 ] && echo 1 || echo 7)" "$1"
+    seq 1 "$([ "${CRASH_EVERY:-}" = 1 ] && echo 1 || echo "$2")" "$1"
 }
 traced=
 if "$POINTS" --root "$work" --kinds file true >/dev/null 2>&1; then
@@ -146,7 +146,7 @@ if "$POINTS" --root "$work" --kinds file true >/dev/null 2>&1; then
     provisioned
     "$POINTS" --root "$work" --kinds file "$T2C" release --yes --root "$root" 2>"$work/killed" >/dev/null
     n=$(sed -n 's/^points: \([0-9]*\).*/\1/p' "$work/killed")
-    for point in $(points_of "$n"); do
+    for point in $(points_of "$n" 7); do
         provisioned
         check "killed at $point of $n" released_at "$point"
         check "it is finished by doing it again" release --yes
@@ -162,20 +162,37 @@ fi
 tpm2_nvundefine -Q -C p 0x01c90200
 tpm2_changeauth -c p firmware
 "$T2C" cert import idevid "$work/idevid.pem" >/dev/null 2>&1
-for point in ${traced:+$(points_of 24)}; do
+# A second endorsement key, at a handle of the high range, and what an operator put beside them: the certificate of one that is at
+# its handle, of one that is at none, and one at a place that older scripts had.
+python3 -c 'import sys
+sys.stdout.buffer.write(bytes.fromhex("ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0"))' >"$work/policy_b"
+tpm2_createprimary -Q -C e -G ecc256:aes128cfb -L "$work/policy_b" -c "$work/high.ctx" \
+    -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|adminwithpolicy|restricted|decrypt"
+tpm2_evictcontrol -Q -C o -c "$work/high.ctx" 0x81010014 && tpm2_flushcontext -t
+openssl x509 -in "$work/idevid.pem" -outform DER -out "$work/owners.der"
+for index in 0x01c0000a 0x01c00002 0x01c90000; do
+    tpm2_nvdefine -Q -C o -s "$(stat -c %s "$work/owners.der")" $index && tpm2_nvwrite -Q -C o -i "$work/owners.der" $index
+done
+factory() {
+    for handle in 0x8101000A 0x81010014 0x81020000; do tpm2_readpublic -c $handle | grep -m 1 ^name; done
+    for index in 0x01c0000a 0x01c00002 0x01c90000; do tpm2_nvread -C o $index 2>/dev/null | cmp - "$work/owners.der"; done
+    "$T2C" cert export idevid | cmp - "$work/idevid.pem"
+} 2>&1
+whole=$(factory)
+check_equal "a TPM with a factory's keys and an owner's indices" 3 "$(echo "$whole" | wc -l)"
+for point in ${traced:+$(points_of 66 11)}; do
     provisioned
     check "killed at $point while the TPM is cleared" released_at "$point" --clear
     check "it is finished by doing it again" release --yes
-    check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
-    check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
+    check_equal "the factory's keys are the same, with all certificates" "$whole" "$(factory)"
     check_equal "and the disk as before" "$left" "$(files)"
 done
 provisioned
 cp "$work/var/keys/pump.pem" "$work/kept.pem"
 check "the TPM is cleared, too" release --yes --clear
-left_is "$left" "0x8101000A 0x81020000 "
+left_is "$left" "0x8101000A 0x81010014 0x81020000 "
+check_equal "the factory's keys are the same, with all certificates" "$whole" "$(factory)"
 check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
-check "with its certificate" sh -c "'$T2C' cert export idevid | cmp - '$work/idevid.pem'"
 "$T2C" key create srk >/dev/null
 install -D -m 600 "$work/kept.pem" "$work/var/keys/kept.pem"
 check_fails "a copy of a key file is of no use" "" "$T2C" csr kept --subject /CN=x
@@ -185,6 +202,9 @@ rm "$work/var/keys/81020000.record"
 tpm2_createprimary -Q -C e -G ecc256:ecdsa-sha256:null -c "$work/idevid.ctx" -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
 tpm2_evictcontrol -Q -C o -c "$work/idevid.ctx" 0x81020000 && tpm2_flushcontext -t
 check_fails "an identity that could not be made again" "once it has left the TPM, it is lost" release --yes --clear
-check_equal "keeps the TPM from being cleared" "0x81000001 0x8101000A 0x81020000 " "$(persistent)"
+check_equal "keeps the TPM from being cleared" "0x81000001 0x8101000A 0x81010014 0x81020000 " "$(persistent)"
 tpm_clean "release"
 finish
+tpm2_nvdefine -Q -C o -s 8 0x01c00012 -a "ownerwrite|policyread" && echo 1234567 | tpm2_nvwrite -Q -C o -i - 0x01c00012
+check_fails "what cannot be kept" "the TPM is not cleared, since what an owner put into NV index 0x01c00012 would be lost" release --yes --clear
+tpm2_nvundefine -Q -C o 0x01c00012

@@ -1,15 +1,14 @@
 /*
  * TPM2_Clear takes the owner's seed, and with it all that was ever made below it: no copy of a key file is of any use any
  * more. It also takes the factory's keys off their handles, and certificates that are not the platform's. They are noted in
- * a file each before, and made again from it: the file goes when its key and certificate are there.
+ * a file each before, by handle and by index, and made again from it: the file goes when its key or certificate is there.
  */
 #include "release.h"
 
-#include "certs.h"
-#include "keys.h"
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
+#include "tpm2cloud/nv.h"
 #include "tpm2cloud/profile.h"
 #include "tpm2cloud/tpm.h"
 #include "tpm2cloud/tree.h"
@@ -20,8 +19,12 @@
 #include <string.h>
 
 #define NOTE_MAX 65536
+#define NOTE_NAME_MAX 80
 
-/* FILE: "NAME.ALGORITHM"; "" for the directory. */
+#define NV_FIRST 0x01C00000
+#define NV_HANDLES_MAX 254
+
+/* FILE: a note's, "" for the directory. */
 static bool path_of(const struct release *release, const char *file, char out[PATH_MAX], struct t2c_error *err)
 {
     return snprintf(out, PATH_MAX, "%s/release/%s", release->settings.state_dir, file) < PATH_MAX ||
@@ -33,92 +36,176 @@ static bool is_factory(const struct t2c_identity *identity)
     return identity->role == T2C_ROLE_EK || identity->role == T2C_ROLE_IDEVID || identity->role == T2C_ROLE_IAK;
 }
 
+/*
+ * What the file of a note is called: of an index "0x01c00002", of a key "ek.0x8101000a.ec-p256". Sorted, indices come first,
+ * since a key may be made from what is in one.
+ */
+static void name_index(uint32_t index, char out[NOTE_NAME_MAX])
+{
+    snprintf(out, NOTE_NAME_MAX, "0x%08x", index);
+}
+
+static void name_key(
+    const struct t2c_identity *identity, const struct t2c_identity_slot *slot, const char *alg, char out[NOTE_NAME_MAX])
+{
+    snprintf(out, NOTE_NAME_MAX, "%s.0x%08x.%s", identity->name, slot->handle, alg);
+}
+
 /* ---- before ---- */
 
-/* One that has an authorization value would come back without it. */
-static bool check_auth(const char *name, struct t2c_error *err)
-{
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    const struct t2c_uri uri = t2c_uri_of(name);
-    return !t2c_name_open_key(&uri, NULL, &key, NULL) || !t2c_key_wants_auth(key) ||
-        t2c_fail(err, T2C_EXISTS,
-            "%s has an authorization value, which TPM2_Clear would take from it; release without --clear", name);
-}
-
-/* A note: the chain of the certificate, if there is one. */
 static bool write_note(
-    const struct release *release, const char *name, const struct t2c_key *key, struct t2c_error *err)
+    const struct release *release, const char *file, const struct t2c_bytes *content, struct t2c_error *err)
 {
     const struct t2c_file_owner owner = {0600, (uid_t)-1, (gid_t)-1};
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes note = {0};
-    struct t2c_error why = {0};
-    char file[80], path[PATH_MAX], dir[PATH_MAX];
-    const struct t2c_uri uri = t2c_uri_of(name);
-    snprintf(file, sizeof(file), "%s.%s", name, t2c_alg_name(t2c_key_alg(key)));
-    if (!t2c_name_read_certs(&uri, NULL, &chain, &why) && why.code != T2C_NOT_FOUND)
-        return t2c_fail_with(err, &why);
-    return (chain == NULL || t2c_cert_append_pem(chain, &note, err)) && path_of(release, file, path, err) &&
-        path_of(release, "", dir, err) && t2c_file_mkdirs(dir, 0700, err) &&
-        t2c_file_replace(path, note.data, note.len, &owner, err);
+    char path[PATH_MAX], dir[PATH_MAX];
+    return path_of(release, file, path, err) && path_of(release, "", dir, err) && t2c_file_mkdirs(dir, 0700, err) &&
+        t2c_file_replace(path, content->data, content->len, &owner, err);
 }
 
-static bool prepare(
-    const struct release *release, const struct t2c_identity *identity, uint32_t handle, struct t2c_error *err)
+/* One that has an authorization value would come back without it. */
+static bool check_auth(const struct t2c_identity *identity, uint32_t handle, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    struct t2c_error why = {0};
-    if (!t2c_key_open_handle(handle, identity->name, &key, &why))
-        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
-    if (!check_auth(identity->name, err) || !t2c_identity_check_recreate(identity, key, err))
-        return t2c_fail_context(err, "the TPM is not cleared");
-    return release->dry_run || write_note(release, identity->name, key, err);
+    const struct t2c_uri uri = {.handle = handle};
+    return !t2c_name_open_key(&uri, NULL, &key, NULL) || !t2c_key_wants_auth(key) ||
+        t2c_fail(err, T2C_EXISTS,
+            "%s at 0x%08x has an authorization value, which TPM2_Clear would take from it; release without --clear",
+            identity->name, handle);
 }
 
-static bool prepare_all(const struct release *release, struct t2c_error *err)
+/* A note of a key is empty: its name says all. */
+static bool prepare_key(const struct release *release, const struct t2c_identity *identity,
+    const struct t2c_identity_slot *slot, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
+    const struct t2c_bytes nothing = {0};
+    struct t2c_error why = {0};
+    char file[NOTE_NAME_MAX];
+    if (!t2c_key_open_handle(slot->handle, identity->name, &key, &why))
+        return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
+    if (!check_auth(identity, slot->handle, err) || !t2c_identity_check_recreate(identity, key, err))
+        return t2c_fail_context(err, "the TPM is not cleared");
+    name_key(identity, slot, t2c_alg_name(t2c_key_alg(key)), file);
+    return release->dry_run || write_note(release, file, &nothing, err);
+}
+
+static bool prepare_keys(const struct release *release, struct t2c_error *err)
 {
     const struct t2c_identity *identity;
     for (size_t i = 0; (identity = t2c_identity_at(i)) != NULL; i++)
         for (size_t k = 0; is_factory(identity) && k < T2C_IDENTITY_SLOTS && identity->slots[k].handle != 0; k++)
-            if (!prepare(release, identity, identity->slots[k].handle, err))
+            if (!prepare_key(release, identity, &identity->slots[k], err))
                 return false;
     return true;
 }
 
+/* Where certificates of the factory's keys are, of those who issued them, and what these keys are made from. */
+static bool is_factory_index(uint32_t index)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0x01C00000, 0x01C001FF}, {0x01C90000, 0x01C90000}, {0x01C90100, 0x01C902FF}};
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (index >= ranges[i].first && index <= ranges[i].last)
+            return true;
+    return false;
+}
+
+/* Whoever made it: one that is the owner's goes with the clearing, be its key in the TPM or not. */
+static bool prepare_index(const struct release *release, uint32_t index, struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes content = {0};
+    struct t2c_error why = {0};
+    uint32_t attributes = 0;
+    char file[NOTE_NAME_MAX];
+    if (!t2c_nv_attributes(index, &attributes, err))
+        return false;
+    if ((attributes & T2C_NV_PLATFORMCREATE) != 0 || (attributes & T2C_NV_WRITTEN) == 0)
+        return true;
+    if (!t2c_nv_read(index, &content, &why))
+        return t2c_fail(err, why.code,
+            "the TPM is not cleared, since what an owner put into NV index 0x%08x would be lost: %s; release without "
+            "--clear, or if nobody needs it, remove it with: tpm2_nvundefine -C o 0x%08x",
+            index, why.text, index);
+    name_index(index, file);
+    return release->dry_run || content.len == 0 || write_note(release, file, &content, err);
+}
+
+static bool prepare_indices(const struct release *release, struct t2c_error *err)
+{
+    uint32_t held[NV_HANDLES_MAX];
+    size_t held_n = 0;
+    if (!t2c_identity_handles(NV_FIRST, held, NV_HANDLES_MAX, &held_n, err))
+        return false;
+    for (size_t i = 0; i < held_n; i++)
+        if (is_factory_index(held[i]) && !prepare_index(release, held[i], err))
+            return false;
+    return true;
+}
+
+/* Notes of a TPM that is not cleared would bring back what its owner removes meanwhile. */
+static bool prepare(const struct release *release, struct t2c_error *err)
+{
+    char dir[PATH_MAX];
+    bool ok = prepare_indices(release, err) && prepare_keys(release, err);
+    if (!ok && !release->dry_run && path_of(release, "", dir, NULL))
+        t2c_tree_remove(dir, NULL);
+    return ok;
+}
+
 /* ---- behind ---- */
 
-static bool bring_cert(const char *name, const struct t2c_bytes *pem, struct t2c_error *err)
+/* What a kill has left of it is written anew; another that was put there since stays. */
+static bool bring_index(uint32_t index, const struct t2c_bytes *note, struct t2c_error *err)
 {
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *there = NULL;
+    T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes there = {0};
     struct t2c_error why = {0};
-    char where[PATH_MAX];
-    const struct t2c_uri uri = t2c_uri_of(name);
-    if (pem->len == 0 || t2c_name_read_certs(&uri, NULL, &there, &why))
-        return true;
-    if (why.code != T2C_NOT_FOUND)
+    uint32_t attributes = 0;
+    bool cleared_with_owner = false;
+    if (!t2c_nv_attributes(index, &attributes, &why) && why.code != T2C_NOT_FOUND)
         return t2c_fail_with(err, &why);
-    return t2c_cert_parse(pem->data, pem->len, &chain, err) &&
-        t2c_name_write_certs(name, chain, where, sizeof(where), err);
+    if ((attributes & T2C_NV_WRITTEN) != 0 && !t2c_nv_read(index, &there, err))
+        return false;
+    if (there.len > 0 && (there.len != note->len || memcmp(there.data, note->data, there.len) == 0))
+        return true;
+    return t2c_nv_write(index, note->data, note->len, &cleared_with_owner, err);
+}
+
+/* Says whether the note FILE is of the key of IDENTITY at SLOT, and with which algorithm. */
+static bool is_of_slot(
+    const struct t2c_identity *identity, const struct t2c_identity_slot *slot, const char *file, enum t2c_alg *alg)
+{
+    char begin[NOTE_NAME_MAX];
+    name_key(identity, slot, "", begin);
+    if (strncmp(file, begin, strlen(begin)) != 0)
+        return false;
+    *alg = t2c_alg_find(file + strlen(begin));
+    return *alg != T2C_ALG_OTHER;
+}
+
+static bool bring_key(const char *file, const char *path, struct t2c_error *err)
+{
+    const struct t2c_identity *identity;
+    enum t2c_alg alg = T2C_ALG_OTHER;
+    for (size_t i = 0; (identity = t2c_identity_at(i)) != NULL; i++)
+        for (size_t k = 0; is_factory(identity) && k < T2C_IDENTITY_SLOTS && identity->slots[k].handle != 0; k++)
+            if (is_of_slot(identity, &identity->slots[k], file, &alg))
+                return t2c_identity_recreate(identity, &identity->slots[k], alg, err);
+    return t2c_fail(err, T2C_INVALID, "%s is not what release has left: remove it", path);
 }
 
 /* Makes what the note FILE is of. */
 static bool bring_back(const struct release *release, const char *file, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes note = {0};
-    T2C_CLEANUP(t2c_key_freep) struct t2c_key *key = NULL;
-    const char *dot = strchr(file, '.');
-    struct t2c_key_spec spec = {.alg = dot != NULL ? t2c_alg_find(dot + 1) : T2C_ALG_OTHER};
-    char path[PATH_MAX], name[T2C_NAME_MAX];
-    bool made = false;
-    snprintf(name, sizeof(name), "%.*s", dot != NULL ? (int)(dot - file) : 0, file);
-    const struct t2c_identity *identity = t2c_identity_find(name);
-    if (!path_of(release, file, path, err))
+    char path[PATH_MAX], index[NOTE_NAME_MAX];
+    unsigned number = 0;
+    if (!path_of(release, file, path, err) || !t2c_file_read(path, NOTE_MAX, &note, err))
         return false;
-    if (identity == NULL || !is_factory(identity) || spec.alg == T2C_ALG_OTHER)
-        return t2c_fail(err, T2C_INVALID, "%s is not what release has left: remove it", path);
-    return t2c_file_read(path, NOTE_MAX, &note, err) && keys_make(name, &spec, &made, &key, err) &&
-        bring_cert(name, &note, err) && t2c_file_remove(path, err);
+    bool is_index = sscanf(file, "0x%8x", &number) == 1 && is_factory_index(number);
+    name_index(number, index);
+    is_index = is_index && strcmp(index, file) == 0;
+    return (is_index ? bring_index(number, &note, err) : bring_key(file, path, err)) && t2c_file_remove(path, err);
 }
 
 static int is_note(const struct dirent *entry)
@@ -147,6 +234,6 @@ bool release_clear(struct release *release, struct t2c_error *err)
 {
     static const struct release_thing thing = {
         "tpm", "TPM", "cleared: the owner's seed, all keys below it, and the authorization values of its hierarchies"};
-    return prepare_all(release, err) && (release->dry_run || (t2c_tpm_clear(err) && release_restore(release, err))) &&
+    return prepare(release, err) && (release->dry_run || (t2c_tpm_clear(err) && release_restore(release, err))) &&
         release_add(release, &thing, "TPM", err);
 }

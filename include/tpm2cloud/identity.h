@@ -59,6 +59,10 @@ bool t2c_identity_create(const struct t2c_identity *identity, const struct t2c_k
  */
 bool t2c_identity_check_recreate(const struct t2c_identity *identity, const struct t2c_key *key, struct t2c_error *err);
 
+/* Makes the key of IDENTITY at SLOT, like the one of ALG that was there. Success and errors: as t2c_identity_create. */
+bool t2c_identity_recreate(
+    const struct t2c_identity *identity, const struct t2c_identity_slot *slot, enum t2c_alg alg, struct t2c_error *err);
+
 /* Makes the storage root key unless it is there; *made (may be NULL) tells. */
 bool t2c_identity_ensure_srk(bool *made, struct t2c_error *err);
 
