@@ -53,6 +53,7 @@ provisioned() {
     echo other >"$work/var/keys/notes.txt"
     touch "$work/var/estd/state.cbor" "$work/var/estd/lock" "$work/var/enroll/x/y" "$work/var/provision/report.json"
     echo secret >"$work/etc/password"
+    install -D "$work/var/keys/pump.pem" "$work/var/certs/half/gen-1/key.pem"
     cp "$work/pump.pem" "$work/installed.pem"
     printf '[certificate]\nkey = tpm2cloud:pump\n[install]\nfile = %s\n' "$work/installed.pem" >"$work/etc/certs.d/pump.conf"
     mkdir -p "$aziot/keyd/keys" "$aziot/certd/certs" "$aziot/identityd" "$aziot/edged/cache" "$root/var/secrets/aziot/keyd"

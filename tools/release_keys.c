@@ -7,6 +7,7 @@
 #include "keys_json.h"
 #include "sas.h"
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/generation.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/tree.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define HANDLES_FIRST 0x81000000
 #define HANDLES_MAX 254
@@ -74,6 +76,65 @@ static bool remove_names(struct release *release, struct t2c_error *err)
         if (!remove_name(release, &list.entries[i], err))
             return false;
     return true;
+}
+
+/* ---- generations that nothing leads to ---- */
+
+static int is_generation(const struct dirent *entry)
+{
+    return t2c_generation_number(entry->d_name) != 0;
+}
+
+static bool holds_generation(const char *dir, bool *out, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    struct stat status;
+    *out = false;
+    if (lstat(dir, &status) != 0 || !S_ISDIR(status.st_mode))
+        return true;
+    int n = scandir(dir, &found, is_generation, NULL);
+    if (n < 0)
+        return t2c_fail_errno(err, errno, "cannot list %s", dir);
+    *out = n > 0;
+    while (n > 0)
+        free(found[--n]);
+    free(found);
+    return true;
+}
+
+/* By its link a generation has a name, and went with that. */
+static bool remove_rest_of(struct release *release, const char *name, struct t2c_error *err)
+{
+    const struct t2c_identity *identity = t2c_identity_find(name);
+    T2C_CLEANUP(t2c_freep) char *dir = NULL;
+    uint64_t n = 0;
+    bool holds = false;
+    if ((identity != NULL && identity->role != T2C_ROLE_LEAF) ||
+        t2c_generation_current(release->settings.certs_dir, name, &n, NULL))
+        return true;
+    if (asprintf(&dir, "%s/%s", release->settings.certs_dir, name) < 0)
+        return t2c_fail_nomem(err);
+    return holds_generation(dir, &holds, err) && (!holds || remove_generations(release, name, err));
+}
+
+static int is_name(const struct dirent *entry)
+{
+    return t2c_uri_name_valid(entry->d_name, strlen(entry->d_name));
+}
+
+static bool remove_rest(struct release *release, struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(release->settings.certs_dir, &found, is_name, alphasort);
+    bool ok = true;
+    if (n < 0)
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->settings.certs_dir);
+    for (int i = 0; i < n; i++) {
+        ok = ok && remove_rest_of(release, found[i]->d_name, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
 }
 
 /* ---- other files of the key directory ---- */
@@ -145,7 +206,8 @@ static bool remove_others(struct release *release, bool records, struct t2c_erro
 
 bool release_keys(struct release *release, struct t2c_error *err)
 {
-    return evict(release, LDEVID, "ldevid", err) && remove_others(release, false, err) && remove_names(release, err);
+    return evict(release, LDEVID, "ldevid", err) && remove_others(release, false, err) &&
+        remove_names(release, err) && remove_rest(release, err);
 }
 
 bool release_records(struct release *release, struct t2c_error *err)
