@@ -72,6 +72,10 @@ tpm2_nvwrite -Q -C p -i "$work/platform.der" 0x01C90000
 check "the factory's, by force, and its certificate" said 'J["place"] == "0x81020000" and J["cert_place"] == "NV index 0x01c90200"' \
     "$T2C" key delete idevid --cert --force
 check_equal "has left the TPM, and what is no certificate has not" "- 0x1C90000" "$(tpm2_getcap handles-nv-index)"
+head -c 32 /dev/urandom | base64 >"$work/sas.key"
+"$T2C" sas import hub --from "file:$work/sas.key" >/dev/null
+check_fails "the storage root key of a shared access key" "forget it first: tpm2cloud sas forget hub" "$T2C" key delete srk
+"$T2C" sas forget hub >/dev/null
 check "the storage root key that nobody needs any more" "$T2C" key delete srk
 check_equal "nothing is left" " " "$(persistent) $(ls "$work/keys")"
 tpm_clean "key delete"

@@ -4,8 +4,12 @@
 #include "aziot_files.h"
 #include "cmd.h"
 #include "json.h"
+#include "sas.h"
 
+#include "tpm2cloud/conf.h"
 #include "tpm2cloud/identity.h"
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +42,27 @@ static bool check_keyd(struct t2c_error *err)
     return true;
 }
 
+/* The file of a shared access key is the key, below the storage root key. */
+static bool check_sas(struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
+    struct dirent **found = NULL;
+    if (!t2c_settings_load(&settings, err))
+        return false;
+    int n = scandir(settings.keys_dir, &found, sas_is_file, alphasort);
+    if (n < 0)
+        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", settings.keys_dir);
+    bool ok = n == 0 ||
+        t2c_fail(err, T2C_EXISTS,
+            "srk is what the shared access key %s/%s depends on; forget it first: tpm2cloud sas forget %.*s",
+            settings.keys_dir, found[0]->d_name, (int)(strlen(found[0]->d_name) - strlen(T2C_SAS_SUFFIX)),
+            found[0]->d_name);
+    while (n > 0)
+        free(found[--n]);
+    free(found);
+    return ok;
+}
+
 static bool check_srk(struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_name_list_fini) struct t2c_name_list list = {0};
@@ -49,7 +74,7 @@ static bool check_srk(struct t2c_error *err)
                 "srk is what %s depends on, and every key below it; delete those first, or all that is the owner's: "
                 "tpm2cloud release",
                 list.entries[i].name);
-    return check_keyd(err);
+    return check_sas(err) && check_keyd(err);
 }
 
 static bool check(const struct deletion *deletion, struct t2c_error *err)

@@ -5,22 +5,12 @@
 
 #include "sas.h"
 #include "tpm2cloud/conf.h"
-#include "tpm2cloud/uri.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
 #define FIX_OTHER                                                                                              \
     "if this is a copy of another device's image, or the TPM was cleared: import the key of this device with " \
     "tpm2cloud sas import --replace; for the future, take images before keys are imported"
-
-/* The name of a file NAME.sas is a name. */
-static int is_sas(const struct dirent *entry)
-{
-    const size_t len = strlen(entry->d_name), suffix_len = strlen(T2C_SAS_SUFFIX);
-    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, T2C_SAS_SUFFIX) == 0 &&
-        t2c_uri_name_valid(entry->d_name, len - suffix_len);
-}
 
 static void check_one(struct doctor *doctor, const char *name)
 {
@@ -44,7 +34,7 @@ void doctor_sas(struct doctor *doctor)
     struct dirent **found = NULL;
     if (doctor->no_tpm.code != T2C_OK || !t2c_settings_load(&settings, NULL))
         return; /* that was told already, as is a directory that cannot be listed */
-    int n = scandir(settings.keys_dir, &found, is_sas, alphasort);
+    int n = scandir(settings.keys_dir, &found, sas_is_file, alphasort);
     for (int i = 0; i < n; i++) {
         found[i]->d_name[strlen(found[i]->d_name) - strlen(T2C_SAS_SUFFIX)] = '\0';
         check_one(doctor, found[i]->d_name);

@@ -18,6 +18,13 @@
 
 /* ---- the file ---- */
 
+int sas_is_file(const struct dirent *entry)
+{
+    const size_t len = strlen(entry->d_name), suffix_len = strlen(T2C_SAS_SUFFIX);
+    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, T2C_SAS_SUFFIX) == 0 &&
+        t2c_uri_name_valid(entry->d_name, len - suffix_len);
+}
+
 static bool find_path(const char *name, char path[PATH_MAX], struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};

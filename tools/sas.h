@@ -6,6 +6,10 @@
 
 #include "tpm2cloud/sas_record.h"
 #include "tpm2cloud/secret.h"
+#include <dirent.h>
+
+/* For scandir of the key directory: says whether a file is NAME.sas, whose NAME is a name. */
+int sas_is_file(const struct dirent *entry);
 
 /* Reads the file of NAME. Errors: NOT_FOUND with the command that makes it. */
 bool sas_read(const char *name, struct t2c_sas_record *out, struct t2c_error *err);
