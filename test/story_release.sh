@@ -30,7 +30,12 @@ socket = none
 url = https://est.example/.well-known/est
 password_file = $work/etc/password
 END
-export TPM2CLOUD_ESTD_CONF="$work/etc/estd.conf"
+export TPM2CLOUD_ESTD_CONF="$work/etc/estd.conf" TPM2_PKCS11_STORE="$work/tokens"
+# What stays, and is told of.
+install -D -m 644 "$srcdir/packaging/aziot/50-tpm2cloud.toml" "$root/etc/aziot/keyd/config.d/50-tpm2cloud.toml"
+install -D -m 600 /dev/null "$root/etc/aziot/config.toml.before-tpm2cloud.2"
+install -D /dev/null "$work/etc/certs.d/pump.conf.bak"
+install -D /dev/null "$work/tokens/tpm2_pkcs11.sqlite3"
 certified() { # NAME
     "$T2C" cert selfsign "$1" --out "$work/$1.pem" 2>/dev/null && "$T2C" cert import "$1" "$work/$1.pem" >/dev/null
 }
@@ -48,12 +53,12 @@ provisioned() {
     cp "$work/var/keys/pump.pem" "$work/var/certs/edge/gen-1/key.pem"
     cp "$work/pump.pem" "$work/var/certs/edge/gen-1/cert.pem"
     ln -sfn gen-1 "$work/var/certs/edge/current"
+    install -D "$work/var/keys/pump.pem" "$work/var/certs/half/gen-1/key.pem"
     cp "$work/pump.pem" "$work/var/certs/foreign.pem"
     cp "$work/var/keys/pump.pem" "$work/var/keys/.pump.pem.a1B2c3"
     echo other >"$work/var/keys/notes.txt"
     touch "$work/var/estd/state.cbor" "$work/var/estd/lock" "$work/var/enroll/x/y" "$work/var/provision/report.json"
     echo secret >"$work/etc/password"
-    install -D "$work/var/keys/pump.pem" "$work/var/certs/half/gen-1/key.pem"
     cp "$work/pump.pem" "$work/installed.pem"
     printf '[certificate]\nkey = tpm2cloud:pump\n[install]\nfile = %s\n' "$work/installed.pem" >"$work/etc/certs.d/pump.conf"
     mkdir -p "$aziot/keyd/keys" "$aziot/certd/certs" "$aziot/identityd" "$aziot/edged/cache" "$root/var/secrets/aziot/keyd"
@@ -66,6 +71,7 @@ provisioned() {
         >"$root/etc/aziot/keyd/config.d/00-super.toml"
     echo 'homedir_path = "/var/lib/aziot/certd"' >"$root/etc/aziot/certd/config.d/00-super.toml"
     printf '# written by tpm2cloud aziot configure\n' >"$root/etc/aziot/config.toml"
+    cp "$work/pump.pem" "$root/etc/aziot/est-id.pem"
 }
 files() {
     (cd "$work" && find var root etc installed.pem ! -type d 2>/dev/null | sort | tr '\n' ' ')
@@ -116,7 +122,7 @@ sys.exit(plan["dry_run"] is not True or done["dry_run"] is not False or rows(pla
     "$work/plan" "$work/done"
 check_equal "units are stopped by name" "stop --quiet -- estd.servic[e] tpm2cloud-deploy.* aziot-*" "$(grep stop "$work/systemctl.log")"
 rm "$work/running"
-left="etc/estd.conf etc/password root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/8101000a.record var/keys/81020000.record var/keys/notes.txt "
+left="etc/certs.d/pump.conf.bak etc/estd.conf etc/password root/etc/aziot/config.toml.before-tpm2cloud.2 root/etc/aziot/keyd/config.d/50-tpm2cloud.toml root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/8101000a.record var/keys/81020000.record var/keys/notes.txt "
 check_equal "on the disk is what is the factory's, of others, and the owner's to see to" "$left" "$(files)"
 check_equal "in the TPM what is the factory's and of others" "0x81000001 0x81000005 0x8101000A 0x81020000 " "$(persistent)"
 check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
@@ -125,7 +131,11 @@ after="$(persistent)$(find "$work/var" "$root" | sort)"
 check "once more" release --yes
 cp "$work/out" "$work/done"
 check "there is nothing to do" grep -q "^nothing is left to release" "$work/done"
-check "for us: where the owner has secrets is said" grep -q "^secret .*keep.*$work/etc/password" "$work/done"
+for kept in "secret $work/etc/password" "file 50-tpm2cloud.toml" "file config.toml.before-tpm2cloud.2" "file pump.conf.bak" \
+    "token $work/tokens/tpm2_pkcs11.sqlite3"; do
+    check "for us: where the owner has secrets, or may have them, is said: $kept" \
+        grep -q "^${kept% *} .* keep .*${kept#* }: " "$work/done"
+done
 check_equal "and nothing is done" "$after" "$(persistent)$(find "$work/var" "$root" | sort)"
 
 # ---- killed ----
@@ -198,6 +208,9 @@ check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --j
 install -D -m 600 "$work/kept.pem" "$work/var/keys/kept.pem"
 check_fails "a copy of a key file is of no use" "" "$T2C" csr kept --subject /CN=x
 rm "$work/var/keys/kept.pem"
+tpm2_nvdefine -Q -C o -s 8 0x01c00012 -a "ownerwrite|policyread" && echo 1234567 | tpm2_nvwrite -Q -C o -i - 0x01c00012
+check_fails "what cannot be kept" "the TPM is not cleared, since what an owner put into NV index 0x01c00012 would be lost" release --yes --clear
+tpm2_nvundefine -Q -C o 0x01c00012
 tpm2_evictcontrol -Q -C o -c 0x81020000
 rm "$work/var/keys/81020000.record"
 tpm2_createprimary -Q -C e -G ecc256:ecdsa-sha256:null -c "$work/idevid.ctx" -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
@@ -206,6 +219,3 @@ check_fails "an identity that could not be made again" "once it has left the TPM
 check_equal "keeps the TPM from being cleared" "0x81000001 0x8101000A 0x81010014 0x81020000 " "$(persistent)"
 tpm_clean "release"
 finish
-tpm2_nvdefine -Q -C o -s 8 0x01c00012 -a "ownerwrite|policyread" && echo 1234567 | tpm2_nvwrite -Q -C o -i - 0x01c00012
-check_fails "what cannot be kept" "the TPM is not cleared, since what an owner put into NV index 0x01c00012 would be lost" release --yes --clear
-tpm2_nvundefine -Q -C o 0x01c00012

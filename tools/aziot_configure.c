@@ -14,9 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define IDENTITY_CERT "/etc/aziot/est-id.pem"
-#define BOOTSTRAP_CERT "/etc/aziot/est-bootstrap-id.pem"
-
 static const struct {
     const char *from, *to;
 } dropins[] = {
@@ -137,7 +134,7 @@ static bool add_identity(
 {
     bool bootstrap = settings->bootstrap != NULL;
     const char *name = bootstrap ? settings->bootstrap : settings->name;
-    const char *copy = bootstrap ? BOOTSTRAP_CERT : IDENTITY_CERT;
+    const char *copy = bootstrap ? AZIOT_BOOTSTRAP_CERT : AZIOT_IDENTITY_CERT;
     struct t2c_name_files files = {0};
     if (settings->form != AZIOT_EST_MTLS)
         return true;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_NAME "tpm2_pkcs11.sqlite3"
+#define DIR_OF_MACHINE "/etc/tpm2_pkcs11"
 #define SCHEMA_MIN 4
 #define PATIENCE_MS 5000 /* for one who writes it */
 
@@ -18,6 +18,12 @@ struct pkcs11_store {
     sqlite3 *db;
     char path[PATH_MAX];
 };
+
+const char *pkcs11_store_dir(void)
+{
+    const char *named = secure_getenv("TPM2_PKCS11_STORE");
+    return named != NULL && named[0] == '/' ? named : DIR_OF_MACHINE;
+}
 
 T2C_DEFINE_FREEP(statement_freep, sqlite3_stmt, sqlite3_finalize)
 
@@ -82,11 +88,11 @@ bool pkcs11_store_open(const char *dir, struct pkcs11_store **out, struct t2c_er
     struct stat file;
     if (store == NULL)
         return t2c_fail_nomem(err);
-    if (snprintf(store->path, sizeof(store->path), "%s/" FILE_NAME, dir) >= (int)sizeof(store->path))
+    if (snprintf(store->path, sizeof(store->path), "%s/" PKCS11_STORE_FILE, dir) >= (int)sizeof(store->path))
         return t2c_fail(err, T2C_INVALID, "%s is too long", dir);
     if (stat(store->path, &file) != 0 || file.st_size == 0)
         return t2c_fail(err, T2C_NOT_FOUND,
-            "no store of tpm2-pkcs11 in %s (" FILE_NAME
+            "no store of tpm2-pkcs11 in %s (" PKCS11_STORE_FILE
             "); $TPM2_PKCS11_STORE of the unit aziot-keyd names its directory",
             dir);
     if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)

@@ -9,6 +9,11 @@
 
 struct pkcs11_store;
 
+#define PKCS11_STORE_FILE "tpm2_pkcs11.sqlite3"
+
+/* Gives the directory of the store unless somebody says another: $TPM2_PKCS11_STORE, or that of the machine. */
+const char *pkcs11_store_dir(void);
+
 /* Opens the store in directory DIR. Errors: NOT_FOUND without one; INVALID for one of an older form. */
 bool pkcs11_store_open(const char *dir, struct pkcs11_store **out, struct t2c_error *err);
 void pkcs11_store_close(struct pkcs11_store *store);

@@ -13,6 +13,11 @@
 #define AZIOT_UNIT_DROPIN "/etc/systemd/system/aziot-keyd.service.d/50-tpm2cloud.conf"
 
 #define AZIOT_CONFIG "/etc/aziot/config.toml"
+#define AZIOT_CONFIG_BACKUP \
+    ".before-tpm2cloud" /* behind a file's name: what it said; behind that perhaps ".2" and so on */
+/* Certificates that certd shows EST servers, as configure copies them. */
+#define AZIOT_IDENTITY_CERT "/etc/aziot/est-id.pem"
+#define AZIOT_BOOTSTRAP_CERT "/etc/aziot/est-bootstrap-id.pem"
 #define AZIOT_CERTD_USER "aziotcs" /* whom aziot-certd runs as */
 
 #define AZIOT_PRELOADED_KEYS "preloaded_keys" /* the table of keyd's configuration */

@@ -5,11 +5,11 @@
 #include "aziot_plan.h"
 
 #include "aziot_mask.h"
+#include "aziot_place.h"
 #include "diff.h"
 #include <stdio.h>
 #include <string.h>
 
-#define BACKUP ".before-tpm2cloud"
 #define BACKUPS_MAX 100
 #define DIR_MODE 0755
 
@@ -121,7 +121,8 @@ static bool back_up(const struct planned *file, struct t2c_bytes *path, struct t
     for (int n = 1; n <= BACKUPS_MAX; n++) {
         T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes found = {0};
         t2c_bytes_clear(path);
-        if (!t2c_bytes_printf(path, err, "%s" BACKUP, file->path) || (n > 1 && !t2c_bytes_printf(path, err, ".%d", n)))
+        if (!t2c_bytes_printf(path, err, "%s" AZIOT_CONFIG_BACKUP, file->path) ||
+            (n > 1 && !t2c_bytes_printf(path, err, ".%d", n)))
             return false;
         const char *to = (const char *)path->data;
         if (t2c_file_is_missing(to))

@@ -23,8 +23,6 @@
 
 #define NAME "ldevid"
 #define TOKEN "edge"
-#define STORE "/etc/tpm2_pkcs11"
-#define STORE_FILE "tpm2_pkcs11.sqlite3"
 
 #define CKA_CLASS "0"
 #define CKA_TPM2_PUB_BLOB "2399141890"
@@ -122,12 +120,12 @@ static bool give_files(const char *store, struct t2c_error *err)
         return true;
     if (!t2c_dir_open(store, &dir, NULL, err))
         return false;
-    T2C_CLEANUP(t2c_closep) int file = openat(dir, STORE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    T2C_CLEANUP(t2c_closep) int file = openat(dir, PKCS11_STORE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (file < 0 || fstat(file, &found) != 0 || fstat(dir, &parent) != 0)
-        return t2c_fail_errno(err, errno, "cannot open %s/" STORE_FILE, store);
+        return t2c_fail_errno(err, errno, "cannot open %s/" PKCS11_STORE_FILE, store);
     const struct t2c_file_owner owner = {0600, parent.st_uid, parent.st_gid};
     return found.st_uid != 0 || parent.st_uid == 0 || t2c_file_give(file, &owner) ||
-        t2c_fail_errno(err, errno, "cannot give %s/" STORE_FILE " to the owner of the directory", store);
+        t2c_fail_errno(err, errno, "cannot give %s/" PKCS11_STORE_FILE " to the owner of the directory", store);
 }
 
 static bool link_key(const struct options *options, struct t2c_key *key, struct t2c_error *err)
@@ -148,11 +146,10 @@ static bool parse(int argc, char **argv, struct options *out, struct t2c_error *
     const struct cmd_option options[] = {{"token", &out->token, NULL}, {"store", &out->store, NULL},
         {"pin-from", &out->pin_from, NULL}, {"so-pin-from", &out->so_pin_from, NULL}, {"auth", &out->auth, NULL},
         {"json", NULL, &out->json}};
-    const char *store = secure_getenv("TPM2_PKCS11_STORE");
     if (!cmd_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL, 0, err))
         return false;
     if (out->store == NULL)
-        out->store = store != NULL && store[0] == '/' ? store : STORE;
+        out->store = pkcs11_store_dir();
     if (out->token[0] == '\0' || strlen(out->token) > LABEL_MAX)
         return cmd_fail_usage(err, "--token %.40s: a label has 1 to %d characters", out->token, LABEL_MAX);
     return out->store[0] == '/' || cmd_fail_usage(err, "--store %s is no absolute path", out->store);

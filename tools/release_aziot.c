@@ -6,6 +6,8 @@
 
 #include "aziot_settings.h"
 #include "tpm2cloud/file.h"
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +93,58 @@ static bool is_ours(const char *path)
     return line[0] == '#' && found != NULL && found < line + strcspn(line, "\n");
 }
 
+static int is_backup(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && strstr(entry->d_name, AZIOT_CONFIG_BACKUP) != NULL;
+}
+
+/* Copies hold what an owner had configured, secrets among it, and may be all that he has of it. */
+static bool keep_backups(struct release *release, struct t2c_error *err)
+{
+    static const struct release_thing thing = {"file", "IoT Edge",
+        "what tpm2cloud aziot configure found and replaced, secrets included; remove it before another owner has the "
+        "device"};
+    struct dirent **found = NULL;
+    char dir[PATH_MAX];
+    if (!below(release, "/etc/aziot", dir, err))
+        return false;
+    int n = scandir(dir, &found, is_backup, alphasort);
+    bool ok = n >= 0 || errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
+    for (int i = 0; i < n; i++) {
+        T2C_CLEANUP(t2c_freep) char *path = NULL;
+        ok = ok && (asprintf(&path, "%s/%s", dir, found[i]->d_name) >= 0 || t2c_fail_nomem(err)) &&
+            release_keep(release, &thing, path, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
+}
+
+/* They say nothing of an owner as they are installed, and without them the next one's keys would be in files. */
+static bool keep_dropins(struct release *release, struct t2c_error *err)
+{
+    static const char *const dropins[] = {AZIOT_KEYD_DROPIN, AZIOT_UNIT_DROPIN};
+    static const struct release_thing thing = {
+        "file", "IoT Edge", "has aziot-keyd use the TPM, for the next owner, too, unless it was changed for this one"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof(dropins) / sizeof(dropins[0]); i++)
+        if (!below(release, dropins[i], path, err) ||
+            (!t2c_file_is_missing(path) && !release_keep(release, &thing, path, err)))
+            return false;
+    return true;
+}
+
+static bool remove_copies(struct release *release, struct t2c_error *err)
+{
+    static const char *const copies[] = {AZIOT_IDENTITY_CERT, AZIOT_BOOTSTRAP_CERT};
+    static const struct release_thing thing = {"certificate", "IoT Edge", "for EST servers"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++)
+        if (!below(release, copies[i], path, err) || !release_file(release, &thing, path, err))
+            return false;
+    return true;
+}
+
 static bool remove_configuration(struct release *release, struct t2c_error *err)
 {
     static const char *const made[] = {"/etc/aziot/keyd/config.d/00-super.toml",
@@ -113,5 +167,6 @@ static bool remove_configuration(struct release *release, struct t2c_error *err)
 
 bool release_aziot(struct release *release, struct t2c_error *err)
 {
-    return remove_preloaded(release, err) && remove_content(release, err) && remove_configuration(release, err);
+    return remove_preloaded(release, err) && remove_content(release, err) && remove_copies(release, err) &&
+        remove_configuration(release, err) && keep_backups(release, err) && keep_dropins(release, err);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define CONF_END ".conf"
+#define BACKUP_END ".conf.bak"
 #define PROVISION_CONF "/etc/tpm2cloud/provision.conf"
 
 /* Tells of PATH, if it is one and there. */
@@ -56,11 +57,25 @@ static bool remove_conf(struct release *release, const char *file, struct t2c_er
     return release_file(release, &thing, path, err);
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name);
+    return name[0] != '.' && len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
+}
+
 static int is_conf(const struct dirent *entry)
 {
-    size_t len = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && len > strlen(CONF_END) &&
-        strcmp(entry->d_name + len - strlen(CONF_END), CONF_END) == 0;
+    return ends_with(entry->d_name, CONF_END) || ends_with(entry->d_name, BACKUP_END);
+}
+
+static bool keep_backup(struct release *release, const char *file, struct t2c_error *err)
+{
+    static const struct release_thing thing = {"file", "configuration",
+        "what tpm2cloud provision --force found and replaced; names servers, and where secrets are"};
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    if (asprintf(&path, "%s/%s", release->estd.certs_d, file) < 0)
+        return t2c_fail_nomem(err);
+    return release_keep(release, &thing, path, err);
 }
 
 static bool remove_confs(struct release *release, struct t2c_error *err)
@@ -71,7 +86,8 @@ static bool remove_confs(struct release *release, struct t2c_error *err)
     if (n < 0)
         return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->estd.certs_d);
     for (int i = 0; i < n; i++) {
-        ok = ok && remove_conf(release, found[i]->d_name, err);
+        const char *file = found[i]->d_name;
+        ok = ok && (ends_with(file, CONF_END) ? remove_conf(release, file, err) : keep_backup(release, file, err));
         free(found[i]);
     }
     free(found);

@@ -4,6 +4,7 @@
  */
 #include "release.h"
 
+#include "aziot_pkcs11_store.h"
 #include "keys_json.h"
 #include "sas.h"
 #include "tpm2cloud/file.h"
@@ -37,6 +38,20 @@ static bool evict(struct release *release, uint32_t handle, const char *name, st
     return !t2c_identity_among(held, held_n, handle) ||
         ((release->dry_run || t2c_key_evict(handle, err)) &&
             release_add(release, &thing, keys_handle(handle, place), err));
+}
+
+/*
+ * A token has a private half of its own, below the storage root key; whose key that is, nothing tells any more once the
+ * LDevID is gone.
+ */
+static bool keep_tokens(struct release *release, struct t2c_error *err)
+{
+    static const struct release_thing thing = {"token", "tpm2-pkcs11",
+        "its keys work on, and one is the LDevID's if that was linked: remove them (tpm2_ptool rmtoken), or clear "
+        "the TPM (--clear), and none is of use"};
+    char path[PATH_MAX];
+    return snprintf(path, sizeof(path), "%s/" PKCS11_STORE_FILE, pkcs11_store_dir()) >= (int)sizeof(path) ||
+        t2c_file_is_missing(path) || release_keep(release, &thing, path, err);
 }
 
 /* ---- files of a name ---- */
@@ -206,7 +221,7 @@ static bool remove_others(struct release *release, bool records, struct t2c_erro
 
 bool release_keys(struct release *release, struct t2c_error *err)
 {
-    return evict(release, LDEVID, "ldevid", err) && remove_others(release, false, err) &&
+    return evict(release, LDEVID, "ldevid", err) && keep_tokens(release, err) && remove_others(release, false, err) &&
         remove_names(release, err) && remove_rest(release, err);
 }
 

@@ -17,6 +17,7 @@ bool t2c_nv_read(uint32_t index, struct t2c_bytes *out, struct t2c_error *err);
  * the TPM or the way to it: who looks at several goes on with the next.
  */
 bool t2c_nv_is_odd(const struct t2c_error *why);
+
 /* Of the attributes: the index has content; TPM2_Clear spares it. Spec: TPM 2.0 part 2, TPMA_NV. */
 #define T2C_NV_WRITTEN 0x20000000u
 #define T2C_NV_PLATFORMCREATE 0x40000000u
