@@ -191,7 +191,7 @@ factory() {
 } 2>&1
 whole=$(factory)
 check_equal "a TPM with a factory's keys and an owner's indices" 3 "$(echo "$whole" | wc -l)"
-for point in ${traced:+$(points_of 66 11)}; do
+for point in ${traced:+$(points_of 66 16)}; do
     provisioned
     check "killed at $point while the TPM is cleared" released_at "$point" --clear
     check "it is finished by doing it again" release --yes
