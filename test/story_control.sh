@@ -173,7 +173,16 @@ check "again" by_estd c reload
 check "it is in force" says '^a certificate is in force until 2' "$work/said"
 check "anew" by_estd c reload anew
 check_equal "it is asked for" 2 "$(granted)"
-rm "$work/certs.d/c.conf"
+refused_by_disk() { # NAME FILE
+    cert_conf "$1"
+    sed -i "s|^file = .*|file = $2|" "$work/certs.d/$1.conf"
+    timeout 30 "$BUILD/by_estd" "$work/est.conf" "$1" reload
+}
+check_fails "one that cannot be installed" "d: cannot install the new certificate: " refused_by_disk d /proc/d.pem
+echo "no key" >"$work/e.key"
+cp "$work/installed/a.pem" "$work/e.pem"
+check_fails "one that cannot be looked at" "e: cannot compare the certificate with its key: " refused_by_disk e "$work/e.pem"
+rm "$work/certs.d/"[cde].conf
 check_fails "one that is not configured any more" "estd keeps no certificate c" by_estd c reload
 
 # ---- watch ----

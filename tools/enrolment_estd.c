@@ -43,6 +43,13 @@ static void on_reply(void *data, const struct t2c_reply *reply)
     estd_wait_notice(look->wait, reply);
 }
 
+/* Says whether estd waits for its next try: one that could not look, or install, waits where it was. */
+static bool is_between_tries(const struct t2c_certificate *certificate)
+{
+    const struct t2c_state_entry *state = &certificate->state;
+    return strcmp(certificate->doing, "asking") != 0 && state->failures > 0 && state->next_s > time(NULL);
+}
+
 /* Gives *idle, that estd waits and so would have to be asked; *enough with TEXT, that the certificate is in force. */
 static bool look(struct estd *estd, struct estd_wait *wait, bool *idle, bool *enough, char text[ENROLMENT_TEXT_MAX],
     struct t2c_error *err)
@@ -55,8 +62,9 @@ static bool look(struct estd *estd, struct estd_wait *wait, bool *idle, bool *en
     if (!look.found)
         return t2c_fail(err, T2C_NOT_FOUND,
             "estd keeps no certificate %s; its configuration may be refused: tpm2cloud reload", wait->name);
-    *idle = strcmp(look.certificate.doing, "waiting") == 0;
-    *enough = *idle && is_in_force(&look.certificate.state, text);
+    bool waits = strcmp(look.certificate.doing, "waiting") == 0;
+    *idle = waits || is_between_tries(&look.certificate);
+    *enough = waits && is_in_force(&look.certificate.state, text);
     return true;
 }
 
