@@ -63,6 +63,7 @@ check "enroll starts one for the step" with_path enroll a
 check "which says what it installed" says '^a: subject "CN = a"' "$work/said"
 ends=$(date -u -d "$(openssl x509 -in "$work/installed/a.pem" -noout -enddate | cut -d= -f2)" +%Y-%m-%dT%H:%M:%SZ)
 check_equal "status knows it from the state file: when it ends, and no renewal" "$ends 0" "$(row a | awk '{print $2, $4}')"
+check_fails "an empty variable names no configuration" "nobody listens at /run/tpm2cloud/estd.sock" env TPM2CLOUD_ESTD_CONF= "$T2C" renew a
 check_fails "a configuration that is not there" "cannot open $work/none.conf" "$T2C" status --config "$work/none.conf"
 
 # ---- with one ----

@@ -36,7 +36,9 @@ bool estd_find(const char *conf_path, struct estd_place *out, struct t2c_error *
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     T2C_CLEANUP(estd_place_fini) struct estd_place place = {0};
-    const char *named = conf_path != NULL ? conf_path : secure_getenv("TPM2CLOUD_ESTD_CONF");
+    const char *variable = secure_getenv("TPM2CLOUD_ESTD_CONF");
+    bool set = variable != NULL && variable[0] != '\0';
+    const char *named = conf_path != NULL ? conf_path : set ? variable : NULL;
     const char *path = named != NULL ? named : CONF_PATH;
     place.configured = access(path, F_OK) == 0;
     if ((named != NULL || place.configured) && !t2c_conf_load(path, NULL, 0, &conf, err))
