@@ -5,6 +5,7 @@
 #include "provision_conf.h"
 
 #include "tpm2cloud/cert.h"
+#include "tpm2cloud/identity.h"
 #include "tpm2cloud/uri.h"
 #include <stdio.h>
 #include <string.h>
@@ -296,6 +297,10 @@ static bool read_kept(struct provision_conf *conf, struct provision_identity *id
     if (!conf->ldevid.wanted)
         return t2c_fail(
             err, T2C_INVALID, "%s: [%s] is asked for by the LDevID; write [ldevid], too", conf->path, section);
+    if (t2c_identity_find(id->name) != NULL)
+        return fail_at(conf, section, "name", "that is an identity of the TPM; choose another name", err);
+    if (id != &conf->operational && conf->operational.wanted && strcmp(id->name, conf->operational.name) == 0)
+        return fail_at(conf, section, "name", "[operational] has the same; choose another name", err);
     return read_alg(conf, id, err) && check_subject(conf, id, err) &&
         read_flag(conf, section, "deploy", &id->deploy, err) && read_server(conf, id, host_port, err);
 }

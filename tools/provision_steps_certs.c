@@ -103,6 +103,32 @@ static void described_fini(struct described *described)
     t2c_bytes_fini(&described->there);
 }
 
+/* Copies the first line of ONE that OTHER does not begin with at the same place. */
+static void first_difference(const char *one, const char *other, char *out, size_t out_len)
+{
+    size_t line = 0, i = 0;
+    for (; one[i] != '\0' && one[i] == other[i]; i++)
+        if (one[i] == '\n')
+            line = i + 1;
+    snprintf(out, out_len, "%.*s", (int)strcspn(one + line, "\n"), one + line);
+}
+
+static bool refuse_replacing(const struct described *described, struct t2c_error *err)
+{
+    char have[120], want[120];
+    const char *there = described->there.len > 0 ? (const char *)described->there.data : "";
+    first_difference(there, (const char *)described->wanted.data, have, sizeof(have));
+    first_difference((const char *)described->wanted.data, there, want, sizeof(want));
+    return t2c_fail(err, T2C_EXISTS,
+        "%s is there and says something else: \"%s\" in place of \"%s\"; --force replaces it, with a copy kept in "
+        "%s.bak",
+        described->path, have, want, described->path);
+}
+
+static bool write_conf(const struct described *described, struct t2c_error *err)
+{
+    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
+/* Reads what is there, and refuses one that differs, unless forced. */
 static bool describe(const struct provision *provision, const struct provision_identity *id, struct described *out,
     struct t2c_error *err)
 {
@@ -114,34 +140,9 @@ static bool describe(const struct provision *provision, const struct provision_i
         return why.code == T2C_NOT_FOUND || t2c_fail_with(err, &why);
     bool same = out->there.len == out->wanted.len && memcmp(out->there.data, out->wanted.data, out->wanted.len) == 0;
     out->state = same ? FILE_SAME : FILE_DIFFERS;
-    return true;
+    return same || provision->force || refuse_replacing(out, err);
 }
 
-/* Copies the first line of ONE that OTHER does not begin with at the same place. */
-static void first_difference(const char *one, const char *other, char *out, size_t out_len)
-{
-    size_t line = 0, i = 0;
-    for (; one[i] != '\0' && one[i] == other[i]; i++)
-        if (one[i] == '\n')
-            line = i + 1;
-    snprintf(out, out_len, "%.*s", (int)strcspn(one + line, "\n"), one + line);
-}
-
-static void say_difference(const struct described *described, struct provision_line *out)
-{
-    char have[120], want[120];
-    const char *there = described->there.len > 0 ? (const char *)described->there.data : "";
-    first_difference(there, (const char *)described->wanted.data, have, sizeof(have));
-    first_difference((const char *)described->wanted.data, there, want, sizeof(want));
-    provision_say(out, PROVISION_CANNOT,
-        "%s is there and says something else: \"%s\" in place of \"%s\"; --force replaces it, with a copy kept in "
-        "%s.bak",
-        described->path, have, want, described->path);
-}
-
-static bool write_conf(const struct described *described, struct t2c_error *err)
-{
-    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
     char backup[PATH_MAX + 8], dir[PATH_MAX];
     if (described->state == FILE_SAME)
         return true;
@@ -205,8 +206,6 @@ void provision_probe_kept(struct provision *provision, const struct provision_id
     if (!describe(provision, id, &described, &why) || !look(provision, id, &in_force, text, sizeof(text), &why) ||
         !provision_subject(provision, id, subject, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
-    else if (described.state == FILE_DIFFERS && !provision->force)
-        say_difference(&described, out);
     else if (described.state == FILE_SAME && in_force)
         provision_say(out, PROVISION_DONE, "%s, kept by estd: %s", text, described.path);
     else if (lacks_asker(provision, id))
