@@ -192,6 +192,10 @@ wrong "half of an identity" "[ldevid] password: is missing beside user" '/^passw
 wrong "IoT Edge without a scope" "[dps] scope_id: is missing" '/^scope_id/d'
 wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d; /^\[edge_ca\]/,/^url/d'
 wrong "an algorithm that is none" "[idevid] alg: unknown algorithm; use ec-p256" 's/^header/alg = ec-p257\nheader/'
+wrong "the other half" "[ldevid] user: is missing beside password" '/^user/d'
+wrong "a CA in files where there is none" "[ldevid] auth = ca is not known; known are: mtls, basic, secret" 's/^user/auth = ca\nuser/'
+wrong "an identity's name" "[operational] name: that is an identity of the TPM" 's/^\[operational\]/&\nname = ldevid/'
+wrong "one name twice" "[edge_ca] name: [operational] has the same" 's/^\[edge_ca\]/&\nname = device-id/'
 check_fails "no configuration" "$work/none.conf" "$T2C" provision --config "$work/none.conf" --root "$root"
 check_equal "is reported, too" "failed unknown" "$(report '"\(.result) \(.steps[1].state)"')"
 check_fails "an unknown profile" "iotedge-tpm2cloud" provision --profile iotedge

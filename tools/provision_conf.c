@@ -204,15 +204,18 @@ static bool read_secrets(const struct provision_conf *conf, struct provision_ide
         check_source(conf, id->section, "secret", id->secret, err) && check_path(conf, id->section, "ca", id->ca, err);
 }
 
-/* What is said decides, where auth does not. */
+/* What is said decides, where auth does not. Of a CA in files only the IDevID's certificate comes. */
 static bool choose_auth(const struct provision_conf *conf, struct provision_identity *id, struct t2c_error *err)
 {
-    static const char *const words[] = {"mtls", "basic", "secret", "ca", NULL};
+    static const char *const words[] = {"mtls", "basic", "secret", "ca", NULL},
+                             *const of_servers[] = {"mtls", "basic", "secret", NULL};
+    bool basic = id->user != NULL || id->password != NULL;
     int auth = id->ca != NULL ? PROVISION_CA
         : id->secret != NULL  ? PROVISION_SECRET
-        : id->user != NULL    ? PROVISION_BASIC
+        : basic               ? PROVISION_BASIC
+        : id->header != NULL  ? PROVISION_SECRET
                               : PROVISION_MTLS;
-    if (!choose(conf, id->section, "auth", words, &auth, err))
+    if (!choose(conf, id->section, "auth", id == &conf->idevid ? words : of_servers, &auth, err))
         return false;
     id->auth = (enum provision_auth)auth;
     return true;
@@ -294,13 +297,13 @@ static bool read_kept(struct provision_conf *conf, struct provision_identity *id
         return true;
     if (!t2c_uri_name_valid(id->name, strlen(id->name)))
         return fail_at(conf, section, "name", "use up to 63 of A-Z a-z 0-9 . _ - and no dot in front", err);
-    if (!conf->ldevid.wanted)
-        return t2c_fail(
-            err, T2C_INVALID, "%s: [%s] is asked for by the LDevID; write [ldevid], too", conf->path, section);
     if (t2c_identity_find(id->name) != NULL)
         return fail_at(conf, section, "name", "that is an identity of the TPM; choose another name", err);
     if (id != &conf->operational && conf->operational.wanted && strcmp(id->name, conf->operational.name) == 0)
         return fail_at(conf, section, "name", "[operational] has the same; choose another name", err);
+    if (!conf->ldevid.wanted)
+        return t2c_fail(
+            err, T2C_INVALID, "%s: [%s] is asked for by the LDevID; write [ldevid], too", conf->path, section);
     return read_alg(conf, id, err) && check_subject(conf, id, err) &&
         read_flag(conf, section, "deploy", &id->deploy, err) && read_server(conf, id, host_port, err);
 }
