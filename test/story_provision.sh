@@ -189,9 +189,6 @@ wrong "a secret where its place should be" "[idevid] secret: this is no place of
     's/^secret = .*/secret = hunter2/'
 check_equal "which is not repeated" "" "$(grep hunter2 "$work/err")"
 wrong "half of an identity" "[ldevid] password: is missing beside user" '/^password/d'
-wrong "IoT Edge without a scope" "[dps] scope_id: is missing" '/^scope_id/d'
-wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d; /^\[edge_ca\]/,/^url/d'
-wrong "an algorithm that is none" "[idevid] alg: unknown algorithm; use ec-p256" 's/^header/alg = ec-p257\nheader/'
 wrong "the other half" "[ldevid] user: is missing beside password" '/^user/d'
 wrong "a CA in files where there is none" "[ldevid] auth = ca is not known; known are: mtls, basic, secret" 's/^user/auth = ca\nuser/'
 wrong "an identity's name" "[operational] name: that is an identity of the TPM" 's/^\[operational\]/&\nname = ldevid/'

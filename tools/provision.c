@@ -77,15 +77,12 @@ static void append_quoted(char *out, const char *text)
     out[len] = '\0';
 }
 
-bool provision_subject(const struct provision *provision, const struct provision_identity *id,
+/* Gives one that is made of the device's name, as it is. */
+static bool make_subject(const struct provision *provision, const struct provision_identity *id,
     char out[PROVISION_SUBJECT_MAX], struct t2c_error *err)
 {
     char name[PROVISION_SUBJECT_MAX];
     const bool idevid = id == &provision->conf.idevid;
-    if (id->subject != NULL) {
-        snprintf(out, PROVISION_SUBJECT_MAX, "%s", id->subject);
-        return true;
-    }
     if (!(idevid ? hardware_name(&provision->hardware, name, err) ||
                     t2c_fail_context(err, "write [idevid] subject into %s", provision->conf.path)
                  : device_id(provision, name, err)))
@@ -101,6 +98,20 @@ bool provision_subject(const struct provision *provision, const struct provision
         strcat(out, "/CN=");
     append_quoted(out, name);
     return true;
+}
+
+/* A name that fits into no certificate is told before anything is done. */
+bool provision_subject(const struct provision *provision, const struct provision_identity *id,
+    char out[PROVISION_SUBJECT_MAX], struct t2c_error *err)
+{
+    T2C_CLEANUP(t2c_x509_name_freep) X509_NAME *name = NULL;
+    if (id->subject != NULL) {
+        snprintf(out, PROVISION_SUBJECT_MAX, "%s", id->subject);
+        return true;
+    }
+    return make_subject(provision, id, out, err) &&
+        (t2c_cert_parse_subject(out, &name, err) ||
+            t2c_fail_context(err, "write [%s] subject into %s", id->section, provision->conf.path));
 }
 
 /* Gives the common name of NAME. */
