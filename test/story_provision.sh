@@ -153,6 +153,9 @@ check "unless it is to be replaced" sh -c "'$T2C' provision --config '$work/prov
 check_equal "then it is, and kept" "subject = /CN=pump-7 subject = /CN=by-hand" \
     "$(grep -h ^subject "$work/certs.d/ldevid.conf" "$work/certs.d/ldevid.conf.bak" | xargs)"
 check_equal "IoT Edge learns of it" $((applied + 1)) "$(wc -l <"$work/iotedge.log")"
+rm "$root/etc/aziot/keyd/config.d/50-tpm2cloud.toml" # as aziot rollback does
+check "what was taken from IoT Edge's configuration" provision
+check_equal "comes back, and IoT Edge learns of that, too" $((applied + 2)) "$(wc -l <"$work/iotedge.log")"
 services_stop
 sed "s|^ek_roots = .*|ek_roots = $work/operator/root.pem|" "$work/provision.conf" >"$work/roots.conf"
 check_fails "a TPM whose maker is not known" 'ek: the certificate at 0x01c00002 is refused: its issuer "CN = swtpm-localca" is not known here' \
@@ -193,6 +196,12 @@ wrong "the other half" "[ldevid] user: is missing beside password" '/^user/d'
 wrong "a CA in files where there is none" "[ldevid] auth = ca is not known; known are: mtls, basic, secret" 's/^user/auth = ca\nuser/'
 wrong "an identity's name" "[operational] name: that is an identity of the TPM" 's/^\[operational\]/&\nname = ldevid/'
 wrong "one name twice" "[edge_ca] name: [operational] has the same" 's/^\[edge_ca\]/&\nname = device-id/'
+wrong "IoT Edge without a scope" "[dps] scope_id: is missing" '/^scope_id/d'
+wrong "and without a certificate" "[aziot] mode = dps points IoT Edge at the operational certificate" '/^\[operational\]/,/^url/d; /^\[edge_ca\]/,/^url/d'
+wrong "an algorithm that is none" "[idevid] alg: unknown algorithm; use ec-p256" 's/^header/alg = ec-p257\nheader/'
+sed "s/^device_id.*/device_id = $(printf '%065d' 7)/" "$work/provision.conf" >"$work/wrong.conf"
+check "a name that is too long for a certificate" sh -c \
+    "'$T2C' provision --config '$work/wrong.conf' --root '$root' --dry-run | grep '^cannot  *ldevid-cert  *write \[ldevid\] subject into .*: subject: cannot take CN='"
 check_fails "no configuration" "$work/none.conf" "$T2C" provision --config "$work/none.conf" --root "$root"
 check_equal "is reported, too" "failed unknown" "$(report '"\(.result) \(.steps[1].state)"')"
 check_fails "an unknown profile" "iotedge-tpm2cloud" provision --profile iotedge

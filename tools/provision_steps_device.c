@@ -163,17 +163,29 @@ static const char *find_tool(void)
     return NULL;
 }
 
-/* What `config apply` wrote last is not older than what it is made of. */
+/* Says whether the file PATH is there, and not younger than WHAT. */
+static bool is_older(const struct provision *provision, const char *path, const struct timespec *what)
+{
+    char whole[PATH_MAX];
+    struct stat found;
+    snprintf(whole, sizeof(whole), "%s%s", provision->root, path);
+    if (stat(whole, &found) != 0)
+        return false;
+    const struct timespec *made = &found.st_mtim;
+    return made->tv_sec < what->tv_sec || (made->tv_sec == what->tv_sec && made->tv_nsec <= what->tv_nsec);
+}
+
+/* What `config apply` wrote last is not older than what it, or a service that it starts, reads but once. */
 static bool is_applied(const struct provision *provision)
 {
-    char config[PATH_MAX], made[PATH_MAX];
-    struct stat of_config, of_made;
-    snprintf(config, sizeof(config), "%s" AZIOT_CONFIG, provision->root);
-    snprintf(made, sizeof(made), "%s/etc/aziot/identityd/config.d/00-super.toml", provision->root);
-    if (stat(config, &of_config) != 0 || stat(made, &of_made) != 0)
-        return false;
-    const struct timespec *a = &of_config.st_mtim, *b = &of_made.st_mtim;
-    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
+    static const char *const sources[] = {AZIOT_CONFIG, AZIOT_KEYD_DROPIN, AZIOT_UNIT_DROPIN};
+    char path[PATH_MAX];
+    struct stat made;
+    snprintf(path, sizeof(path), "%s/etc/aziot/identityd/config.d/00-super.toml", provision->root);
+    bool applied = stat(path, &made) == 0;
+    for (size_t i = 0; applied && i < sizeof(sources) / sizeof(sources[0]); i++)
+        applied = is_older(provision, sources[i], &made.st_mtim);
+    return applied;
 }
 
 struct services {
