@@ -197,8 +197,9 @@ static void look(const struct provision *provision, struct services *out)
 {
     const struct provision_conf *conf = &provision->conf;
     bool aziot = conf->mode != PROVISION_NONE;
-    out->estd = !is(provision, "is-enabled", ESTD) || !is(provision, "is-active", ESTD);
-    out->deploy = aziot && (conf->operational.wanted || conf->edge_ca.wanted) && !is(provision, "is-enabled", DEPLOY);
+    out->estd = conf->ldevid.wanted && (!is(provision, "is-enabled", ESTD) || !is(provision, "is-active", ESTD));
+    out->deploy =
+        (conf->mode == PROVISION_DPS || (aziot && conf->edge_ca.wanted)) && !is(provision, "is-enabled", DEPLOY);
     out->tool = aziot ? find_tool() : NULL;
     out->aziot = out->tool != NULL &&
         (provision_is_to_do(provision, "aziot") || !is_applied(provision) || !is(provision, "is-active", IDENTITYD));
@@ -208,21 +209,24 @@ void provision_probe_services(
     struct provision *provision, const struct provision_identity *id, struct provision_line *out)
 {
     struct services todo;
+    const bool estd = provision->conf.ldevid.wanted, aziot = provision->conf.mode != PROVISION_NONE;
     (void)id;
-    if (!provision->conf.services || !provision->conf.ldevid.wanted) {
+    if (!provision->conf.services || (!estd && !aziot)) {
         provision_say(
             out, PROVISION_LEFT_OUT, "%s", provision->conf.services ? "estd has nothing to keep" : "services = no");
         return;
     }
     if (!provision_has_systemd(provision)) {
-        provision_say(out, PROVISION_LEFT_OUT, "no systemd runs here: have this system start estd -c %s%s",
-            provision->estd.conf, provision->conf.mode != PROVISION_NONE ? ", and then IoT Edge" : "");
+        provision_say(out, PROVISION_LEFT_OUT, "no systemd runs here: have this system start %s%s%s%s",
+            estd ? "estd -c " : "", estd ? provision->estd.conf : "", estd && aziot ? ", and then " : "",
+            aziot ? "IoT Edge" : "");
         return;
     }
     look(provision, &todo);
-    const char *missing =
-        provision->conf.mode != PROVISION_NONE && todo.tool == NULL ? "; IoT Edge is not installed" : "";
-    if (!todo.estd && !todo.deploy && !todo.aziot)
+    const char *missing = aziot && todo.tool == NULL ? "; IoT Edge is not installed" : "";
+    if (!todo.estd && !todo.deploy && !todo.aziot && !estd)
+        provision_say(out, PROVISION_DONE, "%s", todo.tool != NULL ? "IoT Edge runs" : missing + 2);
+    else if (!todo.estd && !todo.deploy && !todo.aziot)
         provision_say(out, PROVISION_DONE, "estd runs%s%s", todo.tool != NULL ? ", IoT Edge, too" : "", missing);
     else
         provision_say(out, PROVISION_TO_DO, "%s%s%s%s%s%s", todo.estd ? ESTD " is enabled and started; " : "",
