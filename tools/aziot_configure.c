@@ -142,7 +142,8 @@ static bool add_identity(
         return false;
     bool live = bootstrap && access(files.cert, R_OK) == 0;
     *out = strdup(live ? files.cert : copy);
-    return *out != NULL ? live || add_copy(plan, name, &files, copy, !bootstrap, err) : t2c_fail_nomem(err);
+    return *out != NULL ? live || settings->early || add_copy(plan, name, &files, copy, !bootstrap, err)
+                        : t2c_fail_nomem(err);
 }
 
 /* ---- what estd keeps ---- */
@@ -257,7 +258,7 @@ static bool fill(struct aziot_plan *plan, const struct aziot_place *place, const
 {
     T2C_CLEANUP(t2c_freep) char *identity = NULL;
     bool estd = settings->form == AZIOT_DPS;
-    if (!check_trust(place, settings->trust, err) || !check_certds(place, settings, err) ||
+    if (!check_trust(place, settings->trust, err) || (!settings->freed && !check_certds(place, settings, err)) ||
         !add_kept(plan, place, "device-id", estd ? settings->name : NULL, err) ||
         !add_kept(plan, place, "aziot-edged-ca", settings->edge_ca, err) || !add_dropins(plan, err) ||
         !add_identity(plan, settings, &identity, err))

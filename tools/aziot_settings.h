@@ -40,6 +40,10 @@ struct aziot_settings {
     const char *bootstrap;         /* est-mtls: the name that certd enrols an identity of its own by; NULL: name */
     const char *threshold, *retry; /* NULL: AZIOT_THRESHOLD, AZIOT_RETRY */
     bool keep_key;                 /* a renewal keeps the key */
+
+    /* A plan for later: what will be another by then is not looked at. */
+    bool early; /* the certificate of name is not there yet */
+    bool freed; /* estd still keeps what certd is to renew */
 };
 
 /* Where certificates are on the device, absolute paths; NULL where SETTINGS have no use for one. */

@@ -15,6 +15,15 @@
 
 /* ---- IoT Edge's configuration ---- */
 
+/* est-mtls names the LDevID's certificate, which may not be there yet. */
+static bool waits_for_cert(const struct provision *provision)
+{
+    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
+    struct t2c_error why = {0};
+    return provision->conf.mode == PROVISION_EST_MTLS && !provision_read_cert(&provision->conf.ldevid, &chain, &why) &&
+        why.code == T2C_NOT_FOUND;
+}
+
 /* Gives SETTINGS for aziot configure; PASSWORD: room for it, as IoT Edge has it in its file. */
 static bool make_settings(const struct provision *provision, struct aziot_settings *out, struct t2c_bytes *password,
     char id[PROVISION_SUBJECT_MAX], struct t2c_error *err)
@@ -46,22 +55,22 @@ static bool make_settings(const struct provision *provision, struct aziot_settin
         t2c_fail(err, T2C_INVALID, "%s: [aziot] password: there is a zero byte in it", conf->path);
 }
 
-static bool make_plan(const struct provision *provision, struct aziot_plan **out, struct t2c_error *err)
+/* EARLY: the certificate is left out that est-mtls names. */
+static bool make_plan(const struct provision *provision, bool early, struct aziot_plan **out, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes password = {0};
     struct aziot_settings settings;
     char id[PROVISION_SUBJECT_MAX];
-    return make_settings(provision, &settings, &password, id, err) &&
-        aziot_plan_make(provision->root, &settings, out, err);
-}
-
-/* est-mtls names the LDevID's certificate, which may not be there yet. */
-static bool waits_for_cert(const struct provision *provision)
-{
-    T2C_CLEANUP(t2c_x509s_freep) STACK_OF(X509) *chain = NULL;
-    struct t2c_error why = {0};
-    return provision->conf.mode == PROVISION_EST_MTLS && !provision_read_cert(&provision->conf.ldevid, &chain, &why) &&
-        why.code == T2C_NOT_FOUND;
+    if (early && !provision->conf.ldevid.wanted)
+        return t2c_fail(err, T2C_NOT_FOUND,
+            "%s: [aziot] mode = est-mtls asks by the LDevID's certificate, and there is none; write [ldevid], too",
+            provision->conf.path);
+    if (!make_settings(provision, &settings, &password, id, err))
+        return false;
+    settings.early = early;
+    settings.freed =
+        provision->conf.mode != PROVISION_DPS && provision->force && provision_is_to_do(provision, "operational-cert");
+    return aziot_plan_make(provision->root, &settings, out, err);
 }
 
 /* Copies the first line of DIFF that begins with SIGN, and is none of its head. */
@@ -93,14 +102,13 @@ void provision_probe_aziot(struct provision *provision, const struct provision_i
     T2C_CLEANUP(aziot_plan_freep) struct aziot_plan *plan = NULL;
     T2C_CLEANUP(t2c_bytes_fini) struct t2c_bytes diff = {0};
     struct t2c_error why = {0};
+    bool early = waits_for_cert(provision);
     (void)id;
     if (provision->conf.mode == PROVISION_NONE)
         provision_say(out, PROVISION_LEFT_OUT, "%s has no [aziot]", provision->conf.path);
-    else if (waits_for_cert(provision))
-        provision_say(out, PROVISION_TO_DO, "%s" AZIOT_CONFIG " is written", provision->root);
-    else if (!make_plan(provision, &plan, &why))
+    else if (!make_plan(provision, early, &plan, &why))
         provision_say(out, PROVISION_CANNOT, "%s", why.text);
-    else if (aziot_plan_is_done(plan))
+    else if (aziot_plan_is_done(plan) && !early)
         provision_say(out, PROVISION_DONE, "%s" AZIOT_CONFIG ", and what belongs to it", provision->root);
     else if (!aziot_plan_is_refused(plan) || provision->force)
         provision_say(out, PROVISION_TO_DO, "%s" AZIOT_CONFIG ", and what belongs to it, is written", provision->root);
@@ -115,7 +123,7 @@ bool provision_run_aziot(struct provision *provision, const struct provision_ide
     T2C_CLEANUP(aziot_plan_freep) struct aziot_plan *plan = NULL;
     T2C_CLEANUP(aziot_report_fini) struct aziot_report report = {0};
     (void)id;
-    return make_plan(provision, &plan, err) && aziot_plan_run(plan, provision->force, &report, err);
+    return make_plan(provision, false, &plan, err) && aziot_plan_run(plan, provision->force, &report, err);
 }
 
 /* ---- services ---- */
