@@ -7,14 +7,17 @@
 need swtpm openssl jq python3 make tpm2_createek tpm2_policysecret tpm2_nvdefine
 machine
 stand_ins
-estd_files
 echo "device:$OWNER_PASSWORD" >"$work/users"
 estca_start maker --auth basic --user-file "$work/users" || skip_all "estca does not start"
 maker=$port
 estca_start operator --auth mtls --client-ca "$work/maker/root.pem" || skip_all "estca does not start"
 operator=$port
 cat "$work/maker/root.pem" "$work/operator/root.pem" >"$work/trust.pem"
-printf '[provision]\ntrust = %s\nek = skip\nservices = no\ndevice_id = 14398\n' "$work/trust.pem" >"$work/provision.conf"
+printf '[provision]\ntrust = %s\nek = skip\nservices = no\ndevice_id = 14398\n' "$work/trust.pem" >"$work/dps.conf"
+cp "$work/dps.conf" "$work/provision.conf"
+mkdir -p "$root/etc/ssl" "$root/etc/tpm2cloud"
+cp "$work/trust.pem" "$root/etc/ssl/trust.pem"
+ln -s "$work/certs.d" "$root/etc/tpm2cloud/certs.d" # where IoT Edge's part looks for what estd renews
 old_environment() {
     env IDEVID_CA_EST_FQDN_PORT=localhost:"$maker" IDEVID_CA_EST_USER=device IDEVID_CA_EST_PASSWORD="$OWNER_PASSWORD" \
         LDEVID_CA_EST_FQDN_PORT=localhost:"$maker" LDEVID_CA_EST_USER=device LDEVID_CA_EST_PASSWORD="$OWNER_PASSWORD" \
@@ -30,9 +33,33 @@ attributes() { # HANDLE
     tpm2_readpublic -c "$1" | sed -n '/^attributes:/,/raw:/s/^ *raw: //p'
 }
 
-# ---- a new device, in their layout ----
+form() { # MODE LINE...: that configuration
+    mode=$1
+    shift
+    cp "$work/dps.conf" "$work/provision.conf"
+    printf '[aziot]\nmode = %s\nurl = https://localhost:%s/.well-known/est\ntrust = /etc/ssl/trust.pem\n' "$mode" "$operator" >>"$work/provision.conf"
+    [ $# -eq 0 ] || printf '%s\n' "$@" >>"$work/provision.conf"
+}
+alone() { # no environment: nothing is asked for
+    sed '/^services/d' "$work/provision.conf" >"$work/alone.conf"
+    printf '[dps]\nscope_id = 0ne0012AB34\n' >>"$work/alone.conf"
+    env LDEVID_CA_EST_PASSWORD="$OWNER_PASSWORD" "$T2C" provision --config "$work/alone.conf" --root "$root" --force "$@"
+}
+
+# ---- what cannot be is told before anybody is asked ----
 
 tpm_start
+estd_files
+form est-mtls
+check_fails "est-mtls without an LDevID" "aziot: $work/alone.conf: [aziot] mode = est-mtls asks by the LDevID's certificate, and there is none" alone
+echo 'hostname = "by-hand"' >"$root/etc/aziot/config.toml"
+check_fails "est-mtls where IoT Edge has a configuration" 'says something else: "-hostname = "by-hand""' provision
+check_equal "nobody was asked" "" "$(cat "$work/maker.log" "$work/operator.log" 2>/dev/null)"
+rm "$root/etc/aziot/config.toml"
+cp "$work/dps.conf" "$work/provision.conf"
+
+# ---- a new device, in their layout ----
+
 check_fails "a user's name is no place for a line of estd's configuration" "ldevid-cert: there is a control character in the user" \
     old_environment env LDEVID_CA_EST_USER="device
 command = /bin/true" "$T2C" provision --config "$work/provision.conf" --root "$root" --profile iotedge-tpm2cloud
@@ -56,22 +83,15 @@ check_equal "the password is in no file" "" "$(grep -rl "$OWNER_PASSWORD" "$work
 
 # ---- the two forms in which IoT Edge asks by itself ----
 
-mkdir -p "$root/etc/ssl"
-cp "$work/trust.pem" "$root/etc/ssl/trust.pem"
-cp "$work/provision.conf" "$work/dps.conf"
-form() { # MODE LINE...: that configuration
-    mode=$1
-    shift
-    cp "$work/dps.conf" "$work/provision.conf"
-    printf '[aziot]\nmode = %s\nurl = https://localhost:%s/.well-known/est\ntrust = /etc/ssl/trust.pem\n' "$mode" "$operator" >>"$work/provision.conf"
-    [ $# -eq 0 ] || printf '%s\n' "$@" >>"$work/provision.conf"
-}
 form est-basic "user = device" "password = env:LDEVID_CA_EST_PASSWORD"
-check_fails "what is there stays" "--force replaces it, and keeps a copy" provision
+check_fails "what is there stays" "--force replaces it, with a copy kept" provision
 check "unless it is to be replaced: est-basic" provision --force
 check "it has the id and the password" sh -c \
     "grep -q 'registration_id = \"14398\"' '$root/etc/aziot/config.toml' && grep -q '$OWNER_PASSWORD' '$root/etc/aziot/config.toml'"
 check_equal "who else has the password" "" "$(grep -rl "$OWNER_PASSWORD" "$work" --exclude=users --exclude='config.toml*')"
+check_fails "estd keeps the device's certificate, and not for IoT Edge" "" grep cert_id "$work/certs.d/device-id.conf"
+check "without an LDevID" alone
+check_equal "IoT Edge is started, and estd is not" "config apply yes" "$(cat "$work/iotedge.log") $([ -e "$work/enabled.estd.service" ] || echo yes)"
 form est-mtls
 check "est-mtls" provision --force
 check "it asks by the LDevID" grep -q 'identity_pk = "pkcs11:token=tpm2cloud;object=ldevid"' "$root/etc/aziot/config.toml"

@@ -39,9 +39,12 @@ static bool append_auth(const struct provision *provision, const struct provisio
     return t2c_conf_append(out, "key", by, err) && t2c_conf_append(out, "cert", by, err);
 }
 
+/* In the other forms the device's certificate is one that aziot-certd issues. */
 static bool is_for_aziot(const struct provision *provision, const struct provision_identity *id)
 {
-    return id->cert_id != NULL && provision->conf.mode != PROVISION_NONE;
+    const struct provision_conf *conf = &provision->conf;
+    return id->cert_id != NULL &&
+        (conf->mode == PROVISION_DPS || (conf->mode != PROVISION_NONE && id == &conf->edge_ca));
 }
 
 static bool is_by_root(const struct provision *provision, const struct provision_identity *id)
@@ -125,9 +128,6 @@ static bool refuse_replacing(const struct described *described, struct t2c_error
         described->path, have, want, described->path);
 }
 
-static bool write_conf(const struct described *described, struct t2c_error *err)
-{
-    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
 /* Reads what is there, and refuses one that differs, unless forced. */
 static bool describe(const struct provision *provision, const struct provision_identity *id, struct described *out,
     struct t2c_error *err)
@@ -143,6 +143,9 @@ static bool describe(const struct provision *provision, const struct provision_i
     return same || provision->force || refuse_replacing(out, err);
 }
 
+static bool write_conf(const struct described *described, struct t2c_error *err)
+{
+    const struct t2c_file_owner owner = {0644, (uid_t)-1, (gid_t)-1};
     char backup[PATH_MAX + 8], dir[PATH_MAX];
     if (described->state == FILE_SAME)
         return true;
