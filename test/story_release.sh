@@ -29,6 +29,7 @@ socket = none
 [defaults]
 url = https://est.example/.well-known/est
 password_file = $work/etc/password
+header_file = file:$work/etc/header
 END
 export TPM2CLOUD_ESTD_CONF="$work/etc/estd.conf" TPM2_PKCS11_STORE="$work/tokens"
 # What stays, and is told of.
@@ -59,6 +60,7 @@ provisioned() {
     echo other >"$work/var/keys/notes.txt"
     touch "$work/var/estd/state.cbor" "$work/var/estd/lock" "$work/var/enroll/x/y" "$work/var/provision/report.json"
     echo secret >"$work/etc/password"
+    echo secret >"$work/etc/header"
     cp "$work/pump.pem" "$work/installed.pem"
     printf '[certificate]\nkey = tpm2cloud:pump\n[install]\nfile = %s\n' "$work/installed.pem" >"$work/etc/certs.d/pump.conf"
     mkdir -p "$aziot/keyd/keys" "$aziot/certd/certs" "$aziot/identityd" "$aziot/edged/cache" "$root/var/secrets/aziot/keyd"
@@ -122,7 +124,7 @@ sys.exit(plan["dry_run"] is not True or done["dry_run"] is not False or rows(pla
     "$work/plan" "$work/done"
 check_equal "units are stopped by name" "stop --quiet -- estd.servic[e] tpm2cloud-deploy.* aziot-*" "$(grep stop "$work/systemctl.log")"
 rm "$work/running"
-left="etc/certs.d/pump.conf.bak etc/estd.conf etc/password root/etc/aziot/config.toml.before-tpm2cloud.2 root/etc/aziot/keyd/config.d/50-tpm2cloud.toml root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/8101000a.record var/keys/81020000.record var/keys/notes.txt "
+left="etc/certs.d/pump.conf.bak etc/estd.conf etc/header etc/password root/etc/aziot/config.toml.before-tpm2cloud.2 root/etc/aziot/keyd/config.d/50-tpm2cloud.toml root/var/lib/aziot/edged/other var/certs/foreign.pem var/keys/8101000a.record var/keys/81020000.record var/keys/notes.txt "
 check_equal "on the disk is what is the factory's, of others, and the owner's to see to" "$left" "$(files)"
 check_equal "in the TPM what is the factory's and of others" "0x81000001 0x81000005 0x8101000A 0x81020000 " "$(persistent)"
 check_equal "the identity is the same" "$identity" "$("$T2C" key show idevid --json)"
@@ -131,7 +133,7 @@ after="$(persistent)$(find "$work/var" "$root" | sort)"
 check "once more" release --yes
 cp "$work/out" "$work/done"
 check "there is nothing to do" grep -q "^nothing is left to release" "$work/done"
-for kept in "secret $work/etc/password" "file 50-tpm2cloud.toml" "file config.toml.before-tpm2cloud.2" "file pump.conf.bak" \
+for kept in "secret $work/etc/password" "secret $work/etc/header" "file 50-tpm2cloud.toml" "file config.toml.before-tpm2cloud.2" "file pump.conf.bak" \
     "token $work/tokens/tpm2_pkcs11.sqlite3"; do
     check "for us: where the owner has secrets, or may have them, is said: $kept" \
         grep -q "^${kept% *} .* keep .*${kept#* }: " "$work/done"

@@ -4,6 +4,7 @@
  */
 #include "release.h"
 
+#include "provision_conf.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,18 +12,20 @@
 
 #define CONF_END ".conf"
 #define BACKUP_END ".conf.bak"
-#define PROVISION_CONF "/etc/tpm2cloud/provision.conf"
+#define SOURCE "file:"
 
-/* Tells of PATH, if it is one and there. */
+/* Tells of PATH, alone or behind "file:", if it is one and there. */
 static bool keep(struct release *release, const struct release_thing *thing, const char *path, struct t2c_error *err)
 {
+    if (path != NULL && strncmp(path, SOURCE, strlen(SOURCE)) == 0)
+        path += strlen(SOURCE);
     return path == NULL || path[0] != '/' || access(path, F_OK) != 0 || release_keep(release, thing, path, err);
 }
 
 static bool keep_secrets(
     struct release *release, const CONF *conf, const char *section, const char *name, struct t2c_error *err)
 {
-    static const char *const settings[] = {"password_file", "header_file"};
+    static const char *const settings[] = {"password_file", "header_file", "password", "secret", "ca"};
     const struct release_thing secret = {"secret", name, "the owner's; remove it if nothing else needs it"};
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         if (!keep(release, &secret, t2c_conf_get(conf, section, settings[i]), err))
@@ -94,12 +97,26 @@ static bool remove_confs(struct release *release, struct t2c_error *err)
     return ok;
 }
 
+/* Of a file that cannot be read nothing more is known. */
+static bool keep_provision(struct release *release, struct t2c_error *err)
+{
+    static const char *const sections[] = {"idevid", "ldevid", "operational", "edge_ca", "aziot"};
+    T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
+    if (!t2c_conf_load(PROVISION_CONF, NULL, 0, &conf, NULL))
+        return true;
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+        if (!keep_secrets(release, conf, sections[i], sections[i], err))
+            return false;
+    return true;
+}
+
 static bool keep_configuration(struct release *release, struct t2c_error *err)
 {
     static const struct release_thing thing = {
         "file", "configuration", "the owner's, and names servers; remove it before another owner has the device"};
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
-    if (!keep(release, &thing, PROVISION_CONF, err) || !keep(release, &thing, release->estd.conf, err))
+    if (!keep(release, &thing, PROVISION_CONF, err) || !keep_provision(release, err) ||
+        !keep(release, &thing, release->estd.conf, err))
         return false;
     return !release->estd.configured || !t2c_conf_load(release->estd.conf, NULL, 0, &conf, NULL) ||
         keep_secrets(release, conf, "defaults", "estd.conf", err);
