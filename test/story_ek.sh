@@ -340,7 +340,10 @@ check "the key is made" "$T2C" key create ek
 tpm2_readpublic -Q -c 0x81010001 -f pem -o "$work/made.pub"
 check "by template and nonce" cmp "$work/own.pub" "$work/made.pub"
 check_equal "and known again" "ek: exists (rsa-2048, 0x81010001)" "$("$T2C" key create ek)"
-check "it can be made again after TPM2_Clear" "$T2C" release --clear --dry-run --root "$work"
+{ cat "$work/tpm2cloud.conf"; echo "systemctl = /bin/false"; } >"$work/release.conf"
+printf '[estd]\ncerts_d = %s\nstate_dir = %s\nsocket = none\n' "$work/none" "$work/none" >"$work/estd.conf"
+check "it can be made again after TPM2_Clear" env TPM2CLOUD_CONF="$work/release.conf" "$T2C" release --clear --dry-run \
+    --root "$work" --config "$work/estd.conf"
 tpm2_evictcontrol -Q -C o -c 0x81010001
 tpm2_createek -Q -c 0x81010001 -G rsa -u "$work/ek.pub"
 check_fails "one that is TCG's is another" "is occupied by another key" "$T2C" key create ek
