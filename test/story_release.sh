@@ -112,6 +112,12 @@ check_fails "nor is a directory emptied that is nobody's own" "/var/lib is confi
 check_fails "not while estd runs" "estd runs, and would enrol anew: stop it" release --yes
 exec 9<&-
 check_equal "and nothing is gone then" "$before" "$(files)"
+if strace -o "$work/trace" true 2>/dev/null; then
+    check_fails "a directory that cannot be listed is not empty" "cannot list $work/var/enroll: Input/output error" \
+        strace -o "$work/trace" -P "$work/var/enroll" -e inject=getdents64:error=EIO "$T2C" release --dry-run --root "$root"
+else
+    skip "a directory that cannot be listed is not empty" "strace may not trace here"
+fi
 touch "$work/running"
 : >"$work/systemctl.log"
 check "it is released" release --yes --json
