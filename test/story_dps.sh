@@ -117,7 +117,8 @@ check_equal "another key's certificate is told" "false true" \
     "$T2C" cert import pump-7 "$work/pump.pem" >/dev/null
 mine=$(openssl x509 -in "$work/pump.pem" -outform DER | sha256sum | cut -d ' ' -f 1)
 enrolled "tpm dev-ecc $(jq -r .endorsement_key "$work/shown") hub=h2.example retry_after=" "x509 pump-7 $mine hub=h3.example retry_after="
-check_fails "without the owner hierarchy's value" "the key of DPS could not be put at its handle, so DPS is not asked: cannot use the owner hierarchy: the TPM's owner" \
+check_fails "without the owner hierarchy's value" \
+    "the key of DPS could not be put at its handle, so DPS is not asked: cannot use the owner hierarchy: the TPM's owner" \
     env -u TPM2CLOUD_OWNER_AUTH "$T2C" dps register --id dev-ecc --scope "$scope" --endpoint "$dps_url" --trust "$dps_ca"
 check_fails "with a wrong one" "the value of the TPM's owner hierarchy is wrong: correct what \$TPM2CLOUD_OWNER_AUTH names" \
     env O_AUTH=other "$T2C" dps register --id dev-ecc --scope "$scope" --endpoint "$dps_url" --trust "$dps_ca"

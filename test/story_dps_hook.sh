@@ -172,7 +172,8 @@ wrong() { # WHAT TEXT EDIT...
 }
 wrong "a key without a name" "[install] dps: wants a key that has a name, and its certificate in a file: key = tpm2cloud:device, not" \
     "s|^key = .*|key = $work/password|"
-wrong "a value that the command would not have" "[install] dps: registers by a command that has none of estd's variables: give the authorization value of device by" \
+wrong "a value that the command would not have" \
+    "[install] dps: registers by a command that has none of estd's variables: give the authorization value of device by" \
     "s|^key = .*|key = tpm2cloud:device?auth-source=env:EST_SECRET|"
 wrong "a certificate where nobody looks for it" "[install] dps: the registration looks for the certificate of device in $work/certs/device.pem; write file =" \
     "s|^file = .*|file = $work/installed/device.pem|"
@@ -181,10 +182,12 @@ certs_in() { # DIRECTORY: for all but estd
 }
 certs_in "$work/elsewhere"
 wrong "a certificate where the command does not look" "looks for the certificate of device in $work/elsewhere/device.pem; write file =" ''
-wrong "a generation there" "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/certs/device/current/cert.pem; let certs_dir of" \
+wrong "a generation there" \
+    "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/certs/device/current/cert.pem; let certs_dir of" \
     '$acurrent = yes'
 mkdir -p "$work/elsewhere/device/gen-1" && ln -s gen-1 "$work/elsewhere/device/current"
-wrong "an old generation there" "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/elsewhere/device.pem; let certs_dir of" \
+wrong "an old generation there" \
+    "in $work/elsewhere/device/current/cert.pem, and estd has it in $work/elsewhere/device.pem; let certs_dir of" \
     "s|^file = .*|file = $work/elsewhere/device.pem|"
 certs_in "$work/certs"
 wrong "an id that is none" '[install] dps_id: "a b" may hold' '$adps_id = a b'

@@ -29,7 +29,8 @@ struct dps_reply {
 void dps_reply_fini(struct dps_reply *reply);
 
 /*
- * Sends BODY by PUT, or with BODY NULL asks by GET. TOKEN: of the Authorization header, or NULL. Any status is a success, and the body of one that may pass is empty when it was too long.
+ * Sends BODY by PUT, or with BODY NULL asks by GET. TOKEN: of the Authorization header, or NULL. Any status is a success, and the
+ * body of one that may pass is empty when it was too long.
  * Blocks: LIMIT_MS at most, and no more than 30 s. Errors: IO: no way to the server, or the answer was cut off; AUTH: it is not trusted, or does not
  * take our certificate; those of the key; PROTO.
  */
