@@ -4,6 +4,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "serve.h"
+#include "tpm2cloud/conf.h"
 #include "tpm2cloud/log.h"
 #include "tpm2cloud/nearest.h"
 #include <curl/curl.h>
@@ -67,8 +68,8 @@ static void print_hint(const char *word)
 /* Returns true to go on; else *status is what to exit with. */
 static bool parse_options(int argc, char **argv, struct options *options, int *status)
 {
-    const char *named = secure_getenv("TPM2CLOUD_ESTD_CONF");
-    *options = (struct options){.conf = named != NULL && named[0] != '\0' ? named : CONFIG_PATH};
+    const char *named = t2c_conf_env("TPM2CLOUD_ESTD_CONF");
+    *options = (struct options){.conf = named != NULL ? named : CONFIG_PATH};
     *status = EXIT_SUCCESS;
     for (int c; (c = getopt_long(argc, argv, "c:vh", names, NULL)) != -1;) {
         switch (c) {
@@ -101,7 +102,8 @@ static bool parse_options(int argc, char **argv, struct options *options, int *s
     if (optind == argc && !(options->once != NULL && options->check_config))
         return true;
     fprintf(stderr, "estd: %s\nTry estd --help.\n",
-        optind < argc ? "there are no arguments beside options" : "--check-config stands alone, without --once or --enroll");
+        optind < argc ? "there are no arguments beside options"
+                      : "--check-config stands alone, without --once or --enroll");
     *status = EXIT_USAGE;
     return false;
 }

@@ -123,6 +123,12 @@ bool t2c_conf_append(struct t2c_bytes *out, const char *name, const char *value,
     return t2c_bytes_append(out, "\n", 1, err);
 }
 
+const char *t2c_conf_env(const char *variable)
+{
+    const char *value = secure_getenv(variable);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 static const char *setting(const CONF *conf, const char *name, const char *fallback)
 {
     const char *value = conf != NULL ? t2c_conf_get(conf, NULL, name) : NULL;
@@ -172,9 +178,7 @@ bool t2c_settings_load(struct t2c_settings *out, struct t2c_error *err)
     static const struct t2c_conf_key keys[] = {{NULL, "tcti"}, {NULL, "profile"}, {NULL, "keys_dir"},
         {NULL, "certs_dir"}, {NULL, "dps_dir"}, {NULL, "systemctl"}, {NULL, "owner_auth"}, {NULL, "endorsement_auth"},
         {NULL, "lockout_auth"}, {NULL, "platform_auth"}};
-    const char *named = secure_getenv("TPM2CLOUD_CONF");
-    if (named != NULL && named[0] == '\0')
-        named = NULL;
+    const char *named = t2c_conf_env("TPM2CLOUD_CONF");
     const char *path = named != NULL ? named : DEFAULT_CONF;
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     if ((named != NULL || access(path, F_OK) == 0) &&

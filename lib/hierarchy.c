@@ -58,8 +58,8 @@ static bool find_source(const struct t2c_hierarchy *hierarchy, char *source, siz
     size_t told_len, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
-    const char *named = secure_getenv(hierarchy->variable);
-    bool by_variable = named != NULL && named[0] != '\0';
+    const char *named = t2c_conf_env(hierarchy->variable);
+    const bool by_variable = named != NULL;
     if (!by_variable) {
         if (!t2c_settings_load(&settings, err))
             return false;

@@ -32,13 +32,13 @@ bool t2c_profile_set(const char *name, struct t2c_error *err)
 
 bool t2c_profile_get(enum t2c_profile *out, struct t2c_error *err)
 {
-    const char *named = secure_getenv("TPM2CLOUD_PROFILE");
+    const char *named = t2c_conf_env("TPM2CLOUD_PROFILE");
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
     if (chosen) {
         *out = choice;
         return true;
     }
-    if (named != NULL && named[0] != '\0')
+    if (named != NULL)
         return t2c_profile_find(named, out, err) || t2c_fail_context(err, "TPM2CLOUD_PROFILE");
     if (!t2c_settings_load(&settings, err))
         return false;

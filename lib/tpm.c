@@ -67,11 +67,11 @@ bool t2c_tpm_set_tcti(const char *tcti, struct t2c_error *err)
 
 bool t2c_tpm_tcti(char out[T2C_TCTI_MAX], struct t2c_error *err)
 {
-    const char *named = secure_getenv("TPM2CLOUD_TCTI");
+    const char *named = t2c_conf_env("TPM2CLOUD_TCTI");
     T2C_CLEANUP(t2c_settings_fini) struct t2c_settings settings = {0};
-    if ((named == NULL || named[0] == '\0') && tpm_named[0] != '\0')
+    if (named == NULL && tpm_named[0] != '\0')
         named = tpm_named;
-    if (named == NULL || named[0] == '\0') {
+    if (named == NULL) {
         if (!t2c_settings_load(&settings, err))
             return false;
         named = settings.tcti != NULL ? settings.tcti : DEFAULT_TCTI;

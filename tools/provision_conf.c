@@ -150,12 +150,6 @@ static const struct variables ldevid_variables = {
 #define OPERATIONAL_SERVER "OPERATIONAL_CA_FQDN_PORT"
 #define DPS_SCOPE "DPS_SCOPE_ID"
 
-static const char *environment(const char *variable)
-{
-    const char *value = secure_getenv(variable);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 /* ---- an identity ---- */
 
 static bool read_alg(const struct provision_conf *conf, struct provision_identity *id, struct t2c_error *err)
@@ -247,8 +241,8 @@ static bool read_auth(const struct provision_conf *conf, struct provision_identi
     if (!read_secrets(conf, id, err))
         return false;
     bool silent = id->user == NULL && id->password == NULL && id->secret == NULL && id->ca == NULL;
-    if (silent && environment(variables->user) != NULL) {
-        id->user = environment(variables->user);
+    if (silent && t2c_conf_env(variables->user) != NULL) {
+        id->user = t2c_conf_env(variables->user);
         id->password = variables->password;
     }
     return choose_auth(conf, id, err) && check_auth(conf, id, err);
@@ -262,7 +256,7 @@ static bool has_section(const struct provision_conf *conf, const char *section)
 static bool read_identity(struct provision_conf *conf, struct provision_identity *id, const char *section,
     const struct variables *variables, struct t2c_error *err)
 {
-    const char *host_port = environment(variables->server);
+    const char *host_port = t2c_conf_env(variables->server);
     id->section = section;
     id->wanted = has_section(conf, section) || host_port != NULL;
     id->name = section;
@@ -335,7 +329,7 @@ static bool read_est_of_aziot(struct provision_conf *conf, struct t2c_error *err
 {
     struct provision_identity *id = &conf->aziot;
     id->section = "aziot";
-    if (!read_secrets(conf, id, err) || !read_server(conf, id, environment(OPERATIONAL_SERVER), err))
+    if (!read_secrets(conf, id, err) || !read_server(conf, id, t2c_conf_env(OPERATIONAL_SERVER), err))
         return false;
     id->auth = conf->mode == PROVISION_EST_BASIC ? PROVISION_BASIC : PROVISION_MTLS;
     return check_auth(conf, id, err);
@@ -344,7 +338,7 @@ static bool read_est_of_aziot(struct provision_conf *conf, struct t2c_error *err
 static bool read_aziot(struct provision_conf *conf, struct t2c_error *err)
 {
     static const char *const modes[] = {"none", "dps", "est-basic", "est-mtls", NULL};
-    conf->scope_id = get_or(conf, "dps", "scope_id", environment(DPS_SCOPE));
+    conf->scope_id = get_or(conf, "dps", "scope_id", t2c_conf_env(DPS_SCOPE));
     conf->registration_id = get(conf, "dps", "registration_id");
     conf->global_endpoint = get(conf, "dps", "global_endpoint");
     int mode = has_section(conf, "aziot") || conf->scope_id != NULL ? PROVISION_DPS : PROVISION_NONE;
@@ -386,7 +380,7 @@ static bool read_all(struct provision_conf *conf, struct t2c_error *err)
     conf->edge_ca.cert_id = "aziot-edged-ca";
     return file && check_empty(conf, err) && read_top(conf, err) && read_idevid(conf, err) &&
         read_identity(conf, &conf->ldevid, "ldevid", &ldevid_variables, err) &&
-        read_kept(conf, &conf->operational, "operational", "device-id", environment(OPERATIONAL_SERVER), err) &&
+        read_kept(conf, &conf->operational, "operational", "device-id", t2c_conf_env(OPERATIONAL_SERVER), err) &&
         read_kept(conf, &conf->edge_ca, "edge_ca", "edge-ca", NULL, err) && read_aziot(conf, err);
 }
 

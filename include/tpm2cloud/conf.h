@@ -34,6 +34,9 @@ const char *t2c_conf_get(const CONF *conf, const char *section, const char *name
  */
 bool t2c_conf_append(struct t2c_bytes *out, const char *name, const char *value, struct t2c_error *err);
 
+/* Gives the value of the environment's VARIABLE, NULL when it is empty or not there, or this process has other rights than its user. */
+const char *t2c_conf_env(const char *variable);
+
 /*
  * The settings of a machine: /etc/tpm2cloud/tpm2cloud.conf, or the file that $TPM2CLOUD_CONF names. Without the default
  * file the built-in values hold; a file that is named but missing is an error.
