@@ -6,6 +6,7 @@
 #include "anchors.h"
 #include "config_dps.h"
 #include "est.h"
+#include "tpm2cloud/ossl.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -445,8 +446,7 @@ static bool make_digest(const struct source *source, struct config_cert *cert, s
     for (size_t i = 0; i < COUNT(own_sections); i++)
         if (!append_section(&text, source->own, own_sections[i], err))
             return false;
-    return EVP_Digest(text.data, text.len, cert->digest, NULL, EVP_sha256(), NULL) == 1 ||
-        t2c_fail_openssl(err, T2C_NOMEM, "cannot hash the configuration");
+    return t2c_host_sha256(text.data, text.len, cert->digest, err);
 }
 
 bool config_cert_load(const struct source *main, struct config_cert *cert, struct t2c_error *err)

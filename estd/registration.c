@@ -35,10 +35,9 @@ static bool is_known(const uint8_t digest[32])
     return memcmp(digest, none, sizeof(none)) != 0;
 }
 
-static bool digest_installed(const struct entry *entry, uint8_t out[32])
+static bool digest_installed(const struct entry *entry, uint8_t out[T2C_SHA256_LEN], struct t2c_error *err)
 {
-    return EVP_Digest(entry->installed.len > 0 ? entry->installed.data : (const uint8_t *)"", entry->installed.len, out,
-               NULL, EVP_sha256(), NULL) == 1;
+    return t2c_host_sha256(entry->installed.data, entry->installed.len, out, err);
 }
 
 static void settle(struct entry *entry)
@@ -107,9 +106,7 @@ static void start(struct entry *entry)
             argv[n++] = (char *)given[i].option;
             argv[n++] = (char *)given[i].value;
         }
-    if (!digest_installed(entry, entry->registration.asked))
-        t2c_fail_nomem(&why);
-    else if (say_way(cert, &way, &why))
+    if (digest_installed(entry, entry->registration.asked, &why) && say_way(cert, &way, &why))
         program_start(entry->common->loop, argv, (const char *)way.data, LIMIT_S, on_end, entry,
             &entry->registration.program, &why);
     if (why.code != T2C_OK)
@@ -152,8 +149,8 @@ static int64_t first_s(const struct entry *entry)
 static bool is_owed(struct entry *entry)
 {
     struct t2c_state_entry *state = entry->state;
-    uint8_t digest[32];
-    if (!digest_installed(entry, digest))
+    uint8_t digest[T2C_SHA256_LEN];
+    if (!digest_installed(entry, digest, NULL))
         return false;
     if (!is_known(state->dps_digest)) {
         memcpy(state->dps_digest, digest, sizeof(digest));
