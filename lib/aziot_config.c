@@ -5,6 +5,7 @@
 #include "tpm2cloud/aziot_config.h"
 
 #include "tpm2cloud/file.h"
+#include "tpm2cloud/text.h"
 #include "tpm2cloud/toml.h"
 #include <dirent.h>
 #include <errno.h>
@@ -92,10 +93,7 @@ static void read_file(struct reading *reading)
 /* The services read regular files alone. */
 static int is_toml(const struct dirent *entry)
 {
-    size_t len = strlen(entry->d_name);
-    const size_t suffix_len = strlen(SUFFIX);
-    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, SUFFIX) == 0 &&
-        (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN);
+    return t2c_text_ends_with(entry->d_name, SUFFIX) && (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN);
 }
 
 /* Reads the files of DIR, in their order. */

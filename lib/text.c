@@ -40,6 +40,12 @@ static size_t character_len(const uint8_t *text, size_t text_len)
     return 0;
 }
 
+bool t2c_text_ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+    return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
+
 bool t2c_text_is_clean(const void *text, size_t text_len)
 {
     const uint8_t *octets = text;

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define ESTD_CONF "/etc/tpm2cloud/estd.conf"
-#define SUFFIX ".conf"
 #define SUPER "00-super.toml"
 
 /* ---- estd's ---- */
@@ -31,12 +30,6 @@ static bool find_certs_d(const struct aziot_place *place, struct t2c_bytes *out,
     return t2c_bytes_printf(out, err, "%s%s", place->root, estd.certs_d != NULL ? estd.certs_d : ESTD_CERTS_D);
 }
 
-static int is_conf(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name), end = strlen(SUFFIX);
-    return entry->d_name[0] != '.' && len > end && strcmp(entry->d_name + len - end, SUFFIX) == 0;
-}
-
 /* Says whether the certificate NAME, which CONF configures, is this one. */
 static bool keeps(const CONF *conf, const char *name, const struct aziot_renewed *cert)
 {
@@ -53,7 +46,7 @@ static bool look_into(
     const char *dir, const char *file, const struct aziot_renewed *cert, char **found, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_freep) char *path = NULL;
-    T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(SUFFIX));
+    T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(ESTD_CONF_END));
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     if (name == NULL || asprintf(&path, "%s/%s", dir, file) < 0)
         return t2c_fail_nomem(err);
@@ -72,7 +65,7 @@ bool aziot_kept_by_estd(
     struct dirent **entries = NULL;
     if (!find_certs_d(place, &dir, err))
         return false;
-    int n = scandir((const char *)dir.data, &entries, is_conf, alphasort);
+    int n = scandir((const char *)dir.data, &entries, estd_is_conf, alphasort);
     if (n < 0 && errno != ENOENT)
         return t2c_fail_errno(err, errno, "cannot list %s", (const char *)dir.data);
     bool ok = true;

@@ -222,12 +222,6 @@ static const char *home_of(const struct wanted *wanted)
 
 /* ---- all of them ---- */
 
-static int is_conf(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
-}
-
 /* Says whether it goes to certd. */
 static bool check_one(struct doctor *doctor, const struct estd_place *place, const CONF *main, const char *file)
 {
@@ -235,7 +229,7 @@ static bool check_one(struct doctor *doctor, const struct estd_place *place, con
     char path[PATH_MAX], name[256];
     struct t2c_error why = {0};
     snprintf(path, sizeof(path), "%s/%s", place->certs_d, file);
-    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - 5), file);
+    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(ESTD_CONF_END)), file);
     if (!t2c_conf_load(path, NULL, 0, &own, &why)) {
         checklist_bad(&doctor->list, "estd", DOCTOR_FIX_CONF, "%s", why.text);
         return false;
@@ -251,7 +245,7 @@ static bool check_one(struct doctor *doctor, const struct estd_place *place, con
 static void check_all(struct doctor *doctor, const struct estd_place *place, const CONF *main)
 {
     struct dirent **found = NULL;
-    int n = scandir(place->certs_d, &found, is_conf, alphasort);
+    int n = scandir(place->certs_d, &found, estd_is_conf, alphasort);
     bool certd = false;
     if (n < 0) {
         checklist_bad(&doctor->list, "estd", "make the directory, or correct certs_d = in estd's configuration",

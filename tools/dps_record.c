@@ -82,8 +82,7 @@ bool dps_record_format(const struct dps_record *record, struct t2c_bytes *out, s
 
 int dps_record_is_file(const struct dirent *entry)
 {
-    const size_t len = strlen(entry->d_name), end_len = strlen(FILE_END);
-    return entry->d_name[0] != '.' && len > end_len && strcmp(entry->d_name + len - end_len, FILE_END) == 0;
+    return entry->d_name[0] != '.' && t2c_text_ends_with(entry->d_name, FILE_END);
 }
 
 bool dps_record_path(const char *id, char **out, struct t2c_error *err)

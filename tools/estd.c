@@ -4,6 +4,7 @@
 #include "estd.h"
 
 #include "tpm2cloud/conf.h"
+#include "tpm2cloud/text.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -36,9 +37,7 @@ bool estd_find(const char *conf_path, struct estd_place *out, struct t2c_error *
 {
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     T2C_CLEANUP(estd_place_fini) struct estd_place place = {0};
-    const char *variable = secure_getenv("TPM2CLOUD_ESTD_CONF");
-    bool set = variable != NULL && variable[0] != '\0';
-    const char *named = conf_path != NULL ? conf_path : set ? variable : NULL;
+    const char *named = conf_path != NULL ? conf_path : t2c_conf_env("TPM2CLOUD_ESTD_CONF");
     const char *path = named != NULL ? named : CONF_PATH;
     place.configured = access(path, F_OK) == 0;
     if ((named != NULL || place.configured) && !t2c_conf_load(path, NULL, 0, &conf, err))
@@ -68,6 +67,11 @@ void estd_place_fini(struct estd_place *place)
     free(place->certs_d);
     free(place->certd_dir);
     *place = (struct estd_place){0};
+}
+
+int estd_is_conf(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && t2c_text_ends_with(entry->d_name, ESTD_CONF_END);
 }
 
 /* ---- the connection ---- */

@@ -5,8 +5,11 @@
 #define TPM2CLOUD_TOOLS_ESTD_H
 
 #include "tpm2cloud/message.h"
+#include <dirent.h>
 
 #define ESTD_CERTS_D "/etc/tpm2cloud/certs.d"
+
+#define ESTD_CONF_END ".conf" /* of the file of a certificate in certs_d */
 
 struct estd_place {
     bool configured; /* its configuration is there */
@@ -20,6 +23,9 @@ struct estd_place {
 /* Reads CONF, or $TPM2CLOUD_ESTD_CONF, or the default; a default that is missing leaves the built-in values. */
 bool estd_find(const char *conf, struct estd_place *out, struct t2c_error *err);
 void estd_place_fini(struct estd_place *place);
+
+/* For scandir(3): says whether ENTRY of certs_d is the file of a certificate. */
+int estd_is_conf(const struct dirent *entry);
 
 struct estd;
 

@@ -5,6 +5,7 @@
 
 #include "tpm2cloud/file.h"
 #include "tpm2cloud/tree.h"
+#include <errno.h>
 #include <string.h>
 
 void release_fini(struct release *release)
@@ -26,6 +27,20 @@ bool release_keep(struct release *release, const struct release_thing *thing, co
 {
     return aziot_report_add(
         &release->report, thing->what, thing->name, place, "keep", err, "%s: %s", place, thing->text);
+}
+
+bool release_each(struct release *release, const char *dir, int (*filter)(const struct dirent *), release_each_fn *fn,
+    struct t2c_error *err)
+{
+    struct dirent **found = NULL;
+    int n = scandir(dir, &found, filter, alphasort);
+    bool ok = n >= 0 || errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
+    for (int i = 0; i < n; i++) {
+        ok = ok && fn(release, found[i]->d_name, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
 }
 
 bool release_file(struct release *release, const struct release_thing *thing, const char *path, struct t2c_error *err)

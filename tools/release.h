@@ -29,6 +29,14 @@ struct release_thing {
 bool release_add(struct release *release, const struct release_thing *thing, const char *place, struct t2c_error *err);
 bool release_keep(struct release *release, const struct release_thing *thing, const char *place, struct t2c_error *err);
 
+/*
+ * Calls FN for each file of the directory DIR that FILTER takes (as scandir(3) does; NULL: all), in order, up to the first failure. A
+ * directory that is missing has none.
+ */
+typedef bool release_each_fn(struct release *release, const char *file, struct t2c_error *err);
+bool release_each(struct release *release, const char *dir, int (*filter)(const struct dirent *), release_each_fn *fn,
+    struct t2c_error *err);
+
 /* Removes the file PATH, or all that is in the directory PATH; what is not there has no row. */
 bool release_file(struct release *release, const struct release_thing *thing, const char *path, struct t2c_error *err);
 bool release_content(

@@ -6,8 +6,6 @@
 
 #include "aziot_settings.h"
 #include "tpm2cloud/file.h"
-#include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,26 +96,21 @@ static int is_backup(const struct dirent *entry)
     return entry->d_name[0] != '.' && strstr(entry->d_name, AZIOT_CONFIG_BACKUP) != NULL;
 }
 
-/* Copies hold what an owner had configured, secrets among it, and may be all that he has of it. */
-static bool keep_backups(struct release *release, struct t2c_error *err)
+/* It holds what an owner had configured, secrets among it, and may be all that he has of it. */
+static bool keep_backup(struct release *release, const char *file, struct t2c_error *err)
 {
     static const struct release_thing thing = {"file", "IoT Edge",
         "what tpm2cloud aziot configure found and replaced, secrets included; remove it before another owner has the "
         "device"};
-    struct dirent **found = NULL;
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    return (asprintf(&path, "%s/etc/aziot/%s", release->aziot.root, file) >= 0 || t2c_fail_nomem(err)) &&
+        release_keep(release, &thing, path, err);
+}
+
+static bool keep_backups(struct release *release, struct t2c_error *err)
+{
     char dir[PATH_MAX];
-    if (!below(release, "/etc/aziot", dir, err))
-        return false;
-    int n = scandir(dir, &found, is_backup, alphasort);
-    bool ok = n >= 0 || errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
-    for (int i = 0; i < n; i++) {
-        T2C_CLEANUP(t2c_freep) char *path = NULL;
-        ok = ok && (asprintf(&path, "%s/%s", dir, found[i]->d_name) >= 0 || t2c_fail_nomem(err)) &&
-            release_keep(release, &thing, path, err);
-        free(found[i]);
-    }
-    free(found);
-    return ok;
+    return below(release, "/etc/aziot", dir, err) && release_each(release, dir, is_backup, keep_backup, err);
 }
 
 /* They say nothing of an owner as they are installed, and without them the next one's keys would be in files. */

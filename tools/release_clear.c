@@ -13,7 +13,6 @@
 #include "tpm2cloud/tpm.h"
 #include "tpm2cloud/tree.h"
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -213,21 +212,17 @@ static int is_note(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+static bool bring_note(struct release *release, const char *file, struct t2c_error *err)
+{
+    return bring_back(release, file, err) || t2c_fail_context(err, "after the TPM was cleared");
+}
+
 bool release_restore(struct release *release, struct t2c_error *err)
 {
-    struct dirent **found = NULL;
     char dir[PATH_MAX];
-    if (!t2c_profile_set("tcg", err) || /* nothing else can be made again */
-        !path_of(release, "", dir, err))
-        return false;
-    int n = scandir(dir, &found, is_note, alphasort);
-    bool ok = n >= 0 || errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", dir);
-    for (int i = 0; i < n; i++) {
-        ok = ok && (bring_back(release, found[i]->d_name, err) || t2c_fail_context(err, "after the TPM was cleared"));
-        free(found[i]);
-    }
-    free(found);
-    return ok && t2c_tree_remove(dir, err); /* and what a kill has left of a note */
+    return t2c_profile_set("tcg", err) && /* nothing else can be made again */
+        path_of(release, "", dir, err) && release_each(release, dir, is_note, bring_note, err) &&
+        t2c_tree_remove(dir, err); /* and what a kill has left of a note */
 }
 
 bool release_clear(struct release *release, struct t2c_error *err)

@@ -5,13 +5,11 @@
 #include "release.h"
 
 #include "provision_conf.h"
-#include <dirent.h>
-#include <errno.h>
+#include "tpm2cloud/text.h"
 #include <stdio.h>
 #include <string.h>
 
-#define CONF_END ".conf"
-#define BACKUP_END ".conf.bak"
+#define BACKUP_END ESTD_CONF_END ".bak"
 #define SOURCE "file:"
 
 /* Tells of PATH, alone or behind "file:", if it is one and there. */
@@ -49,7 +47,7 @@ static bool remove_targets(struct release *release, const CONF *conf, const char
 static bool remove_conf(struct release *release, const char *file, struct t2c_error *err)
 {
     T2C_CLEANUP(t2c_freep) char *path = NULL;
-    T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(CONF_END));
+    T2C_CLEANUP(t2c_freep) char *name = strndup(file, strlen(file) - strlen(ESTD_CONF_END));
     T2C_CLEANUP(t2c_conf_freep) CONF *conf = NULL;
     if (name == NULL || asprintf(&path, "%s/%s", release->estd.certs_d, file) < 0)
         return t2c_fail_nomem(err);
@@ -60,15 +58,9 @@ static bool remove_conf(struct release *release, const char *file, struct t2c_er
     return release_file(release, &thing, path, err);
 }
 
-static bool ends_with(const char *name, const char *end)
+static int is_file(const struct dirent *entry)
 {
-    size_t len = strlen(name);
-    return name[0] != '.' && len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
-}
-
-static int is_conf(const struct dirent *entry)
-{
-    return ends_with(entry->d_name, CONF_END) || ends_with(entry->d_name, BACKUP_END);
+    return estd_is_conf(entry) || (entry->d_name[0] != '.' && t2c_text_ends_with(entry->d_name, BACKUP_END));
 }
 
 static bool keep_backup(struct release *release, const char *file, struct t2c_error *err)
@@ -81,20 +73,9 @@ static bool keep_backup(struct release *release, const char *file, struct t2c_er
     return release_keep(release, &thing, path, err);
 }
 
-static bool remove_confs(struct release *release, struct t2c_error *err)
+static bool release_conf(struct release *release, const char *file, struct t2c_error *err)
 {
-    struct dirent **found = NULL;
-    int n = scandir(release->estd.certs_d, &found, is_conf, alphasort);
-    bool ok = true;
-    if (n < 0)
-        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->estd.certs_d);
-    for (int i = 0; i < n; i++) {
-        const char *file = found[i]->d_name;
-        ok = ok && (ends_with(file, CONF_END) ? remove_conf(release, file, err) : keep_backup(release, file, err));
-        free(found[i]);
-    }
-    free(found);
-    return ok;
+    return t2c_text_ends_with(file, BACKUP_END) ? keep_backup(release, file, err) : remove_conf(release, file, err);
 }
 
 /* Of a file that cannot be read nothing more is known. */
@@ -125,6 +106,6 @@ static bool keep_configuration(struct release *release, struct t2c_error *err)
 bool release_estd(struct release *release, struct t2c_error *err)
 {
     static const struct release_thing state = {"directory", "estd", "what estd remembers"};
-    return remove_confs(release, err) && release_content(release, &state, release->estd.state_dir, err) &&
-        keep_configuration(release, err);
+    return release_each(release, release->estd.certs_d, is_file, release_conf, err) &&
+        release_content(release, &state, release->estd.state_dir, err) && keep_configuration(release, err);
 }

@@ -11,6 +11,7 @@
 #include "tpm2cloud/generation.h"
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
+#include "tpm2cloud/text.h"
 #include "tpm2cloud/tree.h"
 #include <dirent.h>
 #include <errno.h>
@@ -137,28 +138,7 @@ static int is_name(const struct dirent *entry)
     return t2c_uri_name_valid(entry->d_name, strlen(entry->d_name));
 }
 
-static bool remove_rest(struct release *release, struct t2c_error *err)
-{
-    struct dirent **found = NULL;
-    int n = scandir(release->settings.certs_dir, &found, is_name, alphasort);
-    bool ok = true;
-    if (n < 0)
-        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->settings.certs_dir);
-    for (int i = 0; i < n; i++) {
-        ok = ok && remove_rest_of(release, found[i]->d_name, err);
-        free(found[i]);
-    }
-    free(found);
-    return ok;
-}
-
 /* ---- other files of the key directory ---- */
-
-static bool ends_with(const char *name, const char *end)
-{
-    size_t len = strlen(name), end_len = strlen(end);
-    return len > end_len && strcmp(name + len - end_len, end) == 0;
-}
 
 /* Says whether FILE is what somebody who was killed left of a file of the key directory. */
 static bool is_left(const char *file)
@@ -169,7 +149,8 @@ static bool is_left(const char *file)
         return false;
     snprintf(name, sizeof(name), "%.*s", (int)(len - T2C_FILE_TEMP_LEN), file + 1);
     return t2c_file_is_temp(file, name) &&
-        (ends_with(name, KEY_END) || ends_with(name, T2C_SAS_SUFFIX) || ends_with(name, RECORD_END));
+        (t2c_text_ends_with(name, KEY_END) || t2c_text_ends_with(name, T2C_SAS_SUFFIX) ||
+            t2c_text_ends_with(name, RECORD_END));
 }
 
 static bool forget_sas(struct release *release, const char *file, const char *path, struct t2c_error *err)
@@ -188,44 +169,36 @@ static bool is_of_owner(const char *file)
     return sscanf(file, "%8x", &handle) == 1 && handle >= HANDLES_FIRST && handle < 0x81010000;
 }
 
-static bool remove_other(struct release *release, const char *file, bool records, struct t2c_error *err)
+static bool remove_record(struct release *release, const char *file, struct t2c_error *err)
 {
-    const struct release_thing record = {"file", file, "what was recorded of a key"};
+    const struct release_thing thing = {"file", file, "what was recorded of a key"};
+    T2C_CLEANUP(t2c_freep) char *path = NULL;
+    if (asprintf(&path, "%s/%s", release->settings.keys_dir, file) < 0)
+        return t2c_fail_nomem(err);
+    return !t2c_text_ends_with(file, RECORD_END) || !is_of_owner(file) || release_file(release, &thing, path, err);
+}
+
+static bool remove_other(struct release *release, const char *file, struct t2c_error *err)
+{
     const struct release_thing left = {"file", file, "left by an interruption"};
     T2C_CLEANUP(t2c_freep) char *path = NULL;
     if (asprintf(&path, "%s/%s", release->settings.keys_dir, file) < 0)
         return t2c_fail_nomem(err);
-    if (records)
-        return !ends_with(file, RECORD_END) || !is_of_owner(file) || release_file(release, &record, path, err);
-    if (ends_with(file, T2C_SAS_SUFFIX) && file[0] != '.')
+    if (t2c_text_ends_with(file, T2C_SAS_SUFFIX) && file[0] != '.')
         return forget_sas(release, file, path, err);
     return !is_left(file) || release_file(release, &left, path, err);
-}
-
-static bool remove_others(struct release *release, bool records, struct t2c_error *err)
-{
-    struct dirent **found = NULL;
-    int n = scandir(release->settings.keys_dir, &found, NULL, alphasort);
-    bool ok = true;
-    if (n < 0)
-        return errno == ENOENT || t2c_fail_errno(err, errno, "cannot list %s", release->settings.keys_dir);
-    for (int i = 0; i < n; i++) {
-        ok = ok && remove_other(release, found[i]->d_name, records, err);
-        free(found[i]);
-    }
-    free(found);
-    return ok;
 }
 
 /* ---- the whole ---- */
 
 bool release_keys(struct release *release, struct t2c_error *err)
 {
-    return evict(release, LDEVID, "ldevid", err) && keep_tokens(release, err) && remove_others(release, false, err) &&
-        remove_names(release, err) && remove_rest(release, err);
+    return evict(release, LDEVID, "ldevid", err) && keep_tokens(release, err) &&
+        release_each(release, release->settings.keys_dir, NULL, remove_other, err) && remove_names(release, err) &&
+        release_each(release, release->settings.certs_dir, is_name, remove_rest_of, err);
 }
 
 bool release_records(struct release *release, struct t2c_error *err)
 {
-    return remove_others(release, true, err);
+    return release_each(release, release->settings.keys_dir, NULL, remove_record, err);
 }

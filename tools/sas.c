@@ -9,6 +9,7 @@
 #include "tpm2cloud/identity.h"
 #include "tpm2cloud/name.h"
 #include "tpm2cloud/ossl.h"
+#include "tpm2cloud/text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -20,9 +21,8 @@
 
 int sas_is_file(const struct dirent *entry)
 {
-    const size_t len = strlen(entry->d_name), suffix_len = strlen(T2C_SAS_SUFFIX);
-    return len > suffix_len && strcmp(entry->d_name + len - suffix_len, T2C_SAS_SUFFIX) == 0 &&
-        t2c_uri_name_valid(entry->d_name, len - suffix_len);
+    return t2c_text_ends_with(entry->d_name, T2C_SAS_SUFFIX) &&
+        t2c_uri_name_valid(entry->d_name, strlen(entry->d_name) - strlen(T2C_SAS_SUFFIX));
 }
 
 static bool find_path(const char *name, char path[PATH_MAX], struct t2c_error *err)

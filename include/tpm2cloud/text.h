@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Says whether TEXT is END with something in front of it. */
+bool t2c_text_ends_with(const char *text, const char *end);
+
 /* Says whether TEXT is UTF-8 (RFC 3629) without control characters, those of ISO 6429 C1 among them. */
 bool t2c_text_is_clean(const void *text, size_t text_len);
 
