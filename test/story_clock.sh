@@ -46,6 +46,7 @@ clock() {
 requests() { grep -c "op=$1 status=200" ca.log; }
 said() { [ "$(grep -c -- "$2" log)" -ge "$1" ]; }
 granted() { [ "$(requests "$1")" -ge "$2" ]; }
+refused() { [ "$(grep -c 'op=tls .*certificate expired' ca.log)" -ge "$1" ]; }
 asked_all() { grep -c op= ca.log; }
 # quiet WHAT: for a second, estd asks nobody
 quiet() {
@@ -87,6 +88,9 @@ quiet "back in time"
 clock 31536000 set
 check "set a year ahead: the certificate seems to be over" wait_for 10 said 1 ' dev: the installed certificate has expired'
 check "and the server's as well" wait_for 10 said 1 ' dev: cannot enrol: .*expired'
+# A day has passed, too: the CA certificates are asked for anew. Both conversations are over before the clock is set.
+check "for the CA certificates, too" wait_for 10 said 1 ' dev: the CA certificates are not known anew: .*expired'
+check "which the CA has seen" wait_for 10 refused 2
 clock 0 set
 quiet "set right: neither was"
 check_equal "all in all: one enrolment, two renewals" "1 2" "$(requests simpleenroll) $(requests simplereenroll)"
