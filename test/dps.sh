@@ -35,7 +35,7 @@ dps_start() {
 }
 
 dps_stop() {
-    kill "$dps" && wait "$dps" 2>/dev/null
+    end_process "$dps"
 }
 
 # enrolled LINE...: these and $always alone are enrolled, and nothing has been asked yet

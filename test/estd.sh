@@ -33,7 +33,7 @@ ca_serve() {
 }
 
 ca_stop() {
-    kill "$server" && wait "$server" 2>/dev/null
+    end_process "$server"
 }
 
 # estd_conf TRUST LINE...: the main configuration for the server on $port; LINEs are more defaults

@@ -136,7 +136,7 @@ END
 services_stop() {
     for unit in tpm2cloud-deploy.path estd.service; do
         [ -s "$work/$unit.pid" ] || continue
-        kill "$(cat "$work/$unit.pid")" 2>/dev/null
+        is_ours "$(cat "$work/$unit.pid")" && kill "$(cat "$work/$unit.pid")"
         wait_for 5 sh -c "! grep '^State:.[^Z]' /proc/$(cat "$work/$unit.pid")/status"
         rm "$work/$unit.pid"
     done

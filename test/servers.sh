@@ -68,7 +68,7 @@ conf_server() {
 
 # server_stop: the last one started in the background is gone; its exit status.
 server_stop() {
-    kill "$server" && wait "$server" 2>/dev/null
+    end_process "$server"
 }
 
 # fetch ARGUMENTS...: curl to $port, where a server must have the chain and the name.

@@ -22,7 +22,7 @@ estd_start() { # ENVIRONMENT...: sets $estd
     pids="$pids $estd"
 }
 estd_stop() {
-    kill "$estd" && wait "$estd"
+    end_process "$estd"
 }
 client() {
     /usr/bin/python3 "$srcdir/test/control.py" "$sock" "$@"
@@ -311,7 +311,7 @@ second=$!
 pids="$pids $second"
 check "another estd does not take the socket of one that runs" wait_for 10 says "another process listens at $sock" "$work/second.log"
 check "but does what it is for" wait_for 10 says "a: found a certificate" "$work/second.log"
-kill "$second" && wait "$second"
+end_process "$second"
 check "and leaves the socket" "$T2C" renew a
 estd_stop
 echo precious >"$sock"

@@ -50,7 +50,7 @@ renewed() {
     "$T2C" renew device && later 61
 }
 stop() {
-    kill "$estd" && wait "$estd"
+    end_process "$estd"
 }
 told() { # how often
     if [ -e "$work/told" ]; then wc -l <"$work/told"; else echo 0; fi

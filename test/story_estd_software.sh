@@ -17,8 +17,10 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/estd-story.XXXXXX") || exit 99
 pids=
 mounted=
 clean_up() {
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
-    for pid in $pids; do wait "$pid" 2>/dev/null; done
+    for pid in $pids; do
+        # A number may be another process's by now.
+        grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$pid/status" && kill "$pid" && wait "$pid" 2>/dev/null
+    done
     [ -z "$mounted" ] || umount "$mounted"
     rm -rf "$dir"
 }

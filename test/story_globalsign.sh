@@ -46,7 +46,7 @@ END
     port=$(port_of "$server")
 }
 gs_stop() {
-    kill "$server" && wait "$server" 2>/dev/null
+    end_process "$server"
 }
 # configure NAME LABEL KEY SUBJECT [LINE...]: LABEL is empty or begins with a slash; the lines are those of [auth].
 configure() {
@@ -168,7 +168,7 @@ daemon=$!
 pids="$pids $daemon"
 check "deferred: it waits as long as the server says" wait_for 10 grep -q "HTTP 202.*the same request goes out again in 600 s" "$work/estd.log"
 sleep 2
-kill $daemon && wait $daemon
+end_process "$daemon"
 check_equal "and does not ask again before" 1 "$(grep -c "HTTP 202" "$work/estd.log")"
 rm -r "$work/certs.d" && mv "$work/all" "$work/certs.d"
 

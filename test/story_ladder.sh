@@ -30,7 +30,7 @@ serve_more limited --fault status=429@4 --fault retry-after=1@4
 limited=$port
 serve_more late
 late=$port
-kill "$server" && wait "$server"
+end_process "$server"
 
 # signed NAME LIFETIME [NOT-BEFORE]: a key and its certificate, installed; sets $serial
 signed() {

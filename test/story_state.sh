@@ -27,7 +27,7 @@ estd_start() { # ENVIRONMENT...: sets $estd
     wait_for 10 test -S "$sock"
 }
 estd_stop() {
-    kill "$estd" && wait "$estd"
+    end_process "$estd"
 }
 says() { # PATTERN FILE
     grep -qE -- "$1" "$2"
