@@ -121,6 +121,9 @@ static int start(const struct start *how, char *const argv[], char *const envp[]
     int errnum = posix_spawn_file_actions_adddup2(&actions, how->from, STDIN_FILENO);
     for (int fd = STDOUT_FILENO; errnum == 0 && how->say >= 0 && fd <= STDERR_FILENO; fd++)
         errnum = posix_spawn_file_actions_adddup2(&actions, how->say, fd);
+    /* Not all that libraries open ends with exec: whoever has a copy of a TCTI's socket keeps the TPM from all others. */
+    if (errnum == 0)
+        errnum = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     return errnum != 0 ? errnum
                        : (how->search ? posix_spawnp : posix_spawn)(pid, how->path, &actions, &attr, argv, envp);
 }

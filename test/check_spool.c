@@ -242,6 +242,19 @@ START_TEST(how_programs_end)
 }
 END_TEST
 
+/* A descriptor that a library opened without O_CLOEXEC. */
+START_TEST(what_programs_inherit)
+{
+    struct t2c_error err = {0};
+    char script[64];
+    int fd = dup(STDERR_FILENO);
+    ck_assert_int_gt(fd, STDERR_FILENO);
+    snprintf(script, sizeof(script), "[ -e /proc/$$/fd/2 ] && [ ! -e /proc/$$/fd/%d ]", fd);
+    ck_assert_msg(run_shell(script, 10, &err), "%s", err.text);
+    ck_assert_int_eq(close(fd), 0); /* it is ours still */
+}
+END_TEST
+
 START_TEST(what_programs_read)
 {
     char *argv[] = {"/bin/sh", "-c", "[ \"$(cat)\" = secret ]", NULL}, *envp[] = {NULL};
@@ -313,6 +326,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, broken_result_is_none, 0, COUNT(broken));
     tcase_add_test(t, words);
     tcase_add_test(t, how_programs_end);
+    tcase_add_test(t, what_programs_inherit);
     tcase_add_test(t, what_programs_read);
     tcase_add_test(t, too_long);
     tcase_add_test(t, which_programs_are_run);

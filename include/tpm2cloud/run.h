@@ -1,5 +1,6 @@
 /*
- * Other programs, for which others may have given the words: no shell, an environment of their own, and not for longer than they may.
+ * Other programs, for which others may have given the words: no shell, an environment of their own, none of our files, and not for
+ * longer than they may.
  */
 #ifndef TPM2CLOUD_RUN_H
 #define TPM2CLOUD_RUN_H
