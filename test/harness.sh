@@ -146,7 +146,7 @@ tpm_start() {
     swtpm socket --tpm2 --tpmstate dir="${1:-$work/tpm-state}" --server type=unixio,path="$work/tpm" \
         --ctrl type=unixio,path="$work/tpm.ctrl" --flags not-need-init,startup-clear --pid file="$work/swtpm.pid" \
         --daemon 2>"$work/swtpm.log" || skip_all "swtpm does not start: $(cat "$work/swtpm.log")"
-    wait_for 5 test -S "$work/tpm" || skip_all "swtpm does not listen"
+    wait_for 15 test -S "$work/tpm" || skip_all "swtpm does not listen"
     export TPM2CLOUD_TCTI="swtpm:path=$work/tpm" TPM2TOOLS_TCTI="swtpm:path=$work/tpm"
     export TPM2OPENSSL_TCTI="$TPM2CLOUD_TCTI"
     printf 'keys_dir = %s\ncerts_dir = %s\ndps_dir = %s\n' "$work/keys" "$work/certs" "$work/dps" >"$work/tpm2cloud.conf"
@@ -179,7 +179,7 @@ END
 tpm_stop() {
     tpm_pid=$(cat "$work/swtpm.pid")
     kill "$tpm_pid"
-    wait_for 5 sh -c "! kill -0 $tpm_pid"
+    wait_for 15 sh -c "! kill -0 $tpm_pid"
     rm -rf "$work/tpm-state" "$work/swtpm.pid" "$work/keys" "$work/certs"
 }
 

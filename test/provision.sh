@@ -137,7 +137,7 @@ services_stop() {
     for unit in tpm2cloud-deploy.path estd.service; do
         [ -s "$work/$unit.pid" ] || continue
         is_ours "$(cat "$work/$unit.pid")" && kill "$(cat "$work/$unit.pid")"
-        wait_for 5 sh -c "! grep '^State:.[^Z]' /proc/$(cat "$work/$unit.pid")/status"
+        wait_for 15 sh -c "! grep '^State:.[^Z]' /proc/$(cat "$work/$unit.pid")/status"
         rm "$work/$unit.pid"
     done
 }

@@ -17,10 +17,10 @@ check_equal "keys are for the group alone" "2750 tpm2cloud tpm2cloud" "$(stat -c
 mkdir -p /run/tpm /etc/tpm2cloud/certs.d /srv/x
 swtpm socket --tpm2 --tpmstate dir=/run/tpm --server type=unixio,path=/run/tpm/tpm --ctrl type=unixio,path=/run/tpm/tpm.ctrl \
     --flags not-need-init,startup-clear --daemon
-wait_for 5 test -S /run/tpm/tpm
+wait_for 15 test -S /run/tpm/tpm
 chown tpm2cloud /run/tpm/tpm /run/tpm/tpm.ctrl
 echo 'tcti = swtpm:path=/run/tpm/tpm' >/etc/tpm2cloud/tpm2cloud.conf
-estca_start plant --auth any --user device:secret --lifetime 14
+estca_start plant --auth any --user device:secret --lifetime 30
 cp "$work/plant/root.pem" /etc/tpm2cloud/root.pem
 (umask 077 && echo secret >/etc/tpm2cloud/est-password)
 mkdir -p /etc/systemd/system/estd.service.d
@@ -32,8 +32,8 @@ trust = /etc/tpm2cloud/root.pem
 user = device
 password_file = cred:est-password
 END
-printf '%s\n' '[certificate]' 'key = tpm2cloud:pump' 'subject = /CN=pump' '[renew]' 'rotate = yes' '[install]' 'deploy = yes' \
-    'file = /srv/x/pump.pem' 'owner = daemon:daemon' 'mode = 0640' 'restart = witness.service' >/etc/tpm2cloud/certs.d/pump.conf
+printf '%s\n' '[certificate]' 'key = tpm2cloud:pump' 'subject = /CN=pump' '[renew]' 'window = 20-40' 'rotate = yes' '[install]' \
+    'deploy = yes' 'file = /srv/x/pump.pem' 'owner = daemon:daemon' 'mode = 0640' 'restart = witness.service' >/etc/tpm2cloud/certs.d/pump.conf
 printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "echo restarted >>/srv/witness"\n' >/etc/systemd/system/witness.service
 systemctl daemon-reload
 

@@ -21,7 +21,7 @@ for slot in $(seq 0 $((at_a_time - 1))); do
     swtpm socket --tpm2 --tpmstate dir="$work/tpms/$slot.state" --server type=unixio,path="$work/tpms/$slot" \
         --ctrl type=unixio,path="$work/tpms/$slot.ctrl" --flags not-need-init,startup-clear 2>"$work/tpms/$slot.log" &
     pids="$pids $!"
-    wait_for 5 test -S "$work/tpms/$slot" || skip_all "swtpm does not listen"
+    wait_for 15 test -S "$work/tpms/$slot" || skip_all "swtpm does not listen"
 done
 # aziot HOMEDIR CALL...: prints what it answers.
 aziot() {

@@ -50,7 +50,7 @@ same() {
 tpm_kill() {
     killed=$(cat "$work/swtpm.pid")
     kill -9 "$killed"
-    wait_for 5 sh -c "! kill -0 $killed" # it holds the lock of its state till then
+    wait_for 15 sh -c "! kill -0 $killed" # it holds the lock of its state till then
     rm -f "$work/tpm" "$work/tpm.ctrl"
 }
 tpm_reset() {

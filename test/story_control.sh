@@ -124,7 +124,7 @@ import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM); s.bind('$work/odd.sock'); s.listen(1)
 while True: c, _ = s.accept(); c.recv(99); c.sendall(b'HTTP/1.1 400 Bad Request'); c.close()" &
 pids="$pids $!"
-check "something else listens" wait_for 5 test -S "$work/odd.sock"
+check "something else listens" wait_for 15 test -S "$work/odd.sock"
 printf '[estd]\nsocket = %s\n' "$work/odd.sock" >"$work/odd.conf"
 check_fails "it is not taken for estd" "answers what this program does not understand" "$T2C" renew a --config "$work/odd.conf"
 if [ "$(id -u)" -eq 0 ]; then
@@ -193,12 +193,15 @@ watch=$!
 "$T2C" watch --json >"$work/watched.json" 2>/dev/null &
 json=$!
 pids="$pids $watch $json"
+for watcher in $watch $json; do
+    wait_for 10 sh -c "ls -l /proc/$watcher/fd | grep -q socket:"
+done
 sleep 0.2
 "$T2C" renew a >/dev/null && "$T2C" renew b >/dev/null
-check "watch has a line for each event" wait_for 5 says "^2[0-9TZ:-]* b: renewed, issuer" "$work/watched"
+check "watch has a line for each event" wait_for 15 says "^2[0-9TZ:-]* b: renewed, issuer" "$work/watched"
 check "in order" says "^requested requested renewed requested renewed" \
     "$(awk '/asked/ {printf "requested "} /renewed/ {printf "renewed "}' "$work/watched" >"$work/order"; sed -i 's/^/requested /' "$work/order"; echo "$work/order")"
-check "with --json an object" wait_for 5 says '^\{"type": "renewed", "name": "a", "code": "", "alert": false, "at_s": [0-9]+, "next_s": [0-9]+, ' "$work/watched.json"
+check "with --json an object" wait_for 15 says '^\{"type": "renewed", "name": "a", "code": "", "alert": false, "at_s": [0-9]+, "next_s": [0-9]+, ' "$work/watched.json"
 
 # ---- a client of another kind ----
 

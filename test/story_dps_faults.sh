@@ -61,7 +61,7 @@ swtpm socket --tpm2 --tpmstate dir="$work/second-state" --server type=unixio,pat
     --ctrl type=unixio,path="$work/second.ctrl" --flags not-need-init,startup-clear 2>"$work/second.err" &
 pids="$pids $!"
 printf '%s = %s\n' keys_dir "$work/second-keys" certs_dir "$work/second-certs" dps_dir "$work/second-dps" >"$work/second.conf"
-wait_for 5 test -S "$work/second"
+wait_for 15 test -S "$work/second"
 second_ek=$(with_second "$T2C" dps show --json | jq -r .endorsement_key)
 
 # ---- certificates of a fleet's CA

@@ -66,7 +66,7 @@ grep 'op=simpleenroll' "$work/soon.log" | sed 's/^time=\([^ ]*\).*/\1/' | while 
 check_equal "not before eleven seconds were over" "" "$(awk 'NR > 1 && $1 - last < 11 { print $1 - last } { last = $1 }' "$work/times")"
 check_equal "the others wait" "1 1 1" "$(asked patient) $(asked dated) $(asked silent)"
 kill -HUP "$daemon"
-wait_for 5 grep -q 'configuration read again' "$work/daemon.err"
+wait_for 15 grep -q 'configuration read again' "$work/daemon.err"
 check "a reload" sleep 1
 check_equal "does not hurry them" "1 1 1" "$(asked patient) $(asked dated) $(asked silent)"
 stop
@@ -87,7 +87,7 @@ check "is the same as before" cmp "$work/old.pem" "$work/installed/old.pem"
 rm "$work"/certs.d/[!o]*.conf
 : >"$work/daemon.err"
 start
-check "estd finds it after a restart" wait_for 5 grep -q 'old: found a certificate' "$work/daemon.err"
+check "estd finds it after a restart" wait_for 15 grep -q 'old: found a certificate' "$work/daemon.err"
 next=$(sed -n 's/.*old: found a certificate, .*next renewal \(.*\)$/\1/p' "$work/daemon.err")
 check "and knows that the renewal waits" test $(($(date -d "$next" +%s) - $(date +%s))) -gt 1900
 stop

@@ -401,7 +401,7 @@ seen() {
         tries=$((tries + 1))
     done
 }
-seen 1 'found a certificate' daemon.err 5
+seen 1 'found a certificate' daemon.err 10
 ok $? "the daemon finds the installed certificate" daemon.err
 "$ESTD" -c estd.conf --once dev >out 2>err
 [ $? -eq 1 ] && grep -q "another estd (process $daemon) works on this state" err
@@ -428,23 +428,23 @@ touch stop
 wait $reader
 [ ! -e torn ] && [ "$(cat looks)" -gt 50 ]
 ok $? "a reader that looks all the time never sees a torn file" looks
-# 20-40 % of 20 s: each renewal comes 4 to 8 s behind the one before, and what it takes to do it
+# 20-40 % of 20 s: each renewal comes 4 to 8 s behind the one before, and what it takes to do it; at 60 % it would be 12
 awk -F'[T:Z]' '/op=simple/ && /status=200/ {
     s = $2 * 3600 + $3 * 60 + $4
     if (n++ > 0) print (s - last + 86400) % 86400
     last = s
 }' ca.log >gaps
-awk 'NR > 0 && ($1 < 3 || $1 > 9) { bad = 1 } END { exit bad || NR < 3 }' gaps
+awk 'NR > 0 && ($1 < 3 || $1 > 11) { bad = 1 } END { exit bad || NR < 3 }' gaps
 ok $? "each renewal lies in its window" gaps
 
 cp certs.d/dev.conf dev.conf
 echo 'mistake = 1' >>certs.d/dev.conf
 kill -HUP $daemon
-seen 1 'the old configuration stays: .*unknown key "mistake" in section \[install\]' daemon.err 3
+seen 1 'the old configuration stays: .*unknown key "mistake" in section \[install\]' daemon.err 10
 ok $? "SIGHUP with a mistake in the configuration keeps the old one" daemon.err
 cp dev.conf certs.d/dev.conf
 kill -HUP $daemon
-seen 1 'configuration read again: 1 certificate' daemon.err 3
+seen 1 'configuration read again: 1 certificate' daemon.err 10
 ok $? "SIGHUP reads the configuration again" daemon.err
 stop_server
 seen 1 'dev: cannot renew: .*no way to the server.*next try in 1 s' daemon.err 12
@@ -484,7 +484,7 @@ once dev
 "$ESTD" -c estd.conf 2>daemon.err &
 daemon=$!
 pids="$pids $daemon"
-seen 1 'found a certificate, notAfter 22..-.*Z, next renewal 2[01]..-.*Z$' daemon.err 5
+seen 1 'found a certificate, notAfter 22..-.*Z, next renewal 2[01]..-.*Z$' daemon.err 10
 ok $? "a renewal behind 2038 is planned" daemon.err
 sleeps "and waited for in sleep"
 kill -TERM $daemon
@@ -517,7 +517,7 @@ sed 's|installed/dev.pem|installed/z.pem|' certs.d/dev.conf >certs.d/z.conf
 "$ESTD" -c estd.conf 2>daemon.err &
 daemon=$!
 pids="$pids $daemon"
-seen 1 'z: enrolled' daemon.err 5
+seen 1 'z: enrolled' daemon.err 10
 ok $? "15 certificates whose servers hang do not delay another one" daemon.err
 grep -qF "certs.d/broken.conf: unknown key \"mistake\" in the top of the file; this certificate is left out" daemon.err
 ok $? "nor does a mistake in the file of one keep the daemon from starting" daemon.err
@@ -549,7 +549,7 @@ kill -TERM $daemon
 from=$(date +%s)
 wait $daemon
 status=$?
-[ $status -eq 0 ] && [ $(($(date +%s) - from)) -le 2 ] && [ "$once_before" = "$(cat installed/dev.pem)" ] &&
+[ $status -eq 0 ] && [ $(($(date +%s) - from)) -le 10 ] && [ "$once_before" = "$(cat installed/dev.pem)" ] &&
     [ "$(find installed -name '.*' -type f | wc -l)" -eq 0 ]
 ok $? "SIGTERM while a transfer runs: exit 0 at once, nothing half-written" daemon.err
 stop_server

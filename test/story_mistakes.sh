@@ -57,7 +57,7 @@ mkfifo "$work/pipe"
 cat "$work/pipe" >"$work/piped" &
 pids="$pids $!"
 check "a pipe as output" "$T2C" key pem ldevid --out "$work/pipe"
-check "got the text" wait_for 5 grep -q 'END TPM2CLOUD KEY URI' "$work/piped"
+check "got the text" wait_for 15 grep -q 'END TPM2CLOUD KEY URI' "$work/piped"
 check "and is still a pipe" test -p "$work/pipe"
 echo old >"$work/target.pem"
 ln -s target.pem "$work/link.pem"

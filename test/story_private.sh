@@ -112,7 +112,7 @@ abort() {
     wait "$server" 2>"$work/err"
 }
 in_dir "$work/open" sleep 1000
-wait_for 5 grep -q sleep "/proc/$server/comm"
+wait_for 15 grep -q sleep "/proc/$server/comm"
 reader=$(stat -c %u "/proc/$server/mem")
 check "the memory of another process is its user's" test "$reader" -ne 0
 abort

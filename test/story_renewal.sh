@@ -87,10 +87,16 @@ check "it looked often" test "$(cat "$work/looks")" -gt 50
 # When was each renewal, in percent of the lifetime of the one before? The server's log has the times.
 grep -E 'op=simple(re)?enroll status=200.* subject="CN=device-id"' "$work/operator.log" |
     sed 's/^time=\([^ ]*\).*/\1/' | while read -r time; do date -d "$time" +%s%3N; done >"$work/times"
-check_equal "every renewal was within 60 to 80 % of 20 s (and the second that it takes)" "" "$(awk 'NR > 1 {
+check_equal "every renewal was within 60 to 80 % of 20 s (and the seconds that a busy machine takes)" "" "$(awk 'NR > 1 {
     share = ($1 - last) / 200
-    if (share < 55 || share > 87) print share
+    if (share < 55 || share > 95) print share
 } {last = $1}' "$work/times")"
+planned() { # how long before its end each renewal is to be
+    sed -n 's/.* renewed, .*notAfter \([^,]*\), next renewal \(.*\)/\1 \2/p' "$work/estd.log" | while read -r ends next; do
+        echo $(($(date -d "$ends" +%s) - $(date -d "$next" +%s)))
+    done
+}
+check_equal "each was planned for then" ok "$(planned | awk '$1 < 4 || $1 > 8 { bad = 1 } END { print bad || NR < 3 ? "no" : "ok" }')"
 check_equal "all renewals by the certificate itself" "" \
     "$(grep 'op=simplereenroll' "$work/operator.log" | grep -v 'peer="CN=\([a-z-]*\)" subject="CN=\1"')"
 openssl x509 -in "$installed" -noout -ext subjectAltName >"$work/san"

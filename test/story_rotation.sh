@@ -7,7 +7,7 @@
 need swtpm openssl tpm2_getcap
 tpm_start
 unset NOTIFY_SOCKET JOURNAL_STREAM
-estca_start plant --auth any --user device:secret --lifetime 14 || skip_all "estca does not start"
+estca_start plant --auth any --user device:secret --lifetime 30 || skip_all "estca does not start"
 echo secret >"$work/password"
 mkdir -p "$work/certs.d"
 estd_conf() { # the port of the server
@@ -29,8 +29,8 @@ cert_conf() { # NAME KEY INSTALL...
     name=$1 key=$2
     shift 2
     {
-        printf '[certificate]\nkey = %s\nsubject = /CN=%s\nsan = DNS:%s.example\n[renew]\nrotate = yes\n[install]\n' \
-            "$key" "$name" "$name"
+        printf '[certificate]\nkey = %s\nsubject = /CN=%s\nsan = DNS:%s.example\n' "$key" "$name" "$name"
+        printf '[renew]\nwindow = 20-40\nrotate = yes\n[install]\n'
         printf '%s\n' "$@"
     } >"$work/certs.d/$name.conf"
 }
@@ -156,7 +156,8 @@ requests=$(grep -c 'subject="CN=motor"' "$work/quick.log")
 "$ESTD" -c "$work/estd.conf" 2>"$work/estd.log" &
 estd=$!
 pids="$pids $estd"
-check "the next start puts it in force" wait_for 10 test gen-2 = "$(sleep 0.2; current motor)"
+in_force() { [ "$(current motor)" = gen-2 ]; }
+check "the next start puts it in force" wait_for 10 in_force
 kill $estd
 wait $estd
 check_equal "without asking again" "$requests" "$(grep -c 'subject="CN=motor"' "$work/quick.log")"

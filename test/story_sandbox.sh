@@ -56,7 +56,7 @@ fi
 tpm_start
 chmod 755 "$work"
 chmod 666 "$work/tpm" "$work/tpm.ctrl"
-estca_start plant --auth any --user device:secret --lifetime 14 || skip_all "estca does not start"
+estca_start plant --auth any --user device:secret --lifetime 30 || skip_all "estca does not start"
 echo secret >"$work/password"
 mkdir -p "$work/certs.d" "$work/home"
 sed -i "s|^certs_dir = .*|certs_dir = $work/home/certs|" "$work/tpm2cloud.conf"
@@ -79,7 +79,7 @@ user = device
 password_file = $work/password
 END
 cert_conf() { # NAME KEY ROTATE INSTALL...
-    printf '[certificate]\nkey = %s\nsubject = /CN=%s\n[renew]\nrotate = %s\n[install]\n%s\n' "$2" "$1" "$3" "$4" \
+    printf '[certificate]\nkey = %s\nsubject = /CN=%s\n[renew]\nwindow = 20-40\nrotate = %s\n[install]\n%s\n' "$2" "$1" "$3" "$4" \
         >"$work/certs.d/$1.conf"
 }
 openssl genpkey -algorithm EC -pkeyopt group:P-256 -out "$work/home/file.key" 2>"$work/err"
