@@ -28,7 +28,6 @@
 #include <tss2/tss2_tctildr.h>
 
 #define DEFAULT_TCTI "device:/dev/tpmrm0"
-#define CONNECT_TRIES 3
 
 /* Recursive, for a TCTI that forks (tcti-cmd does) while it is opened. */
 static pthread_mutex_t tpm_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -205,12 +204,21 @@ static void close_on_exec(void)
                 fcntl(handles[i].fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* A TCTI takes a signal that comes while it connects for a failure. */
+/* A TCTI takes a signal that comes while it connects for a failure. The second time, only those come that are to end us. */
 static TSS2_RC connect_tcti(const char *tcti)
 {
-    TSS2_RC rc = TSS2_TCTI_RC_IO_ERROR;
-    for (int tries = 0; tries < CONNECT_TRIES && (rc & 0xffff) == TSS2_BASE_RC_IO_ERROR; tries++)
-        rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
+    TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
+    if ((rc & 0xffff) != TSS2_BASE_RC_IO_ERROR)
+        return rc;
+    sigset_t held, before;
+    sigfillset(&held);
+    sigdelset(&held, SIGHUP);
+    sigdelset(&held, SIGINT);
+    sigdelset(&held, SIGQUIT);
+    sigdelset(&held, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    rc = Tss2_TctiLdr_Initialize(tcti, &tpm_tcti);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 

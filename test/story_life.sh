@@ -97,6 +97,10 @@ for fault in 922 90a 908 920 923; do
     check "0x$fault passes" faulty 15d:$fault:12 csr ldevid
 done
 check "a busy TPM, and signals that interrupt the waiting" faulty 15d:920:7 life signals ldevid 1000
+# It answers nothing for a while, not even who it is.
+kill -STOP "$(cat "$work/swtpm.pid")"
+(sleep 0.5; kill -CONT "$(cat "$work/swtpm.pid")") &
+check "and the connecting" life signals ldevid 0
 check "a TPM that is gone when it is written to" faulty 15d:a000a:2 life many ldevid 5
 check "a TPM that is not started up yet" faulty 15d:100:3 csr ldevid
 check "a transient object that is gone" faulty 15d:910:1 csr file
