@@ -183,6 +183,14 @@ tpm_stop() {
     rm -rf "$work/tpm-state" "$work/swtpm.pid" "$work/keys" "$work/certs"
 }
 
+# tpm_kill: the TPM is gone as if it had crashed; the next tpm_start finds the state that it wrote last.
+tpm_kill() {
+    killed=$(cat "$work/swtpm.pid")
+    kill -9 "$killed"
+    wait_for 15 sh -c "! kill -0 $killed" # it holds the lock of its state till then
+    rm -f "$work/tpm" "$work/tpm.ctrl"
+}
+
 # tpm_clean WHAT: nothing is left in the TPM but what is persistent.
 tpm_clean() {
     check_equal "$1: no transient object or session is left" "" \

@@ -47,12 +47,6 @@ same() {
     check_equal "$1: a derived key" "$derived" "$(ask derive:key:data)"
     check_equal "$1: what is encrypted" "$encrypted" "$(ask encrypt:enc)"
 }
-tpm_kill() {
-    killed=$(cat "$work/swtpm.pid")
-    kill -9 "$killed"
-    wait_for 15 sh -c "! kill -0 $killed" # it holds the lock of its state till then
-    rm -f "$work/tpm" "$work/tpm.ctrl"
-}
 tpm_reset() {
     swtpm_ioctl --unix "$work/tpm.ctrl" -i
     tpm2_startup -c

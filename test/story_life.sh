@@ -63,10 +63,7 @@ for i in 1 2; do
     all_go_on "suspend and resume $i"
 done
 for i in 1 2 3; do
-    killed=$(cat "$work/swtpm.pid")
-    kill -9 "$killed"
-    wait_for 15 sh -c "! kill -0 $killed" # it holds the lock of its state till then
-    rm -f "$work/tpm" "$work/tpm.ctrl"
+    tpm_kill
     tpm_start
     all_go_on "the TPM was killed and started again, $i"
 done

@@ -24,12 +24,6 @@ lockout_counter() {
 
 # ---- not there yet ----
 tpm_state=$work/tpm-state
-tpm_kill() {
-    killed=$(cat "$work/swtpm.pid")
-    kill -9 "$killed"
-    wait_for 15 sh -c "! kill -0 $killed" # it holds the lock of its state till then
-    rm -f "$work/tpm" "$work/tpm.ctrl"
-}
 tpm_kill
 estd_start
 check "without a TPM, estd says so" wait_for 20 grep -q 'one: cannot enrol: .*no TPM at ' "$log"

@@ -163,19 +163,19 @@ static bool forget_sas(struct release *release, const char *file, const char *pa
 }
 
 /* The record of a key of the factory's stays with it. */
-static bool is_of_owner(const char *file)
+static int is_owners_record(const struct dirent *entry)
 {
     unsigned handle = 0;
-    return sscanf(file, "%8x", &handle) == 1 && handle >= HANDLES_FIRST && handle < 0x81010000;
+    return t2c_text_ends_with(entry->d_name, RECORD_END) && sscanf(entry->d_name, "%8x", &handle) == 1 &&
+        handle >= HANDLES_FIRST && handle < 0x81010000;
 }
 
 static bool remove_record(struct release *release, const char *file, struct t2c_error *err)
 {
     const struct release_thing thing = {"file", file, "what was recorded of a key"};
     T2C_CLEANUP(t2c_freep) char *path = NULL;
-    if (asprintf(&path, "%s/%s", release->settings.keys_dir, file) < 0)
-        return t2c_fail_nomem(err);
-    return !t2c_text_ends_with(file, RECORD_END) || !is_of_owner(file) || release_file(release, &thing, path, err);
+    return (asprintf(&path, "%s/%s", release->settings.keys_dir, file) >= 0 || t2c_fail_nomem(err)) &&
+        release_file(release, &thing, path, err);
 }
 
 static bool remove_other(struct release *release, const char *file, struct t2c_error *err)
@@ -200,5 +200,5 @@ bool release_keys(struct release *release, struct t2c_error *err)
 
 bool release_records(struct release *release, struct t2c_error *err)
 {
-    return release_each(release, release->settings.keys_dir, NULL, remove_record, err);
+    return release_each(release, release->settings.keys_dir, is_owners_record, remove_record, err);
 }
